@@ -1,0 +1,47 @@
+# Everything a fresh machine needs: Python 3.11+, git, make. `make repro` and `make test` set themselves up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# DVC and the stages find the environment's own python first; two cores do not profit from more threads.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test check format lock report clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv with the pinned packages and the project
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found %s; name one: make $(MAKECMDGOALS) PYTHON=python3.12" % sys.version.split()[0])'
+	$(PYTHON) -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch "$@"
+
+repro: setup ## rebuild everything that is out of date, from fetch to submission
+	dvc repro
+	@echo; dvc metrics show; echo; echo "Report: report/index.html   Submission: submission.csv"
+
+test: check ## lint, types and tests
+	pytest
+
+check: setup ## ruff (lint, format), mypy, dvc.yaml's code deps
+	ruff check .
+	ruff format --check .
+	mypy
+	pneumonia deps
+
+format: setup ## let ruff mend what it can
+	ruff check --fix .
+	ruff format .
+
+lock: setup ## renew requirements.lock from pyproject.toml
+	uv pip compile pyproject.toml --extra dev --extra lite0 --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
+
+clean: ## remove the environment and the caches of tools (not DVC's cache)
+	rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache build dist

@@ -1,0 +1,323 @@
+"""The typed model of `params.yaml`: every key, its type and its limits, and nothing else.
+
+There are no default values here: everything a run depends on stands in `params.yaml`, so this module can only refuse a run, never change
+one. That is why stages do not list it among their deps. Unknown keys, wrong types and impossible values raise `ParamsError`, which names
+each key, what was received and what was wanted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Device = Literal["auto", "gpu", "cpu"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Source = Literal["synthetic", "kaggle", "local"]
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class ParamsError(ValueError):
+    """`params.yaml` cannot be used; the message lists every key that is wrong."""
+
+
+class Section(BaseModel):
+    """A mapping of params.yaml: refuses keys it does not know and values that would need to be converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def values(self) -> dict[str, Any]:
+        """The section as plain values, ready to be passed as keyword arguments."""
+        return self.model_dump()
+
+
+class Synthetic(Section):
+    studies: Count
+    size: Annotated[int, Field(ge=64, le=4096)]
+    seed: Seed
+
+
+class FetchTest(Section):
+    source: Source
+    path: str
+    sha256: Sha256
+    synthetic: Synthetic
+
+    @model_validator(mode="after")
+    def _local_needs_a_path(self) -> FetchTest:
+        if self.source == "local" and not self.path:
+            raise ValueError("source is 'local' but path is empty; set path to the challenge's zip or folder")
+        return self
+
+
+class Fetch(FetchTest):
+    persons: str
+
+
+class Clean(Section):
+    min_box_side: NotNegative
+    max_age: Positive
+
+
+class Explore(Section):
+    examples: Count
+    seed: Seed
+
+
+class Window(Section):
+    mode: Literal["auto", "hu", "dicom", "percentile", "none"]
+    center: float
+    width: Annotated[float, Field(ge=1)]
+    percentiles: Annotated[list[float], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _percentiles_rise(self) -> Window:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"percentiles must rise within 0 to 100, got {self.percentiles}")
+        return self
+
+
+class Images(Section):
+    sizes: Annotated[list[Annotated[int, Field(ge=32, le=4096)]], Field(min_length=1)]
+    shard_rows: Count
+    workers: Annotated[int, Field(ge=0)]
+    window: Window
+
+
+class Split(Section):
+    by: Literal["person", "image"]
+    holdout: Annotated[float, Field(gt=0, lt=1)]
+    folds: Annotated[int, Field(ge=2)]
+    fold: Annotated[int, Field(ge=0)]
+    subset: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> Split:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold must be below folds={self.folds}, got {self.fold}")
+        return self
+
+
+class Augmentation(Section):
+    flip: Share
+    rotation: Annotated[float, Field(ge=0, le=45)]
+    translation: Annotated[float, Field(ge=0, le=0.5)]
+    scale: Annotated[float, Field(ge=0, le=0.5)]
+    brightness: Share
+    contrast: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Training(Section):
+    """What the three trainings share."""
+
+    image_size: Count
+    weights: Annotated[str, Field(min_length=1)]
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
+    clip_norm: Positive
+    negatives_per_positive: NotNegative
+    patience: Count
+    seed: Seed
+    device: Device
+    precision: Precision
+    augmentation: Augmentation
+
+
+class Classifier(Training):
+    backbone: Literal["resnet50", "resnet_small", "densenet121", "efficientnet_lite0"]
+    epochs: Count
+    heads_epochs: Annotated[int, Field(ge=0)]
+    backbone_rate: NotNegative
+    warmup: Share
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Phase(Section):
+    layers: Annotated[str, Field(min_length=1)]
+    epochs: Count
+    rate: Positive
+
+
+class Anchors(Section):
+    scales: list[Positive]
+    ratios: Annotated[list[Positive], Field(min_length=1)]
+
+
+class MaskRCNN(Training):
+    backbone: Literal["resnet50", "resnet101", "resnet_small", "efficientnet_lite0"]
+    masks: bool
+    anchors: Anchors
+    phases: Annotated[list[Phase], Field(min_length=1)]
+    backbone_rate: NotNegative
+    warmup: Share
+    rpn_train_anchors: Count
+    rpn_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
+    train_rois: Count
+    roi_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _size_fits_the_pyramid(self) -> MaskRCNN:
+        if self.image_size % 64:
+            raise ValueError(f"image_size must be a multiple of 64 for Mask R-CNN, got {self.image_size}")
+        return self
+
+
+class Yolo(Training):
+    network: Literal["yolov3", "yolov3-tiny"]
+    anchors: Literal["coco", "auto"] | list[list[Positive]]
+    loss: Literal["ciou", "darknet"]
+    ignore_threshold: Share
+    objectness_balance: Positive
+    multi_scale: bool
+    epochs: Count
+    heads_epochs: Annotated[int, Field(ge=0)]
+    schedule: Literal["cosine", "steps"]
+    burn_in: Share
+
+    @model_validator(mode="after")
+    def _size_fits_the_strides(self) -> Yolo:
+        if self.image_size % 32:
+            raise ValueError(f"image_size must be a multiple of 32 for YOLOv3, got {self.image_size}")
+        return self
+
+
+class Predict(Section):
+    score_floor: Share
+    nms_iou: Share
+    max_detections: Count
+    flip: bool
+    batch_size: Count
+
+
+class PerDetector(Section):
+    maskrcnn: NotNegative
+    yolo: NotNegative
+
+
+class Gate(Section):
+    mode: Literal["none", "threshold", "multiply"]
+    threshold: Share
+    power: NotNegative
+
+
+class Ensemble(Section):
+    strategy: Literal["union", "wbf", "maskrcnn", "yolo"]
+    iou: Annotated[float, Field(gt=0, lt=1)]
+    weights: PerDetector
+    thresholds: PerDetector
+    gate: Gate
+    shrink: Annotated[float, Field(gt=0, le=1.5)]
+
+
+class OperatingPoint(Section):
+    rule: Literal["threshold", "best_f1", "min_sensitivity", "max_false_positive_rate"]
+    value: Share
+
+
+class Evaluate(Section):
+    operating_point: OperatingPoint
+    bootstrap: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+
+class Report(Section):
+    examples: Count
+    image_size: Count
+
+
+class Submission(Section):
+    threshold: Literal["auto"] | Share
+    max_boxes: Count
+
+
+class Tracking(Section):
+    enabled: bool
+    uri: Annotated[str, Field(min_length=1)]
+    experiment: Annotated[str, Field(min_length=1)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    fetch: Fetch
+    fetch_test: FetchTest
+    clean: Clean
+    explore: Explore
+    images: Images
+    split: Split
+    classifier: Classifier
+    maskrcnn: MaskRCNN
+    yolo: Yolo
+    predict: Predict
+    ensemble: Ensemble
+    evaluate: Evaluate
+    report: Report
+    submission: Submission
+    tracking: Tracking
+
+    @model_validator(mode="after")
+    def _sizes_are_made(self) -> Params:
+        for name in ("classifier", "maskrcnn", "yolo", "report"):
+            size = getattr(self, name).image_size
+            if size not in self.images.sizes:
+                raise ValueError(f"{name}.image_size must be one of images.sizes={self.images.sizes}, got {size}")
+        return self
+
+
+def check(values: Any, source: str = "params.yaml") -> Params:
+    """Check a parsed params mapping. Raises ParamsError that names every wrong key, what it got and what it wants."""
+    if not isinstance(values, dict):
+        raise ParamsError(f"{source}: expected a mapping of sections, got {type(values).__name__}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(f"{source} cannot be used:\n" + "\n".join(_explain(e) for e in error.errors())) from None
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and check params.yaml. Raises ParamsError naming the file and every wrong key."""
+    path = Path(path)
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+    except FileNotFoundError:
+        raise ParamsError(f"{path} not found; run this from the project's root") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    return check(values, str(path))
+
+
+def _loader() -> type[yaml.SafeLoader]:
+    """PyYAML's safe loader with YAML 1.2 floats: it reads `1e-3` as a string, DVC as a number; both must agree."""
+    import re
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+        list("-+0123456789."),
+    )
+    return Loader
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("literal[", "list[", "constrained")))
+    if error["type"] == "extra_forbidden":
+        return f"  {key}: unknown key; remove it or correct its spelling"
+    if error["type"] == "missing":
+        return f"  {key}: missing"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"  {key + ': ' if key else ''}{message}"
+    return f"  {key}: got {error['input']!r}; {message[0].lower()}{message[1:]}"

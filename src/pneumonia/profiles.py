@@ -1,0 +1,96 @@
+"""Profiles: small YAML files of values for another set-up, written over `params.yaml` with its comments kept."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pneumonia.files import write_atomic
+from pneumonia.params import ParamsError, check
+
+
+def names(folder: Path = Path("profiles")) -> list[str]:
+    """Names of the profiles in `folder`, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def diff(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> str:
+    """What applying the profile would change, as a unified diff; empty where it is applied already."""
+    before = params.read_text(encoding="utf-8")
+    after = _merged(name, params, folder)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), str(params), f"{params} with {name}", n=0, lineterm="")
+    return "\n".join(lines)
+
+
+def apply(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> str:
+    """Write the profile's values over `params`, atomically, comments kept. Returns the diff.
+
+    Raises ParamsError for a profile that does not exist, a key that params.yaml does not have, or a result that the typed model refuses.
+    """
+    difference = diff(name, params, folder)
+    if difference:
+        text = _merged(name, params, folder)
+        with write_atomic(params) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return difference
+
+
+def applied(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> bool:
+    """Whether every value of the profile stands in `params`."""
+    values, target = _read(folder, name), _yaml().load(params)
+    return all(_get(target, keys) == value for keys, value in _leaves(values))
+
+
+def _merged(name: str, params: Path, folder: Path) -> str:
+    yaml = _yaml()
+    target = yaml.load(params)
+    for keys, value in _leaves(_read(folder, name)):
+        section = target
+        for key in keys[:-1]:
+            section = section.get(key) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or keys[-1] not in section:
+            raise ParamsError(f"profile {name}: {'.'.join(keys)} is not a key of {params}")
+        if section[keys[-1]] != value:
+            section[keys[-1]] = value
+    stream = io.StringIO()
+    yaml.dump(target, stream)
+    check(YAML(typ="safe").load(stream.getvalue()), f"{params} with profile {name}")
+    return stream.getvalue()
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise ParamsError(f"there is no profile {name!r} in {folder}/; there are: {', '.join(names(folder)) or 'none'}")
+    values = YAML(typ="safe").load(path)  # plain values: the profile's own comments do not travel
+    if not isinstance(values, dict):
+        raise ParamsError(f"profile {path}: expected a mapping of sections, got {type(values).__name__}")
+    return values
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=2, offset=0)
+    return yaml
+
+
+def _leaves(values: dict[str, Any], prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    leaves: list[tuple[tuple[str, ...], Any]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            leaves += _leaves(value, (*prefix, key))
+        else:
+            leaves.append(((*prefix, key), value))
+    return leaves
+
+
+def _get(values: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values

@@ -1,0 +1,306 @@
+"""Darknet's `.cfg` files: a list of layers as text, to and from typed layers.
+
+Layers are numbered from 0 in the order of their sections, `[net]` not counted; a negative reference of a route or shortcut counts back from
+the layer itself. Only the sections of YOLOv3 are known. An option that would change what a layer computes and is not known here is refused,
+never ignored: a network that silently differs from its description gives plausible wrong boxes.
+
+Reference: Redmon and Farhadi 2018, "YOLOv3: An Incremental Improvement"; option names as in Darknet's `src/parser.c`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ACTIVATIONS = ("leaky", "linear")
+
+# What steers Darknet's own training changes nothing in the network: read over.
+_IGNORED = {
+    "yolo": {"jitter", "random", "truth_thresh", "max", "truth_thresh_", "name"},
+    "convolutional": {"name"},
+    "maxpool": {"name"},
+    "upsample": {"name"},
+    "route": {"name"},
+    "shortcut": {"name"},
+}
+_KNOWN = {
+    "convolutional": {"batch_normalize", "filters", "size", "stride", "pad", "padding", "activation"},
+    "maxpool": {"size", "stride", "padding"},
+    "upsample": {"stride"},
+    "route": {"layers"},
+    "shortcut": {"from", "activation"},
+    "yolo": {"mask", "anchors", "classes", "num", "ignore_thresh"},
+}
+
+
+@dataclass(frozen=True)
+class Convolutional:
+    """A convolution, then batch normalization or a bias, then the activation (`leaky` has slope 0.1 below zero)."""
+
+    filters: int
+    size: int
+    stride: int = 1
+    padding: int = 0  # zeros added on each of the four sides
+    batch_normalize: bool = True
+    activation: str = "leaky"
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over windows; `padding` cells are added in total per axis, the odd one at the end (right, bottom)."""
+
+    size: int
+    stride: int
+    padding: int
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Nearest neighbour, `stride` times larger."""
+
+    stride: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """The channels of other layers side by side; `layers` are absolute numbers."""
+
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """The layer before plus layer `source` (an absolute number)."""
+
+    source: int
+    activation: str = "linear"
+
+
+@dataclass(frozen=True)
+class Yolo:
+    """A detection head: reads the layer before, `3 * (5 + classes)` channels for three anchors.
+
+    `anchors` are all of the network's (width, height) in pixels of the input, `mask` the numbers of those this head uses.
+    """
+
+    mask: tuple[int, ...]
+    anchors: tuple[tuple[float, float], ...]
+    classes: int
+    ignore_threshold: float = 0.5
+
+    @property
+    def own_anchors(self) -> tuple[tuple[float, float], ...]:
+        """(width, height) in pixels of the anchors of this head."""
+        return tuple(self.anchors[index] for index in self.mask)
+
+
+Layer = Convolutional | MaxPool | Upsample | Route | Shortcut | Yolo
+
+
+@dataclass(frozen=True)
+class Description:
+    """A network: the size of its input in pixels, and its layers in order."""
+
+    width: int
+    height: int
+    channels: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def heads(self) -> tuple[Yolo, ...]:
+        """The `[yolo]` layers in order."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Yolo))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, the same in every head."""
+        return self.heads[0].classes
+
+
+def read(path: str | Path) -> Description:
+    """Read a `.cfg` file. Raises ValueError naming file, line, section and option."""
+    path = Path(path)
+    return parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def parse(text: str, name: str = "cfg") -> Description:
+    """Turn the text of a `.cfg` file into a `Description`; `name` stands in messages.
+
+    Raises ValueError where a section is unknown, an option is unknown, missing or no number, or a reference points outside.
+    """
+    sections = _sections(text, name)
+    if not sections or sections[0].kind not in ("net", "network"):
+        found = sections[0].kind if sections else "nothing"
+        raise ValueError(f"{name}: the first section must be [net], found {found!r}")
+    net, rest = sections[0], sections[1:]
+    layers = tuple(_layer(section, index) for index, section in enumerate(rest))
+    description = Description(net.integer("width"), net.integer("height"), net.integer("channels", 3), layers)
+    _check(description, name)
+    return description
+
+
+def to_text(description: Description) -> str:
+    """Write a `Description` as `.cfg` text that `parse` reads back to an equal one."""
+    lines = ["[net]", f"width={description.width}", f"height={description.height}", f"channels={description.channels}"]
+    for index, layer in enumerate(description.layers):
+        lines += ["", f"# {index}", *_lines(layer)]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class _Section:
+    kind: str
+    where: str  # "file:line: [kind]"
+    options: dict[str, str]
+
+    def text(self, key: str, default: str | None = None) -> str:
+        if key in self.options:
+            return self.options[key]
+        if default is None:
+            raise ValueError(f"{self.where} has no {key}=")
+        return default
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        return self.integers(key, None if default is None else str(default), count=1)[0]
+
+    def integers(self, key: str, default: str | None = None, count: int | None = None) -> tuple[int, ...]:
+        values = self.numbers(key, default, count)
+        if any(value != int(value) for value in values):
+            raise ValueError(f"{self.where} {key}= must be whole numbers, got {self.text(key, default)!r}")
+        return tuple(int(value) for value in values)
+
+    def numbers(self, key: str, default: str | None = None, count: int | None = None) -> tuple[float, ...]:
+        text = self.text(key, default)
+        try:
+            values = tuple(float(part) for part in text.split(",") if part.strip())
+        except ValueError:
+            raise ValueError(f"{self.where} {key}= must be numbers, got {text!r}") from None
+        if not values or (count is not None and len(values) != count):
+            raise ValueError(f"{self.where} {key}= must hold {count or 'some'} number(s), got {text!r}")
+        return values
+
+
+def _sections(text: str, name: str) -> list[_Section]:
+    sections: list[_Section] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.split("#")[0].split(";")[0].strip()
+        if not line:
+            continue
+        if line.startswith("["):
+            if not line.endswith("]"):
+                raise ValueError(f"{name}:{number}: a section is written [name], got {line!r}")
+            kind = line[1:-1].strip()
+            sections.append(_Section(kind, f"{name}:{number}: [{kind}]", {}))
+            continue
+        key, equals, value = line.partition("=")
+        if not equals or not sections:
+            raise ValueError(f"{name}:{number}: wanted [section] or option=value, got {line!r}")
+        sections[-1].options[key.strip()] = value.strip()
+    return sections
+
+
+def _layer(section: _Section, index: int) -> Layer:
+    kind = section.kind
+    if kind not in _KNOWN:
+        raise ValueError(f"{section.where} is not a section of YOLOv3; known are {', '.join(sorted(_KNOWN))}")
+    unknown = sorted(set(section.options) - _KNOWN[kind] - _IGNORED[kind])
+    if unknown:
+        raise ValueError(f"{section.where} has options that are not known here: {', '.join(unknown)}")
+    if kind == "convolutional":
+        size = section.integer("size", 1)
+        padding = size // 2 if section.integer("pad", 0) else section.integer("padding", 0)
+        return Convolutional(
+            filters=section.integer("filters", 1),
+            size=size,
+            stride=section.integer("stride", 1),
+            padding=padding,
+            batch_normalize=bool(section.integer("batch_normalize", 0)),
+            activation=_activation(section, "logistic"),
+        )
+    if kind == "maxpool":
+        stride = section.integer("stride", 1)
+        size = section.integer("size", stride)
+        return MaxPool(size, stride, section.integer("padding", size - 1))
+    if kind == "upsample":
+        return Upsample(section.integer("stride", 2))
+    if kind == "route":
+        return Route(tuple(_absolute(section, value, index) for value in section.integers("layers")))
+    if kind == "shortcut":
+        return Shortcut(_absolute(section, section.integer("from"), index), _activation(section, "linear"))
+    return _yolo(section)
+
+
+def _yolo(section: _Section) -> Yolo:
+    flat = section.numbers("anchors")
+    count = section.integer("num", 1)
+    if len(flat) != 2 * count:
+        raise ValueError(f"{section.where} num={count} wants {2 * count} numbers in anchors=, got {len(flat)}")
+    mask = section.integers("mask", ",".join(str(index) for index in range(count)))
+    if any(not 0 <= value < count for value in mask):
+        raise ValueError(f"{section.where} mask= must name anchors 0 to {count - 1}, got {list(mask)}")
+    anchors = tuple(zip(flat[0::2], flat[1::2], strict=True))
+    return Yolo(mask, anchors, section.integer("classes", 20), section.numbers("ignore_thresh", "0.5", 1)[0])
+
+
+def _activation(section: _Section, default: str) -> str:
+    activation = section.text("activation", default)  # Darknet's default is logistic, which YOLOv3 never uses
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{section.where} activation= must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+    return activation
+
+
+def _absolute(section: _Section, value: int, index: int) -> int:
+    layer = value if value >= 0 else index + value
+    if not 0 <= layer < index:
+        raise ValueError(f"{section.where} is layer {index} and can only refer to layers before it, got {value}")
+    return layer
+
+
+def _check(description: Description, name: str) -> None:
+    if not description.heads:
+        raise ValueError(f"{name}: no [yolo] section, so nothing would be detected")
+    for index, layer in enumerate(description.layers):
+        if not isinstance(layer, Yolo):
+            continue
+        before = description.layers[index - 1] if index else None
+        wanted = len(layer.mask) * (5 + layer.classes)
+        found = before.filters if isinstance(before, Convolutional) else None
+        if found != wanted:
+            raise ValueError(
+                f"{name}: layer {index} [yolo] with {len(layer.mask)} anchors and {layer.classes} classes wants a convolutional "
+                f"layer of filters={wanted} before it, found {f'filters={found}' if found else type(before).__name__}"
+            )
+        if layer.classes != description.classes or layer.anchors != description.heads[0].anchors:
+            raise ValueError(f"{name}: layer {index} [yolo] differs in classes or anchors from the first [yolo]")
+
+
+def _lines(layer: Layer) -> list[str]:
+    if isinstance(layer, Convolutional):
+        lines = ["[convolutional]"]
+        lines += ["batch_normalize=1"] if layer.batch_normalize else []
+        lines += [f"filters={layer.filters}", f"size={layer.size}", f"stride={layer.stride}"]
+        lines += ["pad=1"] if layer.padding == layer.size // 2 else [f"padding={layer.padding}"]
+        return [*lines, f"activation={layer.activation}"]
+    if isinstance(layer, MaxPool):
+        lines = ["[maxpool]", f"size={layer.size}", f"stride={layer.stride}"]
+        return lines if layer.padding == layer.size - 1 else [*lines, f"padding={layer.padding}"]
+    if isinstance(layer, Upsample):
+        return ["[upsample]", f"stride={layer.stride}"]
+    if isinstance(layer, Route):
+        return ["[route]", f"layers={_join(layer.layers)}"]
+    if isinstance(layer, Shortcut):
+        return ["[shortcut]", f"from={layer.source}", f"activation={layer.activation}"]
+    sizes = ", ".join(_join(anchor) for anchor in layer.anchors)
+    return [
+        "[yolo]",
+        f"mask={_join(layer.mask)}",
+        f"anchors={sizes}",
+        f"classes={layer.classes}",
+        f"num={len(layer.anchors)}",
+        f"ignore_thresh={layer.ignore_threshold!r}",
+    ]
+
+
+def _join(values: Sequence[float]) -> str:
+    return ",".join(str(int(value)) if value == int(value) else repr(float(value)) for value in values)
