@@ -129,7 +129,7 @@ def ranked_average_precision(matches: Matches, weights: NDArray[np.float64] | No
 
 
 def pairwise_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes `[n, 4]` and `[m, 4]`, two corners each -> float64 `[n, m]`; 0 for empty boxes."""
+    """Intersection over union of boxes `[n, 4]` and `[m, 4]` (two corners) -> float64 `[n, m]`; 0 for empty boxes."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:4], b[None, :, 2:4])

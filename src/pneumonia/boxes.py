@@ -6,12 +6,18 @@ import numpy as np
 
 
 def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
-    """(x, y, width, height) -> (x1, y1, x2, y2): (10, 20, 30, 40) is (10, 20, 40, 60). Empty input gives `[0, 4]`; dtype is kept."""
+    """(x, y, width, height) -> (x1, y1, x2, y2): (10, 20, 30, 40) is (10, 20, 40, 60).
+
+    Shape `[N, 4]`, dtype kept; an empty list gives `[0, 4]`.
+    """
     boxes = np.asarray(boxes).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
 def xyxy_to_xywh(boxes: np.ndarray) -> np.ndarray:
-    """(x1, y1, x2, y2) -> (x, y, width, height): (10, 20, 40, 60) is (10, 20, 30, 40). Empty input gives `[0, 4]`; dtype is kept."""
+    """(x1, y1, x2, y2) -> (x, y, width, height): (10, 20, 40, 60) is (10, 20, 30, 40).
+
+    Shape `[N, 4]`, dtype kept; an empty list gives `[0, 4]`.
+    """
     boxes = np.asarray(boxes).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)

@@ -1,8 +1,9 @@
 """Darknet's `.cfg` files: a list of layers as text, to and from typed layers.
 
-Layers are numbered from 0 in the order of their sections, `[net]` not counted; a negative reference of a route or shortcut counts back from
-the layer itself. Only the sections of YOLOv3 are known. An option that would change what a layer computes and is not known here is refused,
-never ignored: a network that silently differs from its description gives plausible wrong boxes.
+Layers are numbered from 0 in the order of their sections, `[net]` not counted; a negative reference of a route or
+shortcut counts back from the layer itself. Only the sections of YOLOv3 are known. An option that would change what
+a layer computes and is not known here is refused, never ignored: a network that silently differs from its
+description gives plausible wrong boxes.
 
 Reference: Redmon and Farhadi 2018, "YOLOv3: An Incremental Improvement"; option names as in Darknet's `src/parser.c`.
 """
@@ -16,14 +17,7 @@ from pathlib import Path
 ACTIVATIONS = ("leaky", "linear")
 
 # What steers Darknet's own training changes nothing in the network: read over.
-_IGNORED = {
-    "yolo": {"jitter", "random", "truth_thresh", "max", "truth_thresh_", "name"},
-    "convolutional": {"name"},
-    "maxpool": {"name"},
-    "upsample": {"name"},
-    "route": {"name"},
-    "shortcut": {"name"},
-}
+_TRAINING_ONLY = {"jitter", "random", "truth_thresh", "max"}
 _KNOWN = {
     "convolutional": {"batch_normalize", "filters", "size", "stride", "pad", "padding", "activation"},
     "maxpool": {"size", "stride", "padding"},
@@ -48,11 +42,10 @@ class Convolutional:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Maximum over windows; `padding` cells are added in total per axis, the odd one at the end (right, bottom)."""
+    """Maximum over windows, the output `1 / stride` of the input; windows end at the right and bottom edge."""
 
     size: int
     stride: int
-    padding: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,8 @@ class Shortcut:
 class Yolo:
     """A detection head: reads the layer before, `3 * (5 + classes)` channels for three anchors.
 
-    `anchors` are all of the network's (width, height) in pixels of the input, `mask` the numbers of those this head uses.
+    `anchors` are all of the network's (width, height) in pixels of the input, `mask` the numbers of those this head
+    uses.
     """
 
     mask: tuple[int, ...]
@@ -127,7 +121,8 @@ def read(path: str | Path) -> Description:
 def parse(text: str, name: str = "cfg") -> Description:
     """Turn the text of a `.cfg` file into a `Description`; `name` stands in messages.
 
-    Raises ValueError where a section is unknown, an option is unknown, missing or no number, or a reference points outside.
+    Raises ValueError where a section is unknown, an option is unknown, missing or no number, or a reference points
+    outside.
     """
     sections = _sections(text, name)
     if not sections or sections[0].kind not in ("net", "network"):
@@ -204,7 +199,7 @@ def _layer(section: _Section, index: int) -> Layer:
     kind = section.kind
     if kind not in _KNOWN:
         raise ValueError(f"{section.where} is not a section of YOLOv3; known are {', '.join(sorted(_KNOWN))}")
-    unknown = sorted(set(section.options) - _KNOWN[kind] - _IGNORED[kind])
+    unknown = sorted(set(section.options) - _KNOWN[kind] - (_TRAINING_ONLY if kind == "yolo" else set()))
     if unknown:
         raise ValueError(f"{section.where} has options that are not known here: {', '.join(unknown)}")
     if kind == "convolutional":
@@ -219,9 +214,7 @@ def _layer(section: _Section, index: int) -> Layer:
             activation=_activation(section, "logistic"),
         )
     if kind == "maxpool":
-        stride = section.integer("stride", 1)
-        size = section.integer("size", stride)
-        return MaxPool(size, stride, section.integer("padding", size - 1))
+        return _max_pool(section)
     if kind == "upsample":
         return Upsample(section.integer("stride", 2))
     if kind == "route":
@@ -229,6 +222,16 @@ def _layer(section: _Section, index: int) -> Layer:
     if kind == "shortcut":
         return Shortcut(_absolute(section, section.integer("from"), index), _activation(section, "linear"))
     return _yolo(section)
+
+
+def _max_pool(section: _Section) -> MaxPool:
+    stride = section.integer("stride", 1)
+    size = section.integer("size", stride)
+    # Darknet pads size - 1 cells in total, from -(size - 1) // 2 on. Where the windows lie one beside the other or
+    # move by one cell, that is what "same" padding does; elsewhere the two differ by a shift, so refuse it.
+    if section.integer("padding", size - 1) != size - 1 or stride not in (1, size):
+        raise ValueError(f"{section.where} wants stride=1 or stride=size and no padding=, got {section.options}")
+    return MaxPool(size, stride)
 
 
 def _yolo(section: _Section) -> Yolo:
@@ -268,8 +271,9 @@ def _check(description: Description, name: str) -> None:
         found = before.filters if isinstance(before, Convolutional) else None
         if found != wanted:
             raise ValueError(
-                f"{name}: layer {index} [yolo] with {len(layer.mask)} anchors and {layer.classes} classes wants a convolutional "
-                f"layer of filters={wanted} before it, found {f'filters={found}' if found else type(before).__name__}"
+                f"{name}: layer {index} [yolo] with {len(layer.mask)} anchors and {layer.classes} classes wants a "
+                f"convolutional layer of filters={wanted} before it, "
+                f"found {f'filters={found}' if found else type(before).__name__}"
             )
         if layer.classes != description.classes or layer.anchors != description.heads[0].anchors:
             raise ValueError(f"{name}: layer {index} [yolo] differs in classes or anchors from the first [yolo]")
@@ -283,8 +287,7 @@ def _lines(layer: Layer) -> list[str]:
         lines += ["pad=1"] if layer.padding == layer.size // 2 else [f"padding={layer.padding}"]
         return [*lines, f"activation={layer.activation}"]
     if isinstance(layer, MaxPool):
-        lines = ["[maxpool]", f"size={layer.size}", f"stride={layer.stride}"]
-        return lines if layer.padding == layer.size - 1 else [*lines, f"padding={layer.padding}"]
+        return ["[maxpool]", f"size={layer.size}", f"stride={layer.stride}"]
     if isinstance(layer, Upsample):
         return ["[upsample]", f"stride={layer.stride}"]
     if isinstance(layer, Route):

@@ -1,0 +1,161 @@
+"""The configuration: a class whose attributes are the fields, to be subclassed, as Matterport's `mrcnn/config.py` has it.
+
+    class ShapesConfig(Config):
+        NAME = "shapes"
+        NUM_CLASSES = 1 + 3  # background + 3 shapes
+
+A field that does not exist is refused, so that a misspelt one cannot pass unnoticed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Config:
+    """All fields with their defaults. Upper case: fields; computed ones are set by `__init__`."""
+
+    NAME: str | None = None  # of the experiment; weight files and log folders carry it
+    GPU_COUNT = 1
+    IMAGES_PER_GPU = 2  # BATCH_SIZE = IMAGES_PER_GPU * GPU_COUNT
+    STEPS_PER_EPOCH = 1000
+    VALIDATION_STEPS = 50
+
+    # Backbone and pyramid
+    BACKBONE: str | Callable[..., Sequence[Any]] = "resnet101"  # resnet50 | resnet101 | callable, see mrcnn.backbone
+    COMPUTE_BACKBONE_SHAPE: Callable[..., np.ndarray] | None = None  # (config, image_shape) -> [levels, 2]; for callables
+    BACKBONE_STRIDES: Sequence[int] = [4, 8, 16, 32, 64]  # pixels; one pyramid level each, powers of two
+    TOP_DOWN_PYRAMID_SIZE = 256  # channels of the pyramid
+    FPN_CLASSIF_FC_LAYERS_SIZE = 1024  # width of the two dense layers of the box head
+
+    NUM_CLASSES = 1  # background included
+
+    # Region proposals
+    RPN_ANCHOR_SCALES: Sequence[float] = (32, 64, 128, 256, 512)  # pixels, square root of an anchor's area; one a level
+    RPN_ANCHOR_RATIOS: Sequence[float] = [0.5, 1, 2]  # width / height
+    RPN_ANCHOR_STRIDE = 1  # 2: anchors at every second cell
+    RPN_NMS_THRESHOLD = 0.7
+    RPN_TRAIN_ANCHORS_PER_IMAGE = 256
+    PRE_NMS_LIMIT = 6000  # best anchors that enter non-maximum suppression
+    POST_NMS_ROIS_TRAINING = 2000
+    POST_NMS_ROIS_INFERENCE = 1000
+    RPN_BBOX_STD_DEV: Any = np.array([0.1, 0.1, 0.2, 0.2])
+
+    # Masks
+    USE_MINI_MASK = True
+    MINI_MASK_SHAPE = (56, 56)  # height, width
+    MASK_POOL_SIZE = 14
+    MASK_SHAPE: Sequence[int] = [28, 28]
+
+    # Images
+    IMAGE_RESIZE_MODE = "square"  # square | crop
+    IMAGE_MIN_DIM = 800
+    IMAGE_MAX_DIM = 1024
+    IMAGE_MIN_SCALE = 0
+    IMAGE_CHANNEL_COUNT = 3
+    MEAN_PIXEL: Any = np.array([123.7, 116.8, 103.9])
+
+    # Second stage
+    TRAIN_ROIS_PER_IMAGE = 200
+    ROI_POSITIVE_RATIO = 0.33
+    POOL_SIZE = 7
+    MAX_GT_INSTANCES = 100
+    BBOX_STD_DEV: Any = np.array([0.1, 0.1, 0.2, 0.2])
+    DETECTION_MAX_INSTANCES = 100
+    DETECTION_MIN_CONFIDENCE = 0.7
+    DETECTION_NMS_THRESHOLD = 0.3
+
+    # Training
+    LEARNING_RATE = 0.001
+    LEARNING_MOMENTUM = 0.9
+    WEIGHT_DECAY = 0.0001  # L2 on kernels, each divided by its number of weights
+    LOSS_WEIGHTS: dict[str, float] = {  # noqa: RUF012
+        "rpn_class_loss": 1.0,
+        "rpn_bbox_loss": 1.0,
+        "mrcnn_class_loss": 1.0,
+        "mrcnn_bbox_loss": 1.0,
+        "mrcnn_mask_loss": 1.0,
+    }
+    USE_RPN_ROIS = True  # the only way here; False is refused
+    TRAIN_BN: bool | None = False  # None: train batch normalization; False: freeze its statistics
+    GRADIENT_CLIP_NORM = 5.0
+
+    # Not in Matterport's; the defaults give its behaviour, where it has one
+    USE_MASKS = True  # False: no mask head, boxes only
+    RPN_CONV_FILTERS = 512  # channels of the shared convolution of the region proposal network
+    RPN_POSITIVE_RATIO = 0.5  # share of RPN_TRAIN_ANCHORS_PER_IMAGE that may be positive
+    RPN_POSITIVE_IOU = 0.7  # an anchor above it is positive, as is the best of each instance
+    RPN_NEGATIVE_IOU = 0.3  # an anchor below it is negative
+    ROI_POSITIVE_IOU = 0.5
+    ROI_FILL_NEGATIVES = True  # negatives fill TRAIN_ROIS_PER_IMAGE; False: keep the ratio, so none without a positive
+    ROI_ADD_INSTANCES = False  # the instances' own boxes are proposals too, as in Faster R-CNN's code
+    SEED = 0  # of shuffling and sampling
+
+    # Computed: see __init__
+    BATCH_SIZE: int
+    IMAGE_SHAPE: np.ndarray
+    IMAGE_META_SIZE: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in vars(cls):
+            if name.isupper():
+                _check_known(name)
+
+    def __init__(self) -> None:
+        """Set the computed fields; raises ValueError for values that cannot be."""
+        self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
+        side = {"square": self.IMAGE_MAX_DIM, "crop": self.IMAGE_MIN_DIM}.get(self.IMAGE_RESIZE_MODE)
+        if side is None:
+            raise ValueError(f"IMAGE_RESIZE_MODE must be 'square' or 'crop', got {self.IMAGE_RESIZE_MODE!r}")
+        self.IMAGE_SHAPE = np.array([side, side, self.IMAGE_CHANNEL_COUNT])
+        # image_id, original shape, shape, window, scale, active classes: see mrcnn.dataset.compose_image_meta
+        self.IMAGE_META_SIZE = 1 + 3 + 3 + 4 + 1 + self.NUM_CLASSES
+        self._check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _check_known(name)
+        super().__setattr__(name, value)
+
+    def _check(self) -> None:
+        side, strides = int(self.IMAGE_SHAPE[0]), list(self.BACKBONE_STRIDES)
+        if not strides or any(b != 2 * a for a, b in zip(strides, strides[1:], strict=False)) or strides[0] & (
+            strides[0] - 1
+        ):
+            raise ValueError(f"BACKBONE_STRIDES must be powers of two, each twice the one before, got {strides}")
+        if side % max(strides):
+            raise ValueError(
+                f"the image's side must be a multiple of {max(strides)}, the coarsest of BACKBONE_STRIDES, got {side}; "
+                "use for example 256, 320, 384, 448, 512"
+            )
+        if len(self.RPN_ANCHOR_SCALES) != len(strides):
+            raise ValueError(
+                f"RPN_ANCHOR_SCALES needs one value for each of the {len(strides)} BACKBONE_STRIDES, "
+                f"got {list(self.RPN_ANCHOR_SCALES)}"
+            )
+        if not self.USE_RPN_ROIS:
+            raise ValueError("USE_RPN_ROIS = False (proposals from outside) is not supported")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field and its value, in order of names."""
+        names = sorted(name for name in dir(self) if name.isupper() and hasattr(self, name))
+        return {name: getattr(self, name) for name in names}
+
+    def display(self) -> None:
+        """Print every field and its value."""
+        print("\nConfigurations:")
+        for name, value in self.to_dict().items():
+            print(f"{name:30} {value}")
+        print()
+
+
+def _check_known(name: str) -> None:
+    known = {field for field in [*vars(Config), *Config.__annotations__] if field.isupper()}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise AttributeError(f"mrcnn.config.Config has no field {name}{hint}")

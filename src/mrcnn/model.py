@@ -1,0 +1,237 @@
+"""`MaskRCNN`: build, load, train, detect, with the calls of Matterport's class of that name.
+
+    model = MaskRCNN("inference", config, model_dir="logs")
+    model.load_weights("mask_rcnn_coco.h5", by_name=True)
+    r = model.detect([image])[0]  # r["rois"], r["class_ids"], r["scores"], r["masks"]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from mrcnn import weights
+from mrcnn.anchors import denorm_boxes, norm_boxes, pyramid_anchors
+from mrcnn.config import Config
+from mrcnn.dataset import DataGenerator, Dataset, compose_image_meta, load_image_gt, parse_image_meta
+from mrcnn.images import mold_image, resize_image, unmold_mask
+from mrcnn.network import Network
+
+__all__ = ["LAYERS", "DataGenerator", "MaskRCNN", "load_image_gt", "parse_image_meta"]
+
+_HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
+LAYERS = {
+    "heads": _HEADS,
+    "3+": rf"(res[345].*)|(bn[345].*)|{_HEADS}",
+    "4+": rf"(res[45].*)|(bn[45].*)|{_HEADS}",
+    "5+": rf"(res5.*)|(bn5.*)|{_HEADS}",
+    "all": ".*",
+}
+
+
+class MaskRCNN:
+    """A Mask R-CNN.
+
+    Args:
+        mode: "training" or "inference"; decides what `keras_model` is.
+        config: a `mrcnn.config.Config`.
+        model_dir: trainings are written below it, a folder each.
+    """
+
+    def __init__(self, mode: str, config: Config, model_dir: str | Path):
+        if mode not in ("training", "inference"):
+            raise ValueError(f"mode must be 'training' or 'inference', got {mode!r}")
+        self.mode, self.config, self.model_dir = mode, config, Path(model_dir)
+        self.network = Network(config)
+        training = mode == "training"
+        self.keras_model: Any = self.network.training_model() if training else self.network.inference_model()
+        self.epoch = 0
+        self.log_dir = self.model_dir / str(config.NAME or "mask_rcnn").lower()
+
+    def load_weights(self, filepath: str | Path, by_name: bool = False, exclude: Sequence[str] | None = None) -> None:
+        """Load a weight file of this package or of Matterport's; see `mrcnn.weights.load`.
+
+        A file of a training (`<model_dir>/<name>.../mask_rcnn_<name>_0007.h5`) also sets the epoch to go on from.
+        """
+        weights.load(self.keras_model, filepath, by_name, exclude)
+        found = re.fullmatch(r"mask_rcnn_.+_(\d{4})\.h5", Path(filepath).name)
+        self.epoch = int(found.group(1)) if found else 0
+        if found:
+            self.log_dir = Path(filepath).parent
+
+    def save_weights(self, filepath: str | Path) -> None:
+        """Write all weights in Matterport's layout."""
+        weights.save(self.keras_model, filepath)
+
+    def find_last(self) -> str:
+        """The weight file of the last epoch of the last training below `model_dir`."""
+        name = str(self.config.NAME or "mask_rcnn").lower()
+        for folder in sorted(self.model_dir.glob(f"{name}*/"), reverse=True):
+            if files := sorted(folder.glob("mask_rcnn_*.h5")):
+                return str(files[-1])
+        raise FileNotFoundError(f"no weight file mask_rcnn_*.h5 in {self.model_dir}/{name}*")
+
+    def set_trainable(self, layer_regex: str, keras_model: Any = None, indent: int = 0, verbose: int = 1) -> None:
+        """Let the layers learn whose name matches `layer_regex` as a whole, and no others."""
+        model = keras_model or self.keras_model
+        model.trainable = True
+        for outer in weights.weighted_layers(model):
+            for layer in weights.leaf_layers(outer):
+                layer.trainable = bool(re.fullmatch(layer_regex, layer.name))
+                if layer.trainable and verbose > 1:
+                    print(f"{' ' * indent}{layer.name:24} ({type(layer).__name__})")
+
+    def compile(self, learning_rate: float, momentum: float) -> None:
+        """SGD with a bound on the global norm of the gradient, as Matterport's."""
+        optimizer = keras.optimizers.SGD(
+            learning_rate, momentum=momentum, global_clipnorm=self.config.GRADIENT_CLIP_NORM or None
+        )
+        self.keras_model.compile(optimizer=optimizer)
+
+    def train(
+        self,
+        train_dataset: Dataset,
+        val_dataset: Dataset,
+        learning_rate: float,
+        epochs: int,
+        layers: str,
+        augmentation: Any = None,
+        custom_callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    ) -> keras.callbacks.History:
+        """Train `layers` up to epoch number `epochs` (counted over all calls), writing the weights of every epoch.
+
+        Args:
+            layers: "heads", "3+", "4+", "5+" (ResNet stages from there, and the heads), "all", or a regular expression.
+            augmentation: imgaug augmenter of the training images.
+            custom_callbacks: join the ones for weights and the log.
+        """
+        if self.mode != "training":
+            raise ValueError("train needs a model in mode 'training', this one is in mode 'inference'")
+        self.set_trainable(LAYERS.get(layers, layers))
+        self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        callbacks = [_SaveEachEpoch(self), keras.callbacks.CSVLogger(str(self.log_dir / "log.csv"), append=True)]
+        history = self.keras_model.fit(
+            DataGenerator(
+                train_dataset, self.config, self.epoch, True, augmentation, steps=self.config.STEPS_PER_EPOCH
+            ),
+            validation_data=DataGenerator(val_dataset, self.config, steps=self.config.VALIDATION_STEPS),
+            initial_epoch=self.epoch,
+            epochs=epochs,
+            shuffle=False,  # the generator shuffles, from its seed
+            callbacks=[*callbacks, *(custom_callbacks or [])],
+        )
+        self.epoch = max(self.epoch, epochs)
+        return history
+
+    def detect(self, images: Sequence[np.ndarray], verbose: int = 0) -> list[dict[str, np.ndarray]]:
+        """Find instances in images `[H, W, 3]` of any size and number.
+
+        Returns, for each image: `rois` int32 `[n, (y1, x1, y2, x2)]` pixels of the image, `class_ids` int32 `[n]`,
+        `scores` float32 `[n]`, `masks` bool `[H, W, n]`.
+        """
+        molded, metas, windows = self.mold_inputs(images)
+        outputs = self._predict(molded, metas)
+        return [
+            dict(
+                zip(
+                    ("rois", "class_ids", "scores", "masks"),
+                    self.unmold_detections(
+                        outputs[0][i], self._masks(outputs, i), image.shape, molded[i].shape, windows[i]
+                    ),
+                    strict=True,
+                )
+            )
+            for i, image in enumerate(images)
+        ]
+
+    def detect_molded(
+        self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0
+    ) -> list[dict[str, np.ndarray]]:
+        """`detect` on what `mold_inputs` gave; the results are in pixels of the molded images."""
+        outputs = self._predict(molded_images, image_metas)
+        results = []
+        for i, image in enumerate(molded_images):
+            window = np.array([0, 0, *image.shape[:2]])
+            parts = self.unmold_detections(outputs[0][i], self._masks(outputs, i), image.shape, image.shape, window)
+            results.append(dict(zip(("rois", "class_ids", "scores", "masks"), parts, strict=True)))
+        return results
+
+    def mold_inputs(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`(molded [N, H, W, C], metas [N, IMAGE_META_SIZE], windows [N, (y1, x1, y2, x2)] pixels)` of `images`."""
+        molded, metas, windows = [], [], []
+        for image in images:
+            resized, window, scale, _, _ = resize_image(
+                image,
+                min_dim=self.config.IMAGE_MIN_DIM,
+                min_scale=self.config.IMAGE_MIN_SCALE,
+                max_dim=self.config.IMAGE_MAX_DIM,
+                mode=self.config.IMAGE_RESIZE_MODE,
+            )
+            classes = np.zeros(self.config.NUM_CLASSES, np.int32)
+            molded.append(mold_image(resized, self.config))
+            metas.append(compose_image_meta(0, image.shape, resized.shape, window, scale, classes))
+            windows.append(window)
+        return np.stack(molded), np.stack(metas), np.stack(windows)
+
+    def unmold_detections(
+        self,
+        detections: np.ndarray,
+        mrcnn_mask: np.ndarray | None,
+        original_image_shape: Sequence[int],
+        image_shape: Sequence[int],
+        window: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """One image's detections from the network's frame to the image's own: `(rois, class_ids, scores, masks)`."""
+        found = detections[detections[:, 4] > 0]
+        frame = norm_boxes(np.asarray(window), image_shape)
+        sides = np.tile(frame[2:] - frame[:2], 2)
+        boxes = denorm_boxes((found[:, :4] - np.tile(frame[:2], 2)) / sides, original_image_shape)
+        real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, class_ids = boxes[real], found[real, 4].astype(np.int32)
+        masks = np.zeros((*original_image_shape[:2], len(boxes)), bool)
+        for i, (box, class_id) in enumerate(zip(boxes, class_ids, strict=True)):
+            if mrcnn_mask is None:
+                masks[box[0] : box[2], box[1] : box[3], i] = True
+            else:
+                small = mrcnn_mask[np.flatnonzero(real)[i], :, :, class_id]
+                masks[:, :, i] = unmold_mask(small, box, original_image_shape)
+        return boxes, class_ids, found[real, 5], masks
+
+    def get_anchors(self, image_shape: Sequence[int]) -> np.ndarray:
+        """The anchors, `[A, (y1, x1, y2, x2)]` float32 normalized. `image_shape` must be the configuration's."""
+        if list(image_shape[:2]) != list(self.config.IMAGE_SHAPE[:2]):
+            raise ValueError(f"the model is built for images of {self.config.IMAGE_SHAPE}, got {image_shape}")
+        return norm_boxes(pyramid_anchors(self.config), image_shape)
+
+    def _predict(self, molded: np.ndarray, metas: np.ndarray) -> list[np.ndarray]:
+        if self.mode != "inference":
+            raise ValueError("detection needs a model in mode 'inference', this one is in mode 'training'")
+        if molded.shape[1:] != tuple(self.config.IMAGE_SHAPE):
+            raise ValueError(f"molded images must be [N, {self.config.IMAGE_SHAPE}], got {molded.shape}")
+        size = self.config.BATCH_SIZE
+        parts = []
+        for start in range(0, len(molded), size):
+            images, rows = molded[start : start + size], metas[start : start + size].astype(np.float32)
+            missing = size - len(images)  # one batch shape, so that nothing is compiled twice
+            filled = [np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) for x in (images, rows)]
+            parts.append([np.asarray(output)[: len(images)] for output in self.keras_model.predict_on_batch(filled)])
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    def _masks(self, outputs: list[np.ndarray], image: int) -> np.ndarray | None:
+        return outputs[3][image] if self.config.USE_MASKS else None
+
+
+class _SaveEachEpoch(keras.callbacks.Callback):
+    def __init__(self, owner: MaskRCNN):
+        super().__init__()
+        self.owner = owner
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        name = str(self.owner.config.NAME or "mask_rcnn").lower()
+        self.owner.save_weights(self.owner.log_dir / f"mask_rcnn_{name}_{epoch + 1:04d}.h5")

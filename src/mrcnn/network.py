@@ -1,0 +1,219 @@
+"""The graphs: one set of layers, from which training and inference models are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from mrcnn import losses
+from mrcnn.anchors import norm_boxes, pyramid_anchors
+from mrcnn.backbone import backbone_graph
+from mrcnn.config import Config
+from mrcnn.detections import DetectionLayer, RefineLayer
+from mrcnn.fpn import COARSEST, fpn_graph, level_of
+from mrcnn.heads import BoxHead, MaskHead, rpn_graph
+from mrcnn.proposals import ProposalLayer
+from mrcnn.roi_align import PyramidROIAlign
+from mrcnn.targets import DetectionTargetLayer, RPNTargetLayer
+
+Tensor = Any
+META_BEFORE_CLASSES = 12  # image_id, original shape, shape, window, scale: see mrcnn.dataset.compose_image_meta
+WINDOW = slice(7, 11)
+
+
+def key_count(config: Config) -> int:
+    """Random keys that an image brings to training: one an anchor, one a proposal (its instances' boxes included)."""
+    own = config.MAX_GT_INSTANCES if config.ROI_ADD_INSTANCES else 0
+    return len(pyramid_anchors(config)) + own + config.POST_NMS_ROIS_TRAINING
+
+
+class Network:
+    """All layers of a Mask R-CNN and the part of the graph that every model shares.
+
+    `training_model`, `inference_model` and `scoring_model` share their weights.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.anchors = pyramid_anchors(config)
+        self.image = keras.Input(tuple(int(n) for n in config.IMAGE_SHAPE), name="input_image")
+        self.meta = keras.Input((config.IMAGE_META_SIZE,), name="input_image_meta")
+        features = backbone_graph(self.image, config)
+        self.pyramid = fpn_graph(features, config.BACKBONE_STRIDES, config.TOP_DOWN_PYRAMID_SIZE)
+        self.rpn_logits, self.rpn_probs, self.rpn_bbox = rpn_graph(self.pyramid, config)
+        self.box_head = BoxHead(config)
+        self.mask_head = MaskHead(config) if config.USE_MASKS else None
+        self.levels = [level_of(stride) for stride in config.BACKBONE_STRIDES if level_of(stride) <= COARSEST]
+
+    def training_model(self) -> TrainingModel:
+        """Inputs by name (see `mrcnn.dataset.DataGenerator`); outputs: what `TrainingModel.compute_loss` needs."""
+        config = self.config
+        instances = config.MAX_GT_INSTANCES
+        gt_class_ids = keras.Input((instances,), dtype="int32", name="input_gt_class_ids")
+        gt_boxes = keras.Input((instances, 4), dtype="float32", name="input_gt_boxes")
+        keys = keras.Input((key_count(config),), dtype="float32", name="input_keys")
+        inputs = {x.name: x for x in (self.image, self.meta, gt_class_ids, gt_boxes, keys)}
+        gt_masks = None
+        if config.USE_MASKS:
+            shape = config.MINI_MASK_SHAPE if config.USE_MINI_MASK else config.IMAGE_SHAPE[:2]
+            gt_masks = keras.Input((*map(int, shape), instances), dtype="bool", name="input_gt_masks")
+            inputs["input_gt_masks"] = gt_masks
+
+        anchors = len(self.anchors)
+        rpn_match, rpn_target_bbox = RPNTargetLayer(self.anchors, self._rpn_options(), name="rpn_targets")(
+            gt_class_ids, gt_boxes, keys[:, :anchors]
+        )
+        height, width = (int(n) for n in config.IMAGE_SHAPE[:2])
+        shift = np.array([0, 0, 1, 1], np.float32)
+        scale = np.array([height - 1, width - 1, height - 1, width - 1], np.float32)
+        targets = DetectionTargetLayer(
+            self._roi_options(), config.MASK_SHAPE, config.USE_MINI_MASK, config.ROI_ADD_INSTANCES, name="proposal_targets"
+        )(
+            self._proposals(config.POST_NMS_ROIS_TRAINING),
+            gt_class_ids,
+            (gt_boxes - shift) / scale,
+            keys[:, anchors:],
+            gt_masks,
+        )
+        rois, class_ids, bbox = targets[:3]
+        logits, _, deltas = self.box_head(self._pool(config.POOL_SIZE, "roi_align_classifier", rois))
+        outputs = {
+            "active_class_ids": self.meta[:, META_BEFORE_CLASSES:],
+            "rpn_match": rpn_match,
+            "rpn_target_bbox": rpn_target_bbox,
+            "rpn_class_logits": self.rpn_logits,
+            "rpn_bbox": self.rpn_bbox,
+            "target_class_ids": class_ids,
+            "target_bbox": bbox,
+            "mrcnn_class_logits": logits,
+            "mrcnn_bbox": deltas,
+        }
+        if self.mask_head is not None:
+            outputs["target_mask"] = targets[3]
+            outputs["mrcnn_mask"] = self.mask_head(self._pool(config.MASK_POOL_SIZE, "roi_align_mask", rois))
+        return TrainingModel(inputs, outputs, config.LOSS_WEIGHTS, config.WEIGHT_DECAY)
+
+    def inference_model(self) -> keras.Model:
+        """`[images, metas] -> [detections, mrcnn_class, mrcnn_bbox, (mrcnn_mask,) rpn_rois, rpn_class, rpn_bbox]`.
+
+        images: `[B, H, W, C]` molded; metas: `[B, IMAGE_META_SIZE]`.
+        detections: `[B, count, (y1, x1, y2, x2, class_id, score)]` normalized. Masks are those of the detections.
+        """
+        config = self.config
+        rois, probs, deltas = self._second_stage()
+        refined = RefineLayer(config.BBOX_STD_DEV, name="mrcnn_refine")(rois, probs, deltas, self._window())
+        detections = DetectionLayer(
+            config.DETECTION_MAX_INSTANCES,
+            config.DETECTION_MIN_CONFIDENCE,
+            config.DETECTION_NMS_THRESHOLD,
+            name="mrcnn_detection",
+        )(*refined)
+        outputs = [detections, probs, deltas]
+        if self.mask_head is not None:
+            outputs.append(self.mask_head(self._pool(config.MASK_POOL_SIZE, "roi_align_mask", detections[..., :4])))
+        outputs += [rois, self.rpn_probs, self.rpn_bbox]
+        return keras.Model([self.image, self.meta], outputs, name="mask_rcnn")
+
+    def scoring_model(self) -> keras.Model:
+        """`images [B, H, W, C] -> (boxes [B, R, 4] normalized, class_ids [B, R], scores [B, R])` of all regions.
+
+        Neither a threshold nor the second non-maximum suppression is in it, nor does the background compete, so that
+        both can be chosen afterwards.
+        """
+        rois, probs, deltas = self._second_stage()
+        whole = ops.zeros_like(rois[:, 0]) + np.array([0, 0, 1, 1], np.float32)
+        refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
+        return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
+
+    def _second_stage(self) -> tuple[Tensor, Tensor, Tensor]:
+        rois = self._proposals(self.config.POST_NMS_ROIS_INFERENCE)
+        _, probs, deltas = self.box_head(self._pool(self.config.POOL_SIZE, "roi_align_classifier", rois))
+        return rois, probs, deltas
+
+    def _proposals(self, count: int) -> Tensor:
+        config = self.config
+        anchors = norm_boxes(self.anchors, config.IMAGE_SHAPE)
+        layer = ProposalLayer(
+            anchors, count, config.RPN_NMS_THRESHOLD, config.PRE_NMS_LIMIT, config.RPN_BBOX_STD_DEV, name="ROI"
+        )
+        return layer(self.rpn_probs, self.rpn_bbox)
+
+    def _pool(self, size: int, name: str, boxes: Tensor) -> Tensor:
+        align = PyramidROIAlign(size, self.config.IMAGE_SHAPE, self.levels, name=name)
+        return align(boxes, self.pyramid[: len(self.levels)])
+
+    def _window(self) -> Tensor:
+        """Where the image lies in its padding, normalized `[B, 4]`."""
+        height, width = (int(n) for n in self.config.IMAGE_SHAPE[:2])
+        shift = np.array([0, 0, 1, 1], np.float32)
+        return (self.meta[:, WINDOW] - shift) / np.array([height - 1, width - 1, height - 1, width - 1], np.float32)
+
+    def _rpn_options(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "count": config.RPN_TRAIN_ANCHORS_PER_IMAGE,
+            "positive_ratio": config.RPN_POSITIVE_RATIO,
+            "positive_iou": config.RPN_POSITIVE_IOU,
+            "negative_iou": config.RPN_NEGATIVE_IOU,
+            "std_dev": config.RPN_BBOX_STD_DEV,
+        }
+
+    def _roi_options(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "count": config.TRAIN_ROIS_PER_IMAGE,
+            "positive_ratio": config.ROI_POSITIVE_RATIO,
+            "positive_iou": config.ROI_POSITIVE_IOU,
+            "fill_negatives": config.ROI_FILL_NEGATIVES,
+            "std_dev": config.BBOX_STD_DEV,
+        }
+
+
+class TrainingModel(keras.Model):
+    """A functional model whose outputs carry predictions and targets; the five losses are computed from them.
+
+    `compile` takes an optimizer and no loss; `fit` takes batches of inputs alone. Every loss is a metric of its name.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, loss_weights: dict[str, float], weight_decay: float, **kwargs: Any):
+        super().__init__(inputs, outputs, **kwargs)
+        known = set(Config.LOSS_WEIGHTS)
+        if unknown := set(loss_weights) - known:
+            raise ValueError(f"LOSS_WEIGHTS has unknown losses {sorted(unknown)}; there are {sorted(known)}")
+        self.loss_weights = {**dict.fromkeys(known, 1.0), **loss_weights}
+        self.weight_decay = weight_decay
+        self.loss_means = [keras.metrics.Mean(name=name) for name in Config.LOSS_WEIGHTS]
+        if "mrcnn_mask" not in outputs:
+            self.loss_means = self.loss_means[:-1]
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        out = y_pred
+        values = {
+            "rpn_class_loss": losses.rpn_class_loss(out["rpn_match"], out["rpn_class_logits"]),
+            "rpn_bbox_loss": losses.rpn_bbox_loss(out["rpn_target_bbox"], out["rpn_match"], out["rpn_bbox"]),
+            "mrcnn_class_loss": losses.mrcnn_class_loss(
+                out["target_class_ids"], out["mrcnn_class_logits"], out["active_class_ids"]
+            ),
+            "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(
+                out["target_bbox"], out["target_class_ids"], out["mrcnn_bbox"]
+            ),
+        }
+        if "mrcnn_mask" in out:
+            values["mrcnn_mask_loss"] = losses.mrcnn_mask_loss(
+                out["target_mask"], out["target_class_ids"], out["mrcnn_mask"]
+            )
+        for mean in self.loss_means:
+            mean.update_state(values[mean.name])
+        total = sum(self.loss_weights[name] * value for name, value in values.items())
+        for extra in self.losses:
+            total = total + ops.sum(extra)
+        if training and self.weight_decay:
+            for variable in self.trainable_variables:
+                if variable.name not in ("gamma", "beta"):
+                    total = total + self.weight_decay * ops.mean(ops.square(ops.cast(variable, "float32")))
+        return total

@@ -1,0 +1,93 @@
+"""Pyramid ROIAlign (He et al. 2017, Mask R-CNN, section 3; levels by Lin et al. 2017, equation 1) as one gather."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any
+
+
+def roi_levels(boxes: Tensor, image_area: float, levels: Sequence[int]) -> Tensor:
+    """Pyramid level of each of `boxes` `[..., (y1, x1, y2, x2)]` (normalized), int32 `[...]`.
+
+    A box of 224 x 224 pixels is looked up on level 4, one of half the side on level 3, and so on within `levels`.
+    """
+    sides = boxes[..., 2:] - boxes[..., :2]
+    side = ops.sqrt(ops.maximum(sides[..., 0] * sides[..., 1], 1e-12))
+    octave = ops.log(side * (math.sqrt(image_area) / 224.0)) / math.log(2.0)
+    return ops.clip(4 + ops.cast(ops.round(octave), "int32"), min(levels), max(levels))
+
+
+@keras.saving.register_keras_serializable("mrcnn")
+class PyramidROIAlign(keras.layers.Layer):
+    """Crops every box out of its pyramid level, resampled to `pool x pool`.
+
+    One bilinear sample stands in the middle of the box's edge cells and evenly between, as TensorFlow's
+    `crop_and_resize` does and Matterport's weights expect. All levels of all images lie flat in one table, so the whole
+    layer is a gather of four corners for each sample, whatever level a box belongs to.
+
+    Args:
+        pool: samples a side.
+        image_shape: `(height, width, ...)` of the molded image, pixels.
+        levels: level (log2 of the stride) of each feature map.
+
+    Call: `(boxes [B, R, (y1, x1, y2, x2)] normalized, [features [B, h, w, C], ...]) -> [B, R, pool, pool, C]`.
+    """
+
+    def __init__(self, pool: int, image_shape: Sequence[int], levels: Sequence[int], **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)  # boxes stay float32 where features are bfloat16
+        self.pool = pool
+        self.image_area = float(image_shape[0]) * float(image_shape[1])
+        self.levels = list(levels)
+
+    def call(self, boxes: Tensor, features: Sequence[Tensor]) -> Tensor:
+        boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
+        shapes = [(int(f.shape[1]), int(f.shape[2])) for f in features]
+        sizes = [height * width for height, width in shapes]
+        channels, regions, pool = features[0].shape[-1], boxes.shape[1], self.pool
+        cells = sum(sizes)
+        table = ops.concatenate([ops.reshape(f, (-1, n, channels)) for f, n in zip(features, sizes, strict=True)], 1)
+        table = ops.reshape(table, (-1, channels))  # [B * cells, C]
+
+        at = roi_levels(boxes, self.image_area, self.levels) - self.levels[0]  # [B, R]
+        height = ops.take(np.array([h for h, _ in shapes], np.int32), at)
+        width = ops.take(np.array([w for _, w in shapes], np.int32), at)
+        offset = ops.take(np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32), at)
+        image = ops.cumsum(ops.ones_like(at), axis=0) - 1  # row number, for a batch of unknown size
+        offset = offset + image * cells
+
+        top, bottom, dy = _samples(boxes[..., 0], boxes[..., 2], height, pool)  # [B, R, pool]
+        left, right, dx = _samples(boxes[..., 1], boxes[..., 3], width, pool)
+        top, bottom = (offset[..., None] + y * width[..., None] for y in (top, bottom))
+
+        def corner(y: Tensor, x: Tensor) -> Tensor:
+            index = ops.reshape(y[..., :, None] + x[..., None, :], (-1,))
+            return ops.reshape(ops.take(table, index, axis=0), (-1, regions, pool, pool, channels))
+
+        dy = ops.cast(dy[..., :, None, None], table.dtype)  # [B, R, pool, 1, 1]
+        dx = ops.cast(dx[..., None, :, None], table.dtype)  # [B, R, 1, pool, 1]
+        upper = corner(top, left) * (1 - dx) + corner(top, right) * dx
+        lower = corner(bottom, left) * (1 - dx) + corner(bottom, right) * dx
+        return upper * (1 - dy) + lower * dy
+
+    def compute_output_shape(self, boxes_shape: Any, features_shape: Any) -> tuple[int | None, ...]:
+        return (boxes_shape[0], boxes_shape[1], self.pool, self.pool, features_shape[0][-1])
+
+
+def _samples(low: Tensor, high: Tensor, size: Tensor, pool: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Cells before and after each of `pool` samples from `low` to `high` (normalized, both ends included), and the way
+    between: `[B, R, pool]` int32, int32, float32. `size` `[B, R]` is the number of cells along the axis."""
+    last = ops.cast(size, "float32")[..., None] - 1.0
+    share = np.linspace(0.0, 1.0, pool, dtype=np.float32) if pool > 1 else np.array([0.5], np.float32)
+    place = (low[..., None] + share * (high - low)[..., None]) * last
+    # Rounding may step over the border; there crop_and_resize would read zeros.
+    place = ops.minimum(ops.maximum(place, 0.0), last)
+    before = ops.floor(place)
+    after = ops.minimum(before + 1.0, last)
+    return ops.cast(before, "int32"), ops.cast(after, "int32"), place - before

@@ -1,0 +1,210 @@
+"""Random access to the DICOM studies of a zip, a folder or a single file; a study's id is its file's stem.
+
+Members are read into memory and never extracted, so that no name in an archive can lead anywhere. A reader is cheap to
+send to another process: it pickles as its index and opens the file there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from pneumonia.rejection import Reason, StudyError
+
+MAX_STUDY_BYTES = 512 * 2**20  # a chest radiograph has 0.1 to 40 MB; beyond this it is a mistake or a zip bomb
+
+_ID = re.compile(
+    r"[^\x00-\x1f\x7f/\\:*?\"<>|.][^\x00-\x1f\x7f/\\:*?\"<>|]{0,199}"
+)  # one portable file name, not hidden
+
+
+class Studies(Protocol):
+    """What a reader of studies offers. `duplicates` and `unsafe` map an id, or a member's name, to a sentence saying what is wrong."""
+
+    studies: list[str]
+    duplicates: dict[str, str]
+    unsafe: dict[str, str]
+
+    def read(self, study: str) -> bytes:
+        """The bytes of the DICOM file of `study`. Raises KeyError for an unknown id and StudyError for a damaged member."""
+
+
+class StudyArchive:
+    """The studies of a zip: its members ending in `.dcm`, at any depth, by file stem.
+
+    `studies` is sorted and holds the ids that occur once; an id of several members is in `duplicates` instead, and a member
+    whose name is absolute, climbs with `..`, or is no portable file name is in `unsafe`. Symbolic links count as unsafe.
+    Raises FileNotFoundError, or ValueError where `path` is not a whole zip.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._zip: zipfile.ZipFile | None = None
+        self._process = 0
+        members: dict[str, list[str]] = {}
+        self.unsafe: dict[str, str] = {}
+        with open_zip(self.path) as archive:
+            for info in archive.infolist():
+                if not is_study_name(info.filename):
+                    continue
+                fault = name_fault(info)
+                if fault:
+                    self.unsafe[info.filename.encode("ascii", "backslashreplace").decode()] = fault
+                else:
+                    members.setdefault(PurePosixPath(info.filename).stem, []).append(info.filename)
+        self._members, self.duplicates = _once(members)
+        self.studies = sorted(self._members)
+
+    def read(self, study: str) -> bytes:
+        """The bytes of `study`, checked against the archive's CRC."""
+        if study not in self._members:
+            raise KeyError(f"no study {study!r} in {self.path}")
+        archive = self._open()
+        info = archive.getinfo(self._members[study])
+        _refuse_large(info.file_size)
+        try:
+            return archive.read(info)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            raise StudyError(Reason.UNREADABLE, f"damaged archive member: {error}") from error
+
+    def _open(self) -> zipfile.ZipFile:
+        # A file position is shared between a process and its forks: each opens its own.
+        if self._zip is None or self._process != os.getpid():
+            self._zip, self._process = open_zip(self.path), os.getpid()
+        return self._zip
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_zip": None}
+
+
+class StudyFolder:
+    """The studies below a folder, or one file: `.dcm` and `.dicom` files, and DICOM files without a suffix (as modalities export them)."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        members: dict[str, list[str]] = {}
+        self.unsafe: dict[str, str] = {}
+        files = [self.path] if self.path.is_file() else sorted(item for item in self.path.rglob("*") if item.is_file())
+        for file in files:
+            if file != self.path and not _looks_like_dicom(file):
+                continue
+            study = file.stem if is_study_name(file.name) else file.name
+            if _ID.fullmatch(study):
+                members.setdefault(study, []).append(str(file))
+            else:
+                self.unsafe[str(file).encode("ascii", "backslashreplace").decode()] = "not a portable file name"
+        self._members, self.duplicates = _once(members)
+        self.studies = sorted(self._members)
+
+    def read(self, study: str) -> bytes:
+        """The bytes of `study`."""
+        if study not in self._members:
+            raise KeyError(f"no study {study!r} in {self.path}")
+        file = Path(self._members[study])
+        try:
+            _refuse_large(file.stat().st_size)
+            return file.read_bytes()
+        except OSError as error:
+            raise StudyError(Reason.UNREADABLE, f"cannot be read: {error.strerror}") from error
+
+
+def open_studies(path: str | Path) -> StudyArchive | StudyFolder:
+    """Open a zip of studies, a folder, or a single DICOM file, whichever `path` is. Raises FileNotFoundError or ValueError."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: no such file or folder; wanted a DICOM file, a folder or a zip of DICOM files"
+        )
+    if path.is_dir():
+        return StudyFolder(path)
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start[:2] == b"PK" or path.suffix.lower() == ".zip":
+        return StudyArchive(path)
+    return StudyFolder(path)
+
+
+def open_zip(path: str | Path) -> zipfile.ZipFile:
+    """Open a zip for reading; ValueError says so where it is not a whole one (the index of a zip stands at its end)."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such zip file")
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"{path} is not a whole zip archive ({error}); it may be cut short: copy or download it again"
+        ) from error
+
+
+def write_archive(path: str | Path, members: Iterable[tuple[str, bytes]]) -> None:
+    """Write a zip of `(name, content)` pairs in their order, stored (JPEGs do not shrink), with a fixed date and mode: same members, same bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, content in members:
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system = 3  # Unix, wherever it is written
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            archive.writestr(info, content)
+
+
+def is_study_name(name: str) -> bool:
+    """Whether a member or file is a study by its suffix; the shadow files macOS adds to archives are not."""
+    parts = PurePosixPath(name.lower()).parts
+    return (
+        bool(parts)
+        and parts[-1].endswith((".dcm", ".dicom"))
+        and "__macosx" not in parts
+        and not parts[-1].startswith("._")
+    )
+
+
+def name_fault(info: zipfile.ZipInfo) -> str:
+    """What makes a member's name or kind unsafe, or an empty string.
+
+    Looks at the name as written in the archive (`zipfile` cuts it at a NUL and turns backslashes on Windows).
+    """
+    name = info.orig_filename
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "is a symbolic link"
+    if "\\" in name or "\x00" in name:
+        return "has a backslash or NUL in its name"
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        return "has an absolute name"
+    if ".." in name.split("/"):
+        return "climbs out of the archive with '..'"
+    if is_study_name(name) and not _ID.fullmatch(PurePosixPath(name).stem):
+        return "is not a portable file name"
+    return ""
+
+
+def _once(members: dict[str, list[str]]) -> tuple[dict[str, str], dict[str, str]]:
+    single = {study: names[0] for study, names in members.items() if len(names) == 1}
+    several = {
+        study: f"{len(names)} files: {', '.join(sorted(names)[:3])}"
+        for study, names in members.items()
+        if len(names) > 1
+    }
+    return single, dict(sorted(several.items()))
+
+
+def _refuse_large(size: int) -> None:
+    if size > MAX_STUDY_BYTES:
+        raise StudyError(Reason.UNREADABLE, f"{size:,} bytes; at most {MAX_STUDY_BYTES:,} are read")
+
+
+def _looks_like_dicom(file: Path) -> bool:
+    if is_study_name(file.name):
+        return True
+    if file.suffix and not file.suffix[1:].isdigit() or file.name.startswith("."):
+        return False  # a name of digits and dots may be a UID, whose last part looks like a suffix
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"  # PS3.10, section 7.1
+    except OSError:
+        return False

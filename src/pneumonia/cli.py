@@ -1,0 +1,117 @@
+"""`pneumonia`: the commands beside `dvc`. Heavy packages are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pneumonia.params import ParamsError, load
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status: 0 done, 1 done but something to see to, 2 wrong use or input."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except (ParamsError, ValueError, OSError) as error:
+        print(f"pneumonia: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("pneumonia: interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pneumonia", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    predict = commands.add_parser("predict", help="run the trained models on new studies, no labels needed")
+    predict.add_argument("input", type=Path, help="a DICOM, a folder of them, or a zip of them")
+    predict.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the results go; must not exist or be empty")
+    predict.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="trained models (default: models)")
+    predict.add_argument("--threshold", type=float, help="score from which a box counts (default: the one submission chose)")
+    predict.add_argument("--limit", type=int, metavar="N", help="only the first N studies, by id")
+    predict.add_argument("--no-overlays", dest="overlays", action="store_false", help="write no pictures")
+    predict.set_defaults(run=_predict)
+
+    profile = commands.add_parser("profile", help="write a profile's values over params.yaml, comments kept")
+    profile.add_argument("name", nargs="?", help="a file of profiles/ without .yaml; none lists them")
+    profile.add_argument("--check", action="store_true", help="change nothing; say whether it is applied (exit status 1 if not)")
+    profile.set_defaults(run=_profile)
+
+    params = commands.add_parser("params", help="check params.yaml")
+    params.set_defaults(run=_params)
+
+    deps = commands.add_parser("deps", help="compare the code deps in dvc.yaml with what the stage scripts import")
+    deps.add_argument("--write", action="store_true", help="correct dvc.yaml")
+    deps.set_defaults(run=_deps)
+    return parser
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from pneumonia.files import read_json
+    from pneumonia.new_studies import predict_new
+
+    p = load()
+    threshold = arguments.threshold
+    if threshold is None:
+        chosen = Path("metrics/submission.json")
+        if not chosen.is_file():
+            raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give --threshold")
+        threshold = float(read_json(chosen)["threshold"])
+    summary = predict_new(
+        arguments.input,
+        arguments.output,
+        models=arguments.models,
+        window=p.images.window.values(),
+        predict=p.predict.values(),
+        ensemble=p.ensemble.values(),
+        threshold=threshold,
+        max_boxes=p.submission.max_boxes,
+        limit=arguments.limit,
+        overlays=arguments.overlays,
+    )
+    print(
+        f"{summary['studies']} studies read, {summary['with_findings']} with findings at score {threshold:.3f}, "
+        f"{summary['failed']} failed; results in {arguments.output}"
+    )
+    return 1 if summary["failed"] else 0
+
+
+def _profile(arguments: argparse.Namespace) -> int:
+    from pneumonia import profiles
+
+    if arguments.name is None:
+        for name in profiles.names():
+            print(f"{name}{'  (applied)' if profiles.applied(name) else ''}")
+        return 0
+    if arguments.check:
+        difference = profiles.diff(arguments.name)
+        print(difference or f"profile {arguments.name} is applied")
+        return 1 if difference else 0
+    print(profiles.apply(arguments.name) or f"profile {arguments.name} was applied already")
+    return 0
+
+
+def _params(arguments: argparse.Namespace) -> int:
+    load()
+    print("params.yaml is fine")
+    return 0
+
+
+def _deps(arguments: argparse.Namespace) -> int:
+    from pneumonia.closure import update
+
+    differences = update(write=arguments.write)
+    print("\n".join(differences) or "dvc.yaml names exactly what the stage scripts import")
+    if differences and not arguments.write:
+        print("correct it with: pneumonia deps --write")
+    return 1 if differences and not arguments.write else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

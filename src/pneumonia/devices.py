@@ -1,0 +1,74 @@
+"""Where and how exactly a model computes: device, precision, seeds. Called once, before Keras is imported elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+DEVICES = ("auto", "gpu", "cpu")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def configure(device: str = "auto", precision: str = "float32", seed: int = 0) -> str:
+    """Choose device and precision, seed every generator, ask for deterministic kernels. Returns "gpu" or "cpu".
+
+    Raises:
+        RuntimeError: device "gpu" and there is none; device "cpu" where the backend already runs on a GPU.
+        ValueError: an unknown device or precision.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; TensorFlow reads it at its import
+    if device == "cpu":
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # Keras reads it at its import
+    import keras
+
+    gpus = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend(), _none)(device)
+    if device == "gpu" and not gpus:
+        raise RuntimeError(
+            f"device is gpu, but {keras.backend.backend()} sees none. Install the [gpu] extra and a driver that fits, "
+            "or set device to auto or cpu"
+        )
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+    return "gpu" if gpus and device != "cpu" else "cpu"
+
+
+def _tensorflow(device: str) -> bool:
+    import tensorflow as tf
+
+    # The same bytes from the same input; Keras then leaves XLA off unless it is asked for.
+    tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    try:
+        if device == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        else:
+            for gpu in gpus:
+                tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError as error:
+        raise RuntimeError(f"device {device}: TensorFlow already runs; call devices.configure before it does") from error
+    return bool(gpus)
+
+
+def _jax(device: str) -> bool:
+    import jax
+
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    try:
+        return bool(jax.devices("gpu")) and device != "cpu"
+    except RuntimeError:  # no such backend
+        return False
+
+
+def _torch(device: str) -> bool:
+    import torch
+
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return bool(torch.cuda.is_available())
+
+
+def _none(device: str) -> bool:
+    return False

@@ -1,0 +1,82 @@
+"""Confidence intervals by resampling persons (Efron and Tibshirani 1993, percentile interval).
+
+Several studies of one person are not independent: a resample draws persons with replacement and takes all their
+studies. A resample is a vector of weights (how often each study counts), so that a measure handles hundreds of them in
+one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detection.average_precision import RECALL_POINTS, Matches
+
+BLOCK = 100  # resamples held in memory at once
+
+
+def person_weights(
+    persons: Sequence[str], resamples: int, seed: int, block: int = BLOCK
+) -> Iterator[NDArray[np.float64]]:
+    """Yield weights `[b, N]`, b <= `block`, until `resamples` rows were given.
+
+    persons: one a study, `[N]`. The same persons and seed give the same resamples: two models evaluated with them are
+    compared on equal terms.
+    """
+    names, person = np.unique(np.asarray(persons, dtype=str), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        drawn = rng.integers(0, len(names), (rows, len(names))) + len(names) * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * len(names)).reshape(rows, len(names))
+        yield counts[:, person].astype(np.float64)
+
+
+def intervals(
+    measures: Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]],
+    persons: Sequence[str],
+    resamples: int,
+    seed: int,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Percentile interval of each measure.
+
+    measures: weights `[b, N]` -> name -> values `[b]`. Resamples where a measure is NaN are left out of it; an interval
+    without any is (NaN, NaN), and so is one from zero resamples.
+    """
+    collected: dict[str, list[NDArray[np.float64]]] = {}
+    for weights in person_weights(persons, resamples, seed):
+        for name, values in measures(weights).items():
+            collected.setdefault(name, []).append(values)
+    tail = 50 * (1 - level)
+    result = {}
+    for name, blocks in collected.items():
+        values = np.concatenate(blocks)
+        values = values[~np.isnan(values)]
+        low, high = np.percentile(values, [tail, 100 - tail]) if len(values) else (np.nan, np.nan)
+        result[name] = (float(low), float(high))
+    return result
+
+
+def weighted_average_precision(matches: Matches, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`detection.average_precision.ranked_average_precision` for B weightings at once: weights `[B, N]` -> `[B]`.
+
+    Precision is looked up at true positives only: between two of them recall stands still and precision falls.
+    """
+    total = weights @ matches.truths
+    hit = np.flatnonzero(matches.true_positive)
+    if not len(hit):
+        return np.where(total > 0, 0.0, np.nan)
+    each = weights[:, matches.image]  # (B, D)
+    seen = np.cumsum(each, axis=1)[:, hit]
+    hits = np.cumsum(each[:, hit], axis=1)
+    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    result = np.full(len(weights), np.nan)
+    for row in np.flatnonzero(total > 0):
+        at = np.searchsorted(hits[row] / total[row], RECALL_POINTS, side="left")
+        reached = at < len(hit)
+        result[row] = precision[row, at[reached]].sum() / len(RECALL_POINTS)
+    return result

@@ -1,0 +1,166 @@
+"""Which detections find which truth boxes, for thousands of studies at once.
+
+All studies are stepped through together, one detection of each at a time in order of falling score, so that matching
+costs one NumPy step per rank (at most twenty or so), not one per study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from detection.average_precision import Matches
+
+BOX_IOU = 0.5  # the overlap at which a box counts as found in AP, FROC and box sensitivity
+
+
+@dataclass(frozen=True)
+class BoxTable:
+    """The detections and truth boxes of `studies`, ready to match. Detections are sorted by study, then falling score.
+
+    studies: the N study ids; `study` below counts into them.
+    study: int64 `[D]`.
+    rank: int64 `[D]`, 0 for the best detection of its study.
+    score: float64 `[D]`.
+    truths: int64 `[N]`, truth boxes of each study.
+    overlaps: float64 `[D, M]`, IoU with each truth box of the study; -1 where it has fewer than M.
+    truth_area: float64 `[N, M]`, pixels of the original image; NaN where the study has fewer than M.
+    """
+
+    studies: tuple[str, ...]
+    study: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    score: NDArray[np.float64]
+    truths: NDArray[np.int64]
+    overlaps: NDArray[np.float64]
+    truth_area: NDArray[np.float64]
+
+    def top(self, limit: int) -> BoxTable:
+        """Only the `limit` best detections of each study."""
+        keep = self.rank < limit
+        return BoxTable(
+            self.studies,
+            self.study[keep],
+            self.rank[keep],
+            self.score[keep],
+            self.truths,
+            self.overlaps[keep],
+            self.truth_area,
+        )
+
+    def highest(self) -> NDArray[np.float64]:
+        """float64 `[N]`: the score of each study's best detection, 0 without one."""
+        result = np.zeros(len(self.studies))
+        best = self.rank == 0
+        result[self.study[best]] = self.score[best]
+        return result
+
+    def count(self, threshold: float) -> NDArray[np.int64]:
+        """int64 `[N]`: detections of each study with a score of at least `threshold`."""
+        return np.bincount(self.study[self.score >= threshold], minlength=len(self.studies)).astype(np.int64)
+
+
+def box_table(studies: Sequence[str], detections: pd.DataFrame, boxes: pd.DataFrame) -> BoxTable:
+    """Build the table.
+
+    studies: ids, without repeats; rows of other studies are ignored.
+    detections: columns study, x, y, width, height, score (pixels of the original image).
+    boxes: truth, columns study, x, y, width, height.
+    """
+    if len(set(studies)) != len(studies):
+        raise ValueError(f"every study is wanted once, got {len(studies) - len(set(studies))} repeats")
+    number = pd.Series(np.arange(len(studies)), index=pd.Index(list(studies), dtype=object))
+    study, corners, score = _rows(number, detections, scored=True)
+    truth_study, truth_corners, _ = _rows(number, boxes, scored=False)
+    order = np.lexsort((-score, study))  # stable: equal scores keep their order in the file
+    study, corners, score = study[order], corners[order], score[order]
+    truths = np.bincount(truth_study, minlength=len(studies)).astype(np.int64)
+    place = _rank(truth_study)
+    width = int(truths.max(initial=0))
+    padded = np.full((len(studies), width, 4), np.nan)
+    padded[truth_study, place] = truth_corners
+    sides = padded[..., 2:] - padded[..., :2]
+    return BoxTable(
+        tuple(studies),
+        study,
+        _rank(study),
+        score,
+        truths,
+        _overlaps(corners, padded[study]),
+        sides[..., 0] * sides[..., 1],
+    )
+
+
+def found(table: BoxTable, ious: Sequence[float], *, strict: bool) -> NDArray[np.bool_]:
+    """Which detections find a truth box of their own: bool `[len(ious), D]`.
+
+    In order of falling score each detection takes the free truth box it overlaps most, if that overlap is at least the
+    threshold (`strict`: above it).
+    """
+    return assigned(table, ious, strict=strict) >= 0
+
+
+def assigned(table: BoxTable, ious: Sequence[float], *, strict: bool) -> NDArray[np.int64]:
+    """As `found`, but the place (0 to M - 1) of the truth box taken, -1 for none: int64 `[len(ious), D]`."""
+    levels = np.asarray(ious, np.float64)
+    result = np.full((len(levels), len(table.score)), -1, np.int64)
+    if table.overlaps.size == 0:
+        return result
+    free = np.ones((len(levels), *table.truth_area.shape), bool)  # (K, N, M)
+    each = np.arange(len(levels))[:, None]
+    for rank in range(int(table.rank.max()) + 1):
+        rows = np.flatnonzero((table.rank == rank) & (table.truths[table.study] > 0))
+        if not len(rows):
+            continue
+        study = table.study[rows]
+        overlap = np.where(free[:, study], table.overlaps[rows], -1.0)  # (K, R, M)
+        choice = overlap.argmax(-1)
+        best = np.take_along_axis(overlap, choice[..., None], -1)[..., 0]
+        hit = best > levels[:, None] if strict else best >= levels[:, None]
+        free[each, study, choice] &= ~hit
+        result[:, rows] = np.where(hit, choice, -1)
+    return result
+
+
+def ranked(table: BoxTable, iou: float = BOX_IOU, max_detections: int = 100) -> Matches:
+    """The table's detections by falling score over all studies, for `detection.average_precision`."""
+    table = table.top(max_detections)
+    hits = found(table, [iou], strict=False)[0]
+    order = np.argsort(-table.score, kind="stable")
+    return Matches(table.score[order], table.study[order], hits[order], table.truths)
+
+
+def _rows(
+    number: pd.Series, frame: pd.DataFrame, *, scored: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    frame = frame[frame["study"].isin(number.index)]
+    study = number.loc[frame["study"].to_numpy()].to_numpy(np.int64)
+    x, y, width, height = (frame[name].to_numpy(np.float64) for name in ("x", "y", "width", "height"))
+    score = frame["score"].to_numpy(np.float64) if scored else np.zeros(len(frame))
+    return study, np.stack([x, y, x + width, y + height], -1).reshape(-1, 4), score
+
+
+def _rank(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each row within its group, counted in row order."""
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(group) else np.zeros(0, np.int64)
+    sizes = np.diff(np.r_[starts, len(group)])
+    result = np.empty(len(group), np.int64)
+    result[order] = np.arange(len(group)) - np.repeat(starts, sizes)
+    return result
+
+
+def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of boxes `[D, 4]` with `[D, M, 4]` -> `[D, M]`, -1 where the other box is NaN."""
+    one = boxes[:, None]
+    sides = np.clip(np.minimum(one[..., 2:], others[..., 2:]) - np.maximum(one[..., :2], others[..., :2]), 0.0, None)
+    shared = sides[..., 0] * sides[..., 1]
+    area, other = (np.prod(b[..., 2:] - b[..., :2], axis=-1) for b in (one, others))
+    union = area + other - shared
+    result = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.where(np.isnan(others[..., 0]), -1.0, result)

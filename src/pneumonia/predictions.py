@@ -1,0 +1,71 @@
+"""The prediction tables on disk: `scores.csv` and `detections.csv` of a model or of the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from pneumonia.files import fresh_dir, read_csv, write_csv
+
+DETECTORS = ("maskrcnn", "yolo")
+DETECTION_COLUMNS = {"study": "str", "x": "float", "y": "float", "width": "float", "height": "float", "score": "float"}
+BOX_COLUMNS = {name: kind for name, kind in DETECTION_COLUMNS.items() if name != "score"}
+SCORE_COLUMNS = {"study": "str", "score": "float"}
+
+
+def read_detections(folder: str | Path) -> pd.DataFrame:
+    """`detections.csv` of a folder: study, x, y, width, height (pixels of the original image), score."""
+    return read_csv(Path(folder) / "detections.csv", DETECTION_COLUMNS)
+
+
+def read_scores(folder: str | Path) -> pd.Series:
+    """`scores.csv` of a folder: score (0 to 1) indexed by study, in the order of the file.
+
+    Raises ValueError where a study comes twice or a score is not between 0 and 1.
+    """
+    path = Path(folder) / "scores.csv"
+    frame = read_csv(path, SCORE_COLUMNS)
+    if frame["study"].duplicated().any():
+        raise ValueError(f"{path}: {frame['study'][frame['study'].duplicated()].iloc[0]} comes twice")
+    odd = frame["score"][~frame["score"].between(0, 1)]
+    if len(odd):
+        raise ValueError(f"{path}: scores from 0 to 1 are wanted, got {odd.iloc[0]}")
+    return frame.set_index("study")["score"]
+
+
+def same_studies(scores: dict[str, pd.Series]) -> list[str]:
+    """The studies all models scored, sorted. Raises ValueError where one model's differ from another's."""
+    first = next(iter(scores))
+    wanted = set(scores[first].index)
+    for model, series in scores.items():
+        differ = wanted.symmetric_difference(series.index)
+        if differ:
+            raise ValueError(
+                f"{first} and {model} scored different studies ({len(differ)} differ, such as {min(differ)}): "
+                "run the predict stage of both again"
+            )
+    return sorted(wanted)
+
+
+def write_predictions(folder: str | Path, detections: pd.DataFrame, scores: pd.DataFrame | pd.Series) -> None:
+    """Write both tables to a fresh folder: rows sorted by study and falling score, 2 and 6 decimals.
+
+    scores: columns study, score, or a Series score indexed by study.
+    """
+    if isinstance(scores, pd.Series):
+        scores = pd.DataFrame({"study": scores.index, "score": scores.to_numpy()})
+    detections = detections[list(DETECTION_COLUMNS)].sort_values(
+        ["study", "score", "x", "y", "width", "height"], ascending=[True, False, True, True, True, True], kind="stable"
+    )
+    with fresh_dir(folder) as temporary:
+        places = {"x": 2, "y": 2, "width": 2, "height": 2, "score": 6}
+        write_csv(temporary / "detections.csv", detections, places)
+        write_csv(temporary / "scores.csv", scores.sort_values("study", kind="stable"), {"score": 6})
+
+
+def image_sizes(path: str | Path, studies: Iterable[str] | None = None) -> pd.DataFrame:
+    """Original sizes from a table with study, columns, rows (index.csv, studies.csv): columns and rows by study."""
+    frame = read_csv(path, {"study": "str", "columns": "int", "rows": "int"}).set_index("study")
+    return frame if studies is None else frame.loc[list(studies)]

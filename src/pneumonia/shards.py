@@ -1,0 +1,302 @@
+"""Writes studies as shards of square uint8 images in several sizes: one decode a study, all cores, resumable by shard.
+
+    <folder>/<size>/shard-00000.npy           uint8 [rows, size, size], studies sorted by id
+    <folder>/<size>/index.csv                 where each study is (`pneumonia.images.INDEX_COLUMNS`)
+    <state>/<hash>/images/<size>/...          the same while it grows; a shard being filled ends in `.part`
+    <state>/<hash>/parts/shard-00000.json     index rows of a finished shard, written last: its presence says "finished"
+
+A process that dies at any moment leaves finished shards and `.part` files behind; the next call with the same inputs
+(the hash) keeps the former and fills the latter anew. The result is put in the place of <folder> by one rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from pneumonia.files import read_json, write_csv, write_json
+from pneumonia.images import ASPECTS, INDEX_COLUMNS, Placement, placement, resize_study, shard_name, square_rows
+
+CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
+
+ReadStudy = Callable[[str], tuple[np.ndarray, str, float]]
+"""study id -> (uint8 `[rows, columns]`, window used, height / width of a pixel); raises where it cannot be read."""
+
+Row = dict[str, Any]  # of the index, without what depends on the size; and `reason`, empty where the study was read
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some studies of one shard; `start` is the row of the first."""
+
+    shard: int
+    start: int
+    studies: list[str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the tasks of one call share."""
+
+    work: Path
+    sizes: tuple[int, ...]
+    unreadable: str
+    open_reader: Callable[[], ReadStudy]
+
+    def part(self, size: int, shard: int) -> Path:
+        return self.work / "images" / str(size) / f"{shard_name(shard)}.part"
+
+    def index_part(self, shard: int) -> Path:
+        return self.work / "parts" / f"shard-{shard:05d}.json"
+
+    def finished(self, shard: int) -> bool:
+        return self.index_part(shard).exists() and all(
+            self.part(size, shard).with_suffix("").exists() for size in self.sizes
+        )
+
+
+def write_shards(
+    archive_path: str | Path,
+    studies: Sequence[str],
+    folder: str | Path,
+    *,
+    sizes: Sequence[int],
+    shard_rows: int,
+    window: Mapping[str, Any],
+    workers: int = 0,
+    unreadable: Literal["raise", "skip"] = "raise",
+    state: str | Path | None = None,
+    open_reader: Callable[[], ReadStudy] | None = None,
+) -> dict[str, int]:
+    """Write `studies` in every size to `folder/<size>/`; returns the counts `studies`, `resumed`, `unreadable`.
+
+    Args:
+        archive_path: the zip of studies.
+        studies: ids to write, in any order; rows follow the sorted ids.
+        folder: replaced as a whole at the end.
+        sizes: sides of the squares, pixels.
+        shard_rows: studies a `.npy` shard.
+        window: `mode`, `center`, `width`, `percentiles` of `pneumonia.windowing.study_to_uint8`.
+        workers: processes, 0 for one a core, 1 for this one alone. A process holds one decoded study and `CHUNK` small
+            ones, however many studies there are.
+        unreadable: "raise" stops at a study that cannot be read; "skip" leaves zeros, the window "unreadable", and a
+            row in `<size>/unreadable.csv` (study, reason).
+        state: folder of what is finished, removed at the end. Default: `.<name>.state` beside `folder`.
+        open_reader: called once a process, gives the function that reads a study. Default: the archive with `window`.
+    """
+    folder = Path(folder)
+    studies = sorted(studies)
+    _check(studies, sizes, shard_rows, unreadable)
+    reader = open_reader or partial(archive_reader, Path(archive_path), dict(window))
+    root = Path(state) if state is not None else folder.parent / f".{folder.name}.state"
+    inputs = [studies, sorted(sizes), shard_rows, dict(window), unreadable, cv2.__version__]
+    job = Job(root / _fingerprint(Path(archive_path), inputs), tuple(sorted(sizes)), unreadable, reader)
+    for stale in root.iterdir() if root.exists() else ():
+        if stale != job.work:  # of other params or data: never to be used again
+            shutil.rmtree(stale)
+
+    shards = [studies[start : start + shard_rows] for start in range(0, len(studies), shard_rows)]
+    todo = {number: shard for number, shard in enumerate(shards) if not job.finished(number)}
+    for number, shard in todo.items():
+        _allocate(job, number, len(shard))
+    tasks = [
+        Task(number, start, shard[start : start + CHUNK])
+        for number, shard in todo.items()
+        for start in range(0, len(shard), CHUNK)
+    ]
+    done: dict[int, list[Row]] = {number: [] for number in todo}
+    resumed = len(studies) - sum(map(len, todo.values()))
+    interval = 0.5 if sys.stderr.isatty() else 30.0  # seconds; a log wants fewer lines than a terminal
+    with tqdm(total=len(studies), initial=resumed, unit="study", desc=folder.name, mininterval=interval) as bar:
+        for number, rows in _run(job, tasks, _worker_count(workers)):
+            done[number] += rows
+            if len(done[number]) == len(shards[number]):
+                _finish(job, number, done.pop(number))
+            bar.update(len(rows))
+    skipped = _publish(job, len(shards), folder)
+    shutil.rmtree(root)
+    return {"studies": len(studies), "resumed": resumed, "unreadable": skipped}
+
+
+def archive_reader(archive_path: Path, window: Mapping[str, Any]) -> ReadStudy:
+    """A function that reads a study of the archive and windows it to uint8."""
+    from pneumonia.archive import StudyArchive
+    from pneumonia.windowing import study_to_uint8
+
+    archive = StudyArchive(archive_path)
+
+    def read(study: str) -> tuple[np.ndarray, str, float]:
+        image, used, header = study_to_uint8(archive.read(study), **window, study=study)
+        believable = ASPECTS[0] <= header.aspect <= ASPECTS[1]
+        return image, used, header.aspect if believable else 1.0
+
+    return read
+
+
+def fill(job: Job, read: ReadStudy, task: Task) -> tuple[int, list[Row]]:
+    """Do one task: write its rows into the shard's `.part` of every size; returns the shard and the index rows."""
+    blocks = {size: np.empty((len(task.studies), size, size), np.uint8) for size in job.sizes}
+    rows: list[Row] = []
+    for i, study in enumerate(task.studies):
+        reason = ""
+        try:
+            image, used, aspect = read(study)
+        except Exception as error:  # whatever a hostile file makes a decoder raise
+            if job.unreadable == "raise":
+                raise ValueError(
+                    f"study {study} cannot be read ({error}): run the stage clean, which rejects it"
+                ) from error
+            reason = str(getattr(error, "reason", "")) or f"{type(error).__name__}: {error}"
+            image, used, aspect = np.zeros((max(job.sizes), max(job.sizes)), np.uint8), "unreadable", 1.0
+        for size, block in blocks.items():
+            block[i] = resize_study(image, size, aspect)
+        height, width = image.shape
+        rows.append(
+            {
+                "study": study,
+                "row": task.start + i,
+                "columns": width,
+                "rows": height,
+                "square_rows": square_rows(height, aspect),
+                "window": used,
+                "reason": reason,
+            }
+        )
+    for size, block in blocks.items():
+        path = job.part(size, task.shard)
+        pixels = np.load(path, mmap_mode="r").offset  # after the .npy header
+        with path.open("r+b") as stream:  # not through a memory map, where a full disk would be a bus error
+            stream.seek(pixels + task.start * size * size)
+            stream.write(block.data)
+    return task.shard, rows
+
+
+def _run(job: Job, tasks: Iterable[Task], workers: int) -> Iterator[tuple[int, list[Row]]]:
+    """Results of the tasks as they end."""
+    if workers == 1:
+        read = job.open_reader()
+        yield from (fill(job, read, task) for task in tasks)
+        return
+    # fork: all modules are there already. Elsewhere than on Linux it is not safe.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(workers, context, _start_process, (job, os.getpid())) as executor:
+        running: set[Future[tuple[int, list[Row]]]] = set()
+        try:
+            for task in tasks:
+                running.add(executor.submit(_fill_in_process, task))
+                if len(running) >= 4 * workers:  # a few tasks ahead; the rest would only be a long queue
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            yield from (future.result() for future in running)
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+_process: tuple[Job, ReadStudy]  # of a worker process
+
+
+def _start_process(job: Job, parent: int) -> None:
+    global _process
+    cv2.setNumThreads(1)  # there is a process a core already; and OpenCV's threads do not survive a fork
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _process = job, job.open_reader()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: after a `kill -9` of the parent it would wait for tasks for ever."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _fill_in_process(task: Task) -> tuple[int, list[Row]]:
+    return fill(*_process, task)
+
+
+def _allocate(job: Job, shard: int, rows: int) -> None:
+    """An empty (sparse) file of the final size for each size, to be filled in any order."""
+    for size in job.sizes:
+        path = job.part(size, shard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(rows, size, size))
+
+
+def _finish(job: Job, shard: int, rows: list[Row]) -> None:
+    for size in job.sizes:
+        path = job.part(size, shard)
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())  # a power cut must not leave a "finished" shard of zeros
+        path.replace(path.with_suffix(""))
+    write_json(job.index_part(shard), {"rows": sorted(rows, key=lambda row: row["row"])})
+
+
+def _publish(job: Job, shards: int, folder: Path) -> int:
+    """Write the indices, put the images in the place of `folder`; returns the number of unreadable studies."""
+    parts = [pd.DataFrame(read_json(job.index_part(number))["rows"]).assign(shard=number) for number in range(shards)]
+    table = pd.concat(parts, ignore_index=True)
+    failed = table.loc[table["reason"] != "", ["study", "reason"]]
+    for size in job.sizes:
+        shapes = zip(table["columns"], table["rows"], table["square_rows"], strict=True)
+        places = [placement(c, r, size, high / r) for c, r, high in shapes]
+        index = pd.concat([table, pd.DataFrame(places, columns=list(Placement._fields))], axis=1)
+        write_csv(job.work / "images" / str(size) / "index.csv", index[list(INDEX_COLUMNS)])
+        if job.unreadable == "skip":
+            write_csv(job.work / "images" / str(size) / "unreadable.csv", failed)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(job.work / "images", folder)  # a rename, where both are on one file system
+    return len(failed)
+
+
+def _check(studies: list[str], sizes: Sequence[int], shard_rows: int, unreadable: str) -> None:
+    if not studies:
+        raise ValueError("studies is empty, there is nothing to write: data/clean/rejected.csv may say why")
+    if len(set(studies)) != len(studies):
+        raise ValueError("studies holds an id twice, wanted each once: clean rejects duplicates")
+    if not sizes or min(sizes) < 1 or len(set(sizes)) != len(sizes):
+        raise ValueError(f"sizes must be different pixel counts above 0, got {list(sizes)}")
+    if shard_rows < 1:
+        raise ValueError(f"shard_rows must be at least 1, got {shard_rows}")
+    if unreadable not in ("raise", "skip"):
+        raise ValueError(f"unreadable must be 'raise' or 'skip', got {unreadable!r}")
+
+
+def _worker_count(workers: int) -> int:
+    if workers < 0:
+        raise ValueError(f"workers must be 0 (one a core) or more, got {workers}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return workers or cores or 1
+
+
+def _fingerprint(archive: Path, inputs: list[Any]) -> str:
+    """Hash of what decides the bytes: `inputs`, the archive's table of contents (with its CRCs), the decoding code."""
+    digest = hashlib.sha256(json.dumps(inputs).encode())
+    if archive.exists():
+        with zipfile.ZipFile(archive) as stream:
+            for info in stream.infolist():
+                digest.update(f"{info.filename}\0{info.CRC}\0{info.file_size}\n".encode())
+    for module in ("shards", "images", "archive", "dicom", "windowing"):
+        source = Path(__file__).with_name(f"{module}.py")
+        digest.update(source.read_bytes() if source.exists() else b"")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Where studies come from: each source fills data/raw."""

@@ -1,0 +1,18 @@
+"""clean: every study in or out with a reason, to data/clean and metrics/clean.json."""
+
+from pathlib import Path
+
+from pneumonia import params
+from pneumonia.clean import clean
+from pneumonia.files import fresh_dir, write_json
+
+
+def main() -> None:
+    p = params.load().clean
+    with fresh_dir("data/clean") as folder:
+        metrics = clean(Path("data/raw"), folder, min_box_side=p.min_box_side, max_age=p.max_age)
+    write_json("metrics/clean.json", metrics)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""fetch: the labelled studies, drawn, downloaded or copied, to data/raw."""
+
+from pathlib import Path
+
+from pneumonia import params
+from pneumonia.files import fresh_dir
+
+STORE = Path("data/source")  # where a download stays
+
+
+def main() -> None:
+    p = params.load().fetch
+    persons = Path(p.persons) if p.persons else None
+    with fresh_dir("data/raw") as folder:
+        if p.source == "synthetic":
+            from pneumonia.sources.synthetic import write_labelled
+
+            write_labelled(folder, studies=p.synthetic.studies, size=p.synthetic.size, seed=p.synthetic.seed)
+        elif p.source == "kaggle":
+            from pneumonia.sources import kaggle
+
+            kaggle.fetch_labelled(STORE, folder, p.sha256, persons)
+        else:
+            from pneumonia.sources import local
+
+            local.fetch_labelled(Path(p.path), folder, p.sha256, persons)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Window and resize the cleaned studies: data/raw, data/clean -> data/images/<size>/."""
+
+from pathlib import Path
+
+from pneumonia import params
+from pneumonia.files import read_csv
+from pneumonia.shards import write_shards
+
+
+def main() -> None:
+    p = params.load().images
+    studies = read_csv("data/clean/studies.csv", {"study": "str"})["study"].tolist()
+    counts = write_shards(
+        "data/raw/images.zip",
+        studies,
+        Path("data/images"),
+        sizes=p.sizes,
+        shard_rows=p.shard_rows,
+        window=p.window.values(),
+        workers=p.workers,
+        state=Path("state/window_resize"),
+    )
+    print(f"{counts['studies']} studies in {len(p.sizes)} sizes ({counts['resumed']} of them from a broken run)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Window and resize every test study: data/raw_test -> data/images_test; what cannot be read becomes zeros."""
+
+from pathlib import Path
+
+from pneumonia import params
+from pneumonia.archive import StudyArchive
+from pneumonia.shards import write_shards
+
+
+def main() -> None:
+    p = params.load().images
+    archive = Path("data/raw_test/images.zip")
+    members = StudyArchive(archive)
+    counts = write_shards(
+        archive,
+        [*members.studies, *members.duplicates],  # an id of several files counts as unreadable, and still gets its row
+        Path("data/images_test"),
+        sizes=p.sizes,
+        shard_rows=p.shard_rows,
+        window=p.window.values(),
+        workers=p.workers,
+        unreadable="skip",
+        state=Path("state/window_resize_test"),
+    )
+    print(f"{counts['studies']} test studies in {len(p.sizes)} sizes, {counts['unreadable']} unreadable")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The typed model of params.yaml: what it takes, what it refuses and in which words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pneumonia import params
+
+ROOT = Path(__file__).parents[2]
+
+
+def values() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    result = values()
+    section: Any = result
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    return result
+
+
+def test_the_committed_params_are_accepted():
+    p = params.load(ROOT / "params.yaml")
+    assert p.images.window.center == -600.0
+    assert p.maskrcnn.image_size in p.images.sizes
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("yolo.lr", 0.1, "yolo.lr: unknown key"),
+        ("clean.max_age", "old", "clean.max_age: got 'old'; input should be a valid number"),
+        ("split.fold", 5, "split: fold must be below folds=5, got 5"),
+        ("maskrcnn.image_size", 250, "maskrcnn: image_size must be a multiple of 64 for Mask R-CNN, got 250"),
+        ("yolo.image_size", 100, "yolo: image_size must be a multiple of 32 for YOLOv3, got 100"),
+        ("classifier.image_size", 64, "classifier.image_size must be one of images.sizes"),
+        ("predict.batch_size", 0, "predict.batch_size: got 0; input should be greater than or equal to 1"),
+        ("ensemble.strategy", "vote", "ensemble.strategy: got 'vote'; input should be 'union', 'wbf', 'maskrcnn' or 'yolo'"),
+        ("images.window.percentiles", [99.0, 1.0], "percentiles must rise within 0 to 100, got [99.0, 1.0]"),
+        ("fetch.source", "local", "source is 'local' but path is empty"),
+        ("fetch.sha256", "abc", "fetch.sha256: got 'abc'"),
+        ("predict.flip", "yes", "predict.flip: got 'yes'; input should be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key(key: str, value: Any, message: str):
+    with pytest.raises(params.ParamsError, match="cannot be used") as caught:
+        params.check(changed(key, value))
+    assert message in str(caught.value)
+
+
+def test_every_wrong_key_is_named_at_once():
+    wrong = changed("yolo.lr", 1)
+    del wrong["predict"]["flip"]
+    with pytest.raises(params.ParamsError) as caught:
+        params.check(wrong)
+    assert "yolo.lr: unknown key" in str(caught.value)
+    assert "predict.flip: missing" in str(caught.value)
+
+
+def test_an_integer_stands_for_a_float():
+    assert params.check(changed("classifier.clip_norm", 5)).classifier.clip_norm == 5.0
+
+
+def test_exponents_are_numbers_as_for_dvc(tmp_path: Path):
+    text = (ROOT / "params.yaml").read_text().replace("  learning_rate: 0.001 ", "  learning_rate: 1e-3 ")
+    assert "1e-3" in text
+    (tmp_path / "params.yaml").write_text(text)
+    assert params.load(tmp_path / "params.yaml").classifier.learning_rate == 0.001
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path):
+    with pytest.raises(params.ParamsError, match="run this from the project's root"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_broken_yaml_is_named(tmp_path: Path):
+    (tmp_path / "params.yaml").write_text("fetch: [1,\n")
+    with pytest.raises(params.ParamsError, match="not valid YAML"):
+        params.load(tmp_path / "params.yaml")

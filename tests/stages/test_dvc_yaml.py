@@ -1,0 +1,105 @@
+"""dvc.yaml and the code agree: deps are the import closure, params exist, scripts stay short, data commands start fast."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pneumonia.closure import code_deps, update
+
+ROOT = Path(__file__).parents[2]
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES: dict[str, Any] = PIPELINE["stages"]
+CONTRACT = {
+    "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate", "train_classifier",
+    "train_maskrcnn", "train_yolo", "predict", "predict_test", "ensemble", "evaluate", "report", "submission",
+}  # fmt: skip
+
+
+def test_the_stages_are_those_of_the_design():
+    assert set(STAGES) == CONTRACT
+
+
+def test_every_stage_says_what_it_is_for():
+    assert [name for name, stage in STAGES.items() if not stage.get("desc")] == []
+
+
+def test_code_deps_are_the_import_closure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    assert update(write=False) == []
+
+
+def test_tracked_params_exist():
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, stage in STAGES.items():
+        for key in stage.get("params", []):
+            value = params
+            for part in key.split("."):
+                assert part in value, f"{name} tracks {key}, which params.yaml does not have"
+                value = value[part]
+
+
+def read_params(script: Path) -> set[str]:
+    """Keys a stage script reads, as `params.load().section...` or through a name given to (a part of) it."""
+    tree = ast.parse(script.read_text())
+    names: dict[str, list[str]] = {}
+
+    def key(node: ast.AST) -> list[str] | None:
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value
+        if isinstance(node, ast.Name) and node.id in names:
+            return names[node.id] + parts
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "params.load":
+            return parts
+        return None
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found = key(node.value)
+            if found is not None:
+                names[node.targets[0].id] = found
+    outermost = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and key(node)]
+    inner = {id(node.value) for node in outermost}
+    keys = [key(node) or [] for node in outermost if id(node) not in inner]
+    return {".".join(part for part in parts if part != "values") for parts in keys}
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACT))
+def test_a_stage_tracks_the_params_it_reads_and_no_more(name: str):
+    stage = STAGES[name]
+    script = ROOT / next(word for word in stage["cmd"].split() if word.endswith(".py"))
+    tracked = set(stage.get("params", []))
+    untracked = {"tracking", "images.workers"}  # they change no output
+    interpolated = set(re.findall(r"\$\{(\w+\.\w+)\}", str(stage["deps"])))
+
+    def within(key: str, others: set[str]) -> bool:
+        return any(key == other or key.startswith(other + ".") for other in others)
+
+    read = read_params(script)
+    leaves = {key for key in read if not any(other != key and other.startswith(key + ".") for other in read)}
+    assert [k for k in sorted(leaves) if not within(k, tracked | untracked | interpolated)] == [], "read but not tracked"
+    assert [k for k in sorted(tracked) if not any(within(k, {r}) or within(r, {k}) for r in read)] == [], "tracked but not read"
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.name)
+def test_stage_scripts_stay_short(script: Path):
+    assert len(script.read_text().splitlines()) <= 40
+
+
+def test_the_closure_follows_imports_inside_functions(tmp_path: Path):
+    src = tmp_path / "src"
+    (src / "a").mkdir(parents=True)
+    (src / "a" / "__init__.py").write_text('"""Only words."""\n')
+    (src / "a" / "one.py").write_text("def f():\n    from a import two\n    return two\n")
+    (src / "a" / "two.py").write_text("import a.three\nfrom . import four\n")
+    for name in ("three", "four", "five"):
+        (src / "a" / f"{name}.py").write_text("X = 1\n")
+    script = tmp_path / "script.py"
+    script.write_text("from a.one import f\n")
+    names = {Path(path).name for path in code_deps(script, src)}
+    assert names == {"script.py", "one.py", "two.py", "three.py", "four.py"}

@@ -1,0 +1,172 @@
+"""The whole pipeline by `dvc repro`, in a fresh repository, on tiny phantoms: every stage, then only what a change touches."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pneumonia import params, profiles
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", ".dvcignore", ".gitignore")
+
+pytestmark = pytest.mark.slow
+
+
+def run(project: Path, *command: str, status: int = 0) -> str:
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(project / "src"),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "COLUMNS": "200",
+    }
+    result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == status, f"{command} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
+    return result.stdout + result.stderr
+
+
+def ran(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of its own in a folder with a space and an umlaut in its name, reproduced once."""
+    project = tmp_path_factory.mktemp("fresh") / "Röntgen copy"
+    project.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, project / name)
+    profiles.apply("tiny", project / "params.yaml", ROOT / "tests" / "data" / "profiles")
+    run(project, "git", "init", "-q", "-b", "main")
+    run(project, "git", "config", "user.name", "Tester")
+    run(project, "git", "config", "user.email", "tester@example.org")
+    run(project, "dvc", "init", "-q")
+    (project / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text())
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "start")
+    output = run(project, "dvc", "repro")
+    assert len(ran(output)) == 21
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "reproduced")
+    return project
+
+
+def test_every_out_is_there_and_the_next_repro_does_nothing(project: Path):
+    output = run(project, "dvc", "repro")
+    assert ran(output) == set()
+    assert "up to date" in output
+    assert run(project, "git", "status", "--porcelain") == ""
+
+
+def test_every_study_is_in_or_rejected_with_a_reason(project: Path):
+    studies = pd.read_csv(project / "data/clean/studies.csv")
+    rejected = pd.read_csv(project / "data/clean/rejected.csv")
+    assert len(studies) == 40 + json.loads((project / "metrics/clean.json").read_text()).get("extra_studies", 0) or len(studies) >= 40
+    assert not rejected.empty
+    assert rejected["reason"].notna().all()
+    assert not set(rejected["study"]) & set(studies["study"])
+
+
+def test_no_person_is_shared_between_subsets(project: Path):
+    split = pd.read_csv(project / "data/split/split.csv")
+    assert split.groupby("person")["subset"].nunique().max() == 1
+    assert json.loads((project / "metrics/split.json").read_text())["persons_shared"] == 0
+
+
+def test_the_evaluation_has_the_figures_of_the_contract(project: Path):
+    evaluation = json.loads((project / "metrics/evaluation.json").read_text())
+    assert "auc" in evaluation["classifier"]
+    for model in ("maskrcnn", "yolo", "ensemble"):
+        assert {"auc", "ap50", "challenge", "sensitivity", "precision", "boxes_per_normal"} <= set(evaluation[model])
+
+
+def test_predictions_cover_every_study_outside_training(project: Path):
+    split = pd.read_csv(project / "data/split/split.csv")
+    outside = sorted(split.loc[split["subset"] != "train", "study"])
+    for model in ("classifier", "maskrcnn", "yolo"):
+        assert pd.read_csv(project / f"data/predictions/{model}/scores.csv")["study"].tolist() == outside
+
+
+def test_the_submission_names_every_test_study_once(project: Path):
+    sample = pd.read_csv(project / "data/raw_test/sample_submission.csv")
+    submission = pd.read_csv(project / "submission.csv", keep_default_na=False)
+    assert submission.columns.tolist() == ["patientId", "PredictionString"]
+    assert sorted(submission["patientId"]) == sorted(sample["patientId"])
+    for text in submission["PredictionString"]:
+        numbers = [float(word) for word in text.split()]
+        assert len(numbers) % 5 == 0
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(project: Path):
+    html = (project / "report/index.html").read_text()
+    assert [p.name for p in (project / "report").iterdir()] == ["index.html"]
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", html)
+
+
+def test_ensemble_params_rerun_only_what_follows(project: Path):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("strategy: wbf", "strategy: union"))
+    try:
+        output = run(project, "dvc", "repro")
+        assert ran(output) == {"ensemble", "evaluate", "report", "submission"}
+        difference = run(project, "dvc", "params", "diff")
+        assert "ensemble.strategy" in difference
+    finally:
+        run(project, "git", "checkout", "-q", ".")
+        run(project, "dvc", "checkout", "-q")
+
+
+def test_another_test_set_trains_nothing(project: Path):
+    p = params.load(project / "params.yaml")
+    assert p.fetch_test.synthetic.studies == 6
+    text = (project / "params.yaml").read_text()
+    head, tail = text.split("fetch_test:")
+    (project / "params.yaml").write_text(head + "fetch_test:" + tail.replace("studies: 6", "studies: 5", 1))
+    try:
+        output = run(project, "dvc", "repro", "--dry")
+        assert ran(output) == {"fetch_test"} | {"window_resize_test", "submission"} | {
+            f"predict_test@{model}" for model in ("classifier", "maskrcnn", "yolo")
+        }
+    finally:
+        run(project, "git", "checkout", "-q", ".")
+
+
+def test_new_studies_are_predicted_and_a_broken_file_is_listed(project: Path):
+    import zipfile
+
+    folder = project / "tmp" / "new"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(project / "data/raw_test/images.zip") as archive:
+        for name in sorted(archive.namelist())[:2]:
+            (folder / Path(name).name).write_bytes(archive.read(name))
+    (folder / "broken.dcm").write_bytes(b"not a DICOM")
+    output = run(project, "pneumonia", "predict", str(folder), "--output", "tmp/results", "--threshold", "0.0", status=1)
+    assert "1 failed" in output
+    results = project / "tmp/results"
+    assert len(pd.read_csv(results / "submission.csv")) == 2
+    assert pd.read_csv(results / "failed.csv")["patientId"].tolist() == ["broken"]
+    detections = pd.read_csv(results / "detections.csv")
+    assert detections.columns.tolist() == ["patientId", "image_score", "x", "y", "width", "height", "score"]
+    assert detections["patientId"].nunique() == 2
+    assert len(list((results / "overlays").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("stage", ["ensemble", "evaluate", "submission", "split", "clean"])
+def test_stages_on_tables_never_import_tensorflow(project: Path, stage: str):
+    code = f"import runpy, sys; runpy.run_path('stages/{stage}.py', run_name='__main__'); print(sorted({{'tensorflow', 'keras', 'mlflow'}} & set(sys.modules)))"
+    try:
+        assert run(project, sys.executable, "-c", code).splitlines()[-1] == "[]"
+    finally:
+        run(project, "dvc", "checkout", "-q", "--force")
+        run(project, "git", "checkout", "-q", ".")
