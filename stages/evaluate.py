@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pneumonia import params
 from pneumonia.evaluation import Predictions, evaluate
-from pneumonia.files import read_csv, write_csv, write_json
+from pneumonia.files import fresh_dir, read_csv, write_csv, write_json
 from pneumonia.predictions import BOX_COLUMNS, DETECTORS, read_detections, read_scores
 
 STUDY_COLUMNS = {"study": "str", "person": "str", "category": "str", "target": "int", "view": "str"}
@@ -27,13 +27,13 @@ def main() -> None:
         seed=p.seed,
     )
     for name, points in result.curves.items():
-        write_csv(f"plots/{name}.csv", points, dict.fromkeys(points.columns[1:], 5))
+        with fresh_dir(f"plots/{name}") as folder:
+            for model, own in points.groupby("model"):
+                write_csv(folder / f"{model}.csv", own.drop(columns="model"), dict.fromkeys(points.columns[1:], 5))
     write_csv("plots/confusion.csv", result.confusion)
     write_json("metrics/evaluation.json", result.metrics)
     for model in sorted(predictions):
-        numbers = result.metrics[model]
-        shown = [f"{key} {numbers[key]:.3f}" for key in ("auc", "ap50", "challenge", "sensitivity") if key in numbers]
-        print(f"{model}: {', '.join(shown)}")
+        print(model, {k: v for k, v in result.metrics[model].items() if k in ("auc", "ap50", "challenge", "sensitivity")})
 
 
 if __name__ == "__main__":

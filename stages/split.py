@@ -14,7 +14,7 @@ def main() -> None:
     write_json("metrics/split.json", numbers)
     for name, counts in numbers["subsets"].items():
         print(f"{name}: {counts['studies']} studies, {counts['positive']} positive, {counts['persons']} persons")
-    print(f"persons in several subsets: {numbers['persons_shared']}")
+    print(f"persons in several subsets: {numbers['persons_shared']} (unknown for {numbers['person_unknown']} studies)")
 
 
 if __name__ == "__main__":

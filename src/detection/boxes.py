@@ -1,7 +1,8 @@
 """Box arithmetic in `keras.ops`: batched, static shapes, every backend.
 
-A box is four floats, two opposite corners: `(x1, y1, x2, y2)` or `(y1, x1, y2, x2)`, low corner first. Nothing here cares which of the two orders
-it is, nor whether the unit is pixels or shares of an image, as long as all arguments agree.
+A box is four floats, two opposite corners: `(x1, y1, x2, y2)` or `(y1, x1, y2, x2)`, low corner first. Nothing here
+cares which of the two orders it is, nor whether the unit is pixels or shares of an image, as long as all arguments
+agree.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     """
     a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
     u, v = a[..., :, None, :], b[..., None, :, :]
-    # One coordinate at a time: [..., N, M] instead of [..., N, M, 2] keeps the inner loop contiguous, about twice as fast on a CPU.
+    # One coordinate at a time: [..., N, M] instead of [..., N, M, 2] keeps the inner loop contiguous, about twice as
+    # fast on a CPU.
     first = ops.maximum(ops.minimum(u[..., 2], v[..., 2]) - ops.maximum(u[..., 0], v[..., 0]), 0)
     second = ops.maximum(ops.minimum(u[..., 3], v[..., 3]) - ops.maximum(u[..., 1], v[..., 1]), 0)
     intersection = first * second
@@ -41,7 +43,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def clip(boxes: Tensor, window: Tensor) -> Tensor:
-    """Move the corners of `boxes` `[..., 4]` into `window` `[4]` or `[..., 4]` (low corner, high corner; same frame and order).
+    """Move the corners of `boxes` `[..., 4]` into `window` `[4]` or `[..., 4]`, of the same frame and order.
 
     A box wholly outside collapses to zero area on the border.
     """

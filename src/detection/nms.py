@@ -1,13 +1,15 @@
 """Exact greedy non-maximum suppression in `keras.ops`: batched, static shapes, the same result on every backend.
 
-The textbook loop takes the best box, drops what overlaps it, and repeats: as many dependent steps as boxes are kept. With boxes sorted by score
-and `S[j, i]` true where j comes before i and overlaps it too much, its result is the only `keep` with
+The textbook loop takes the best box, drops what overlaps it, and repeats: as many dependent steps as boxes are kept.
+With boxes sorted by score and `S[j, i]` true where j comes before i and overlaps it too much, its result is the only
+`keep` with
 
     keep[i] = not any_j (keep[j] and S[j, i])
 
-because row i depends on earlier rows only. Iterating that equation from "keep everything" settles row i as soon as the rows before it that touch
-it are settled, so it ends after as many steps as the longest chain of suppressions (about ten on real proposals), each one matrix product.
-Boxes go through in tiles of `TILE`, so memory grows with N x TILE, and the tiles stop once every image has its `max_output`.
+because row i depends on earlier rows only. Iterating that equation from "keep everything" settles row i as soon as the
+rows before it that touch it are settled, so it ends after as many steps as the longest chain of suppressions (about
+ten on real proposals), each one matrix product. Boxes go through in tiles of `TILE`, so memory grows with N x TILE,
+and the tiles stop once every image has its `max_output`.
 """
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ def _earlier(overlaps: Tensor) -> Tensor:
 
 
 def _any_keeps(keep: Tensor, suppresses: Tensor) -> Tensor:
-    """`[B, M]` bool: is there a kept j with `suppresses[:, j, i]`? A product of zeros and ones counts exactly in float32."""
+    """`[B, M]` bool: is there a kept j with `suppresses[:, j, i]`? A product of zeros and ones counts exactly in
+    float32."""
     return ops.matmul(ops.cast(keep, "float32")[:, None, :], suppresses)[:, 0] > 0.5
 
 

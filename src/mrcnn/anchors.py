@@ -1,4 +1,4 @@
-"""Anchors of the feature pyramid: constants of a model, so NumPy (Lin et al. 2017, "Feature Pyramid Networks", section 4.1)."""
+"""Anchors of the feature pyramid (Lin et al. 2017, "Feature Pyramid Networks", section 4.1): constants, so NumPy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mrcnn.config import Config
+
+Shape = Sequence[int] | np.ndarray
 
 
 def generate_anchors(
@@ -44,12 +46,12 @@ def generate_pyramid_anchors(
     feature_strides: Sequence[int],
     anchor_stride: int,
 ) -> np.ndarray:
-    """Anchors of all levels, finest level first, `[A, (y1, x1, y2, x2)]` float64 pixels; level i has scale `scales[i]`."""
+    """Anchors of all levels, level i of scale `scales[i]`, finest first: `[A, (y1, x1, y2, x2)]` float64 pixels."""
     levels = zip(scales, feature_shapes, feature_strides, strict=True)
     return np.concatenate([generate_anchors(s, ratios, shape, stride, anchor_stride) for s, shape, stride in levels])
 
 
-def compute_backbone_shapes(config: Config, image_shape: Sequence[int]) -> np.ndarray:
+def compute_backbone_shapes(config: Config, image_shape: Shape) -> np.ndarray:
     """`(height, width)` of each pyramid level, `[levels, 2]` int, for an image of `image_shape`."""
     if callable(config.BACKBONE) and config.COMPUTE_BACKBONE_SHAPE is not None:
         return config.COMPUTE_BACKBONE_SHAPE(config, image_shape)
@@ -67,7 +69,7 @@ def pyramid_anchors(config: Config) -> np.ndarray:
     )
 
 
-def norm_boxes(boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+def norm_boxes(boxes: np.ndarray, shape: Shape) -> np.ndarray:
     """Pixels to normalized coordinates, `[..., (y1, x1, y2, x2)]` float32.
 
     A pixel box ends *after* its last pixel, a normalized one at the last pixel's coordinate: 0 is the first pixel and 1
@@ -77,12 +79,42 @@ def norm_boxes(boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     return ((np.asarray(boxes) - shift) / scale).astype(np.float32)
 
 
-def denorm_boxes(boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+def denorm_boxes(boxes: np.ndarray, shape: Shape) -> np.ndarray:
     """The inverse of `norm_boxes`, rounded to whole pixels, int32."""
     scale, shift = _frame(shape)
     return np.around(np.asarray(boxes) * scale + shift).astype(np.int32)
 
 
-def _frame(shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _frame(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     height, width = shape[:2]
     return np.array([height - 1, width - 1, height - 1, width - 1]), np.array([0, 0, 1, 1])
+
+
+def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
+    """IoU of every box of `boxes1` `[N, (y1, x1, y2, x2)]` with every box of `boxes2` `[M, 4]`: `[N, M]`."""
+    a, b = np.asarray(boxes1, float)[:, None], np.asarray(boxes2, float)[None]
+    sides = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
+    both = sides.prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - both
+    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+
+
+def anchor_scales(boxes: np.ndarray, levels: int) -> list[float]:
+    """One anchor scale a level for `boxes` `[N, 4]` (two corners, pixels): the middles of equal parts of their sides.
+
+    A side is the square root of an area. Three levels: its quantiles 1/6, 1/2 and 5/6, to a tenth of a pixel.
+    Raises ValueError where there is no box.
+    """
+    if not len(boxes):
+        raise ValueError("anchor scales cannot be taken from no boxes at all: give the scales")
+    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    return [round(float(q), 1) for q in np.quantile(sides, (np.arange(levels) + 0.5) / levels)]
+
+
+def anchor_recall(anchors: np.ndarray, boxes: np.ndarray, iou: float = 0.5) -> float:
+    """Share of `boxes` `[N, (y1, x1, y2, x2)]` that some anchor `[A, (y1, x1, y2, x2)]` overlaps by `iou` at least.
+
+    NaN without boxes.
+    """
+    found = [compute_overlaps(boxes[i : i + 256], anchors).max(axis=1) >= iou for i in range(0, len(boxes), 256)]
+    return float(np.concatenate(found).mean()) if found else math.nan

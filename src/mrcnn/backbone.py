@@ -26,7 +26,7 @@ def batch_norm(name: str, x: Tensor, train_bn: bool | None) -> Tensor:
 def resnet_graph(
     input_image: Tensor, architecture: str, stage5: bool = True, train_bn: bool | None = False
 ) -> list[Tensor]:
-    """`[C1, C2, C3, C4, C5]` of `input_image` `[B, H, W, C]` (mean subtracted); strides 2, 4, 8, 16, 32; C5 may be None.
+    """`[C1, C2, C3, C4, C5]` of `input_image` `[B, H, W, C]` (mean subtracted), strides 2 to 32; C5 may be None.
 
     Unlike torchvision's, the first 1x1 convolution of a block carries the stride, and every convolution has a bias.
     """

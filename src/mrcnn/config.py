@@ -1,4 +1,4 @@
-"""The configuration: a class whose attributes are the fields, to be subclassed, as Matterport's `mrcnn/config.py` has it.
+"""The configuration: a class whose attributes are the fields, to be subclassed, as in Matterport's `mrcnn/config.py`.
 
     class ShapesConfig(Config):
         NAME = "shapes"
@@ -10,6 +10,7 @@ A field that does not exist is refused, so that a misspelt one cannot pass unnot
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +28,9 @@ class Config:
 
     # Backbone and pyramid
     BACKBONE: str | Callable[..., Sequence[Any]] = "resnet101"  # resnet50 | resnet101 | callable, see mrcnn.backbone
-    COMPUTE_BACKBONE_SHAPE: Callable[..., np.ndarray] | None = None  # (config, image_shape) -> [levels, 2]; for callables
+    COMPUTE_BACKBONE_SHAPE: Callable[..., np.ndarray] | None = (
+        None  # (config, image_shape) -> [levels, 2]; for callables
+    )
     BACKBONE_STRIDES: Sequence[int] = [4, 8, 16, 32, 64]  # pixels; one pyramid level each, powers of two
     TOP_DOWN_PYRAMID_SIZE = 256  # channels of the pyramid
     FPN_CLASSIF_FC_LAYERS_SIZE = 1024  # width of the two dense layers of the box head
@@ -102,9 +105,11 @@ class Config:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in vars(cls):
+        for name, value in list(vars(cls).items()):
             if name.isupper():
                 _check_known(name)
+                if inspect.isfunction(value):  # a field, not a method: BACKBONE = my_backbone
+                    setattr(cls, name, staticmethod(value))
 
     def __init__(self) -> None:
         """Set the computed fields; raises ValueError for values that cannot be."""
@@ -123,10 +128,10 @@ class Config:
 
     def _check(self) -> None:
         side, strides = int(self.IMAGE_SHAPE[0]), list(self.BACKBONE_STRIDES)
-        if not strides or any(b != 2 * a for a, b in zip(strides, strides[1:], strict=False)) or strides[0] & (
-            strides[0] - 1
-        ):
-            raise ValueError(f"BACKBONE_STRIDES must be powers of two, each twice the one before, got {strides}")
+        powers = [1 << level for level in range(1, 7)]
+        first = powers.index(strides[0]) if strides and strides[0] in powers else 0
+        if strides != powers[first : first + len(strides)] or not strides:
+            raise ValueError(f"BACKBONE_STRIDES must be neighbours in {powers}, got {strides}")
         if side % max(strides):
             raise ValueError(
                 f"the image's side must be a multiple of {max(strides)}, the coarsest of BACKBONE_STRIDES, got {side}; "

@@ -93,7 +93,7 @@ def compose_image_meta(
     image_shape: Sequence[int],
     window: Sequence[float],
     scale: float,
-    active_class_ids: Sequence[int],
+    active_class_ids: Sequence[int] | np.ndarray,
 ) -> np.ndarray:
     """One float vector of all that is known of an image; `parse_image_meta` undoes it.
 
@@ -170,7 +170,9 @@ def _augment(augmentation: Any, image: np.ndarray, mask: np.ndarray) -> tuple[np
     fixed = augmentation.to_deterministic()
     shape = image.shape
     image = fixed.augment_image(image)
-    hooks = imgaug.HooksImages(activator=lambda images, augmenter, parents, default: type(augmenter).__name__ in geometric)
+    hooks = imgaug.HooksImages(
+        activator=lambda images, augmenter, parents, default: type(augmenter).__name__ in geometric
+    )
     if mask.shape[-1]:
         mask = fixed.augment_image(mask.astype(np.uint8), hooks=hooks).astype(bool)
     if image.shape != shape or mask.shape[:2] != shape[:2]:
@@ -185,7 +187,13 @@ class DataGenerator(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, dataset: Dataset, config: Config, epoch: int = 0, shuffle: bool = True, augmentation: Any = None, steps: int | None = None
+        self,
+        dataset: Dataset,
+        config: Config,
+        epoch: int = 0,
+        shuffle: bool = True,
+        augmentation: Any = None,
+        steps: int | None = None,
     ):
         super().__init__()
         self.dataset, self.config, self.augmentation = dataset, config, augmentation
@@ -230,7 +238,7 @@ def training_row(
     masks: np.ndarray | None,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """One image of a batch: padded to `MAX_GT_INSTANCES` (a random choice where there are more), with its random keys."""
+    """One image of a batch, padded to `MAX_GT_INSTANCES` (a random choice where there are more), and its keys."""
     most = config.MAX_GT_INSTANCES
     chosen = np.arange(len(class_ids))
     if len(chosen) > most:

@@ -21,11 +21,12 @@ class RefineLayer(keras.layers.Layer):
 
     Args:
         std_dev: four factors from the network's deltas to deltas.
-        background_competes: Matterport's rule: a region whose likeliest class is the background gets class 0. False: the
-            best of the other classes, however unlikely, which a curve over all thresholds needs.
+        background_competes: Matterport's rule: a region whose likeliest class is the background gets class 0. False:
+            the best of the other classes, however unlikely, which a curve over all thresholds needs.
 
     Call: `(rois [B, R, 4], probs [B, R, classes], deltas [B, R, classes, 4], window [B, 4]) ->
-    (boxes [B, R, 4] clipped to the window, class_ids [B, R] int32, scores [B, R])`; boxes `(y1, x1, y2, x2)` normalized.
+    (boxes [B, R, 4] clipped to the window, class_ids [B, R] int32, scores [B, R])`; boxes `(y1, x1, y2, x2)`
+    normalized.
     """
 
     def __init__(self, std_dev: Any, background_competes: bool = True, **kwargs: Any):
@@ -34,11 +35,8 @@ class RefineLayer(keras.layers.Layer):
         self.background_competes = background_competes
 
     def call(self, rois: Tensor, probs: Tensor, deltas: Tensor, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.background_competes:
-            class_ids = ops.argmax(probs, axis=2)
-        else:
-            class_ids = ops.argmax(probs[..., 1:], axis=2) + 1
-        class_ids = ops.cast(class_ids, "int32")
+        first = 0 if self.background_competes else 1
+        class_ids = ops.cast(ops.argmax(probs[..., first:], axis=2), "int32") + first
         scores = ops.take_along_axis(probs, class_ids[..., None], axis=2)[..., 0]
         own = ops.take_along_axis(deltas, class_ids[..., None, None], axis=2)[:, :, 0]
         boxes = clip(apply_box_deltas(rois, own * self.std_dev), window[:, None, :])

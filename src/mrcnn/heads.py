@@ -1,4 +1,4 @@
-"""The heads: region proposals, boxes, masks. Each holds its layers, so that training and inference graphs share them."""
+"""The heads: region proposals, boxes, masks. Each holds its layers: training and inference graphs share them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def rpn_graph(pyramid: Sequence[Tensor], config: Config) -> list[Tensor]:
 
 @keras.saving.register_keras_serializable("mrcnn")
 class CoveringConv2D(layers.Conv2D):
-    """A convolution whose kernel covers its whole input, as one matrix product: several times faster than convolving."""
+    """A convolution whose kernel covers its whole input, as one matrix product: faster than convolving."""
 
     def call(self, x: Tensor) -> Tensor:
         inputs = self.kernel_size[0] * self.kernel_size[1] * x.shape[-1]

@@ -40,8 +40,8 @@ def resize_image(
     `min_dim x min_dim` part (`rng`; without one, the middle).
 
     Returns:
-        image; window `(y1, x1, y2, x2)` of the image in the result, pixels; scale; padding `[(top, bottom), (left, right),
-        (0, 0)]`; crop `(y, x, height, width)` or None.
+        image; window `(y1, x1, y2, x2)` of the image in the result, pixels; scale; padding `[(top, bottom), (left,
+        right), (0, 0)]`; crop `(y, x, height, width)` or None.
     """
     if mode not in ("none", "square", "crop"):
         raise ValueError(f"mode must be 'none', 'square' or 'crop', got {mode!r}")
@@ -91,7 +91,7 @@ def resize_mask(mask: np.ndarray, scale: float, padding: Any, crop: Sequence[int
 
 def mold_image(image: np.ndarray, config: Config) -> np.ndarray:
     """RGB of any dtype -> float32 with the mean pixel subtracted."""
-    return image.astype(np.float32) - np.asarray(config.MEAN_PIXEL, np.float32)
+    return (image - np.asarray(config.MEAN_PIXEL, np.float64)).astype(np.float32)
 
 
 def unmold_image(image: np.ndarray, config: Config) -> np.ndarray:
@@ -100,7 +100,7 @@ def unmold_image(image: np.ndarray, config: Config) -> np.ndarray:
 
 
 def extract_bboxes(mask: np.ndarray) -> np.ndarray:
-    """Tight boxes int32 `[n, (y1, x1, y2, x2)]` of masks `[H, W, n]`; the far edges lie outside, zeros for an empty mask."""
+    """Tight boxes int32 `[n, (y1, x1, y2, x2)]` of masks `[H, W, n]`, far edges outside; zeros for an empty mask."""
     boxes = np.zeros((mask.shape[-1], 4), np.int32)
     for i in range(mask.shape[-1]):
         rows, columns = np.flatnonzero(mask[:, :, i].any(axis=1)), np.flatnonzero(mask[:, :, i].any(axis=0))

@@ -1,4 +1,4 @@
-"""The five losses (Ren et al. 2015, equation 1; He et al. 2017, section 3), each a mean over the batch as in Matterport's.
+"""The five losses (Ren et al. 2015, equation 1; He et al. 2017, section 3), each a mean over the batch.
 
 A mean over nothing (no positive region in the batch) is 0. All are computed in float32.
 """
@@ -22,7 +22,8 @@ def smooth_l1(y_true: Tensor, y_pred: Tensor) -> Tensor:
 def rpn_class_loss(rpn_match: Tensor, rpn_class_logits: Tensor) -> Tensor:
     """Cross entropy of object or not, over the anchors that are used.
 
-    rpn_match: `[B, A]` or `[B, A, 1]`; 1 positive, -1 negative, 0 not used. rpn_class_logits: `[B, A, (background, object)]`.
+    rpn_match: `[B, A]` or `[B, A, 1]`; 1 positive, -1 negative, 0 not used.
+    rpn_class_logits: `[B, A, (background, object)]`.
     """
     match = _anchors(rpn_match, rpn_class_logits)
     return _masked_mean(_cross_entropy(ops.cast(match == 1, "int32"), rpn_class_logits), match != 0)
@@ -46,10 +47,11 @@ def mrcnn_class_loss(target_class_ids: Tensor, pred_class_logits: Tensor, active
     """Cross entropy of the regions' classes; a region taken for a class that its data set does not have does not count.
 
     target_class_ids: `[B, R]`, 0 background and padding. pred_class_logits: `[B, R, classes]`.
-    active_class_ids: `[B, classes]`, 1 where the image's data set has the class.
+    active_class_ids: `[B, classes]`, 1 where the image's data set has the class. The first image speaks for its batch,
+        as in Matterport's: a batch is of one data set.
     """
     predicted = ops.argmax(pred_class_logits, axis=2)
-    active = ops.take_along_axis(ops.cast(active_class_ids, "float32"), predicted, axis=1)
+    active = ops.take(ops.cast(active_class_ids, "float32")[0], predicted, axis=0)
     return _masked_mean(_cross_entropy(target_class_ids, pred_class_logits), active > 0)
 
 
@@ -66,7 +68,8 @@ def mrcnn_bbox_loss(target_bbox: Tensor, target_class_ids: Tensor, pred_bbox: Te
 def mrcnn_mask_loss(target_masks: Tensor, target_class_ids: Tensor, pred_masks: Tensor) -> Tensor:
     """Binary cross entropy of the positive regions' masks, as predicted for their true class.
 
-    target_masks: `[B, R, h, w]` zeros and ones. target_class_ids: `[B, R]`. pred_masks: `[B, R, h, w, classes]`, probabilities.
+    target_masks: `[B, R, h, w]` zeros and ones. target_class_ids: `[B, R]`.
+    pred_masks: `[B, R, h, w, classes]`, probabilities.
     """
     class_ids = ops.cast(target_class_ids, "int32")
     index = ops.maximum(class_ids, 0)[..., None, None, None]

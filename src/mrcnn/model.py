@@ -1,8 +1,8 @@
 """`MaskRCNN`: build, load, train, detect, with the calls of Matterport's class of that name.
 
-    model = MaskRCNN("inference", config, model_dir="logs")
-    model.load_weights("mask_rcnn_coco.h5", by_name=True)
-    r = model.detect([image])[0]  # r["rois"], r["class_ids"], r["scores"], r["masks"]
+model = MaskRCNN("inference", config, model_dir="logs")
+model.load_weights("mask_rcnn_coco.h5", by_name=True)
+r = model.detect([image])[0]  # r["rois"], r["class_ids"], r["scores"], r["masks"]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mrcnn.anchors import denorm_boxes, norm_boxes, pyramid_anchors
 from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator, Dataset, compose_image_meta, load_image_gt, parse_image_meta
 from mrcnn.images import mold_image, resize_image, unmold_mask
-from mrcnn.network import Network
+from mrcnn.network import Network, jit_compile
 
 __all__ = ["LAYERS", "DataGenerator", "MaskRCNN", "load_image_gt", "parse_image_meta"]
 
@@ -50,6 +50,8 @@ class MaskRCNN:
         self.network = Network(config)
         training = mode == "training"
         self.keras_model: Any = self.network.training_model() if training else self.network.inference_model()
+        if not training:
+            self.keras_model.compile(jit_compile=jit_compile())
         self.epoch = 0
         self.log_dir = self.model_dir / str(config.NAME or "mask_rcnn").lower()
 
@@ -78,20 +80,16 @@ class MaskRCNN:
 
     def set_trainable(self, layer_regex: str, keras_model: Any = None, indent: int = 0, verbose: int = 1) -> None:
         """Let the layers learn whose name matches `layer_regex` as a whole, and no others."""
-        model = keras_model or self.keras_model
-        model.trainable = True
-        for outer in weights.weighted_layers(model):
-            for layer in weights.leaf_layers(outer):
-                layer.trainable = bool(re.fullmatch(layer_regex, layer.name))
-                if layer.trainable and verbose > 1:
-                    print(f"{' ' * indent}{layer.name:24} ({type(layer).__name__})")
+        for name in weights.set_trainable(keras_model or self.keras_model, layer_regex):
+            if verbose > 1:
+                print(" " * indent + name)
 
     def compile(self, learning_rate: float, momentum: float) -> None:
         """SGD with a bound on the global norm of the gradient, as Matterport's."""
         optimizer = keras.optimizers.SGD(
             learning_rate, momentum=momentum, global_clipnorm=self.config.GRADIENT_CLIP_NORM or None
         )
-        self.keras_model.compile(optimizer=optimizer)
+        self.keras_model.compile(optimizer=optimizer, jit_compile=jit_compile())
 
     def train(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from mrcnn import losses
 from mrcnn.anchors import norm_boxes, pyramid_anchors
@@ -22,6 +22,14 @@ from mrcnn.targets import DetectionTargetLayer, RPNTargetLayer
 Tensor = Any
 META_BEFORE_CLASSES = 12  # image_id, original shape, shape, window, scale: see mrcnn.dataset.compose_image_meta
 WINDOW = slice(7, 11)
+
+
+def jit_compile() -> bool:
+    """Whether to compile models with XLA: where nothing else compiles (JAX).
+
+    TensorFlow's graphs take seconds to make and XLA's minutes, for steps that are no faster on a CPU.
+    """
+    return keras.backend.backend() == "jax"
 
 
 def key_count(config: Config) -> int:
@@ -70,7 +78,11 @@ class Network:
         shift = np.array([0, 0, 1, 1], np.float32)
         scale = np.array([height - 1, width - 1, height - 1, width - 1], np.float32)
         targets = DetectionTargetLayer(
-            self._roi_options(), config.MASK_SHAPE, config.USE_MINI_MASK, config.ROI_ADD_INSTANCES, name="proposal_targets"
+            self._roi_options(),
+            config.MASK_SHAPE,
+            config.USE_MINI_MASK,
+            config.ROI_ADD_INSTANCES,
+            name="proposal_targets",
         )(
             self._proposals(config.POST_NMS_ROIS_TRAINING),
             gt_class_ids,
@@ -185,9 +197,8 @@ class TrainingModel(keras.Model):
             raise ValueError(f"LOSS_WEIGHTS has unknown losses {sorted(unknown)}; there are {sorted(known)}")
         self.loss_weights = {**dict.fromkeys(known, 1.0), **loss_weights}
         self.weight_decay = weight_decay
-        self.loss_means = [keras.metrics.Mean(name=name) for name in Config.LOSS_WEIGHTS]
-        if "mrcnn_mask" not in outputs:
-            self.loss_means = self.loss_means[:-1]
+        names = [name for name in Config.LOSS_WEIGHTS if name != "mrcnn_mask_loss" or "mrcnn_mask" in outputs]
+        self.loss_means = [keras.metrics.Mean(name=name) for name in names]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -199,9 +210,7 @@ class TrainingModel(keras.Model):
             "mrcnn_class_loss": losses.mrcnn_class_loss(
                 out["target_class_ids"], out["mrcnn_class_logits"], out["active_class_ids"]
             ),
-            "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(
-                out["target_bbox"], out["target_class_ids"], out["mrcnn_bbox"]
-            ),
+            "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(out["target_bbox"], out["target_class_ids"], out["mrcnn_bbox"]),
         }
         if "mrcnn_mask" in out:
             values["mrcnn_mask_loss"] = losses.mrcnn_mask_loss(

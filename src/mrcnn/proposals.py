@@ -57,5 +57,5 @@ class ProposalLayer(keras.layers.Layer):
         chosen = ops.take_along_axis(boxes, kept[..., None], axis=1)
         return ops.stop_gradient(ops.where(valid[..., None], chosen, 0.0))
 
-    def compute_output_shape(self, probs_shape: Any, bbox_shape: Any) -> tuple[int | None, ...]:
-        return (probs_shape[0], self.proposal_count, 4)
+    def compute_output_shape(self, rpn_probs_shape: Any, rpn_bbox_shape: Any) -> tuple[int | None, ...]:
+        return (rpn_probs_shape[0], self.proposal_count, 4)

@@ -40,7 +40,7 @@ class PyramidROIAlign(keras.layers.Layer):
     Call: `(boxes [B, R, (y1, x1, y2, x2)] normalized, [features [B, h, w, C], ...]) -> [B, R, pool, pool, C]`.
     """
 
-    def __init__(self, pool: int, image_shape: Sequence[int], levels: Sequence[int], **kwargs: Any):
+    def __init__(self, pool: int, image_shape: Sequence[int] | np.ndarray, levels: Sequence[int], **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # boxes stay float32 where features are bfloat16
         self.pool = pool
         self.image_area = float(image_shape[0]) * float(image_shape[1])

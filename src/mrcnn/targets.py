@@ -32,9 +32,10 @@ def rpn_targets(
 ) -> tuple[Tensor, Tensor]:
     """Which anchors are objects, which are not, and how the objects' anchors are to be corrected.
 
-    Positive: IoU of at least `positive_iou` with an instance, and the best anchors of each instance. Negative: IoU below
-    `negative_iou` with all instances. Neither where a crowd overlaps (class below 0). Then at most `count` stay, at
-    most `positive_ratio` of them positive; an image without instances has negatives only (Ren et al. 2015, section 3.1.2).
+    Positive: IoU of at least `positive_iou` with an instance, and the best anchors of each instance. Negative: IoU
+    below `negative_iou` with all instances. Neither where a crowd overlaps (class below 0). Then at most `count` stay,
+    at most `positive_ratio` of them positive; an image without instances has negatives only (Ren et al. 2015, section
+    3.1.2).
 
     Args:
         anchors: `[A, (y1, x1, y2, x2)]`, the frame of `gt_boxes`.
@@ -119,7 +120,8 @@ def detection_targets(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A sample of the proposals with the class and the correction that each should get.
 
-    Positive: IoU of at least `positive_iou` with an instance. Negative: below it, and clear of crowds. Positives come first.
+    Positive: IoU of at least `positive_iou` with an instance. Negative: below it, and clear of crowds.
+    Positives come first.
 
     Args:
         proposals: `[B, P, (y1, x1, y2, x2)]` normalized; zeros are padding and are never taken.
@@ -171,9 +173,7 @@ def detection_targets(
     )
 
 
-def mask_targets(
-    rois: Tensor, instances: Tensor, gt_boxes: Tensor, gt_masks: Tensor, shape: Any, mini: bool
-) -> Tensor:
+def mask_targets(rois: Tensor, instances: Tensor, gt_boxes: Tensor, gt_masks: Tensor, shape: Any, mini: bool) -> Tensor:
     """The part of each region's instance mask inside the region, `[B, R, height, width]` of zeros and ones.
 
     Args:

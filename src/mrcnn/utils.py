@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrcnn.anchors import denorm_boxes, generate_anchors, generate_pyramid_anchors, norm_boxes
+from mrcnn.anchors import compute_overlaps, denorm_boxes, generate_anchors, generate_pyramid_anchors, norm_boxes
 from mrcnn.dataset import Dataset
 from mrcnn.images import (
     expand_mask,
@@ -35,15 +35,6 @@ __all__ = [
 ]
 
 
-def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
-    """IoU of every box of `boxes1` `[N, (y1, x1, y2, x2)]` with every box of `boxes2` `[M, 4]`: `[N, M]`."""
-    a, b = np.asarray(boxes1, float)[:, None], np.asarray(boxes2, float)[None]
-    sides = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
-    both = sides.prod(axis=-1)
-    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - both
-    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
-
-
 def compute_overlaps_masks(masks1: np.ndarray, masks2: np.ndarray) -> np.ndarray:
     """IoU of every mask of `masks1` `[H, W, N]` with every mask of `masks2` `[H, W, M]`: `[N, M]`; above 0.5 is set."""
     if not masks1.shape[-1] or not masks2.shape[-1]:
@@ -66,7 +57,7 @@ def compute_matches(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which prediction found which instance, by mask IoU, best score first.
 
-    Returns `(gt_match [n], pred_match [m], overlaps [m, n])`: index of the other side or -1; predictions sorted by score.
+    Returns `(gt_match [n], pred_match [m], overlaps [m, n])`: index of the other side or -1, predictions by score.
     """
     order = np.argsort(-pred_scores, kind="stable")
     overlaps = compute_overlaps_masks(pred_masks[..., order], gt_masks)

@@ -1,12 +1,13 @@
 """Weight files in Matterport's layout: by layer name, so that they travel between this package and Matterport's.
 
-An HDF5 file with the attribute `layer_names`; a group for each layer with the attribute `weight_names`; a dataset for each
-weight, named `<layer>/<weight>:0`. A nested model (`rpn_model`) is one group with the weights of its layers.
+An HDF5 file with the attribute `layer_names`; a group for each layer with the attribute `weight_names`; a dataset for
+each weight, named `<layer>/<weight>:0`. A nested model (`rpn_model`) is one group with the weights of its layers.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,15 @@ def leaf_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
         yield layer
 
 
+def set_trainable(model: keras.Model, layer_regex: str) -> list[str]:
+    """Let the layers learn whose name matches `layer_regex` as a whole, and no others; returns their names."""
+    model.trainable = True  # a model that is not trainable hides its layers
+    leaves = [leaf for layer in weighted_layers(model) for leaf in leaf_layers(layer)]
+    for layer in leaves:
+        layer.trainable = bool(re.fullmatch(layer_regex, layer.name))
+    return [layer.name for layer in leaves if layer.trainable]
+
+
 def save(model: keras.Model, path: str | Path) -> None:
     """Write the weights of `model` to `path`, whole or not at all. The same weights give the same bytes."""
     path = Path(path)
@@ -53,7 +63,9 @@ def save(model: keras.Model, path: str | Path) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
-def load(model: keras.Model, path: str | Path, by_name: bool = False, exclude: Sequence[str] | None = None) -> list[str]:
+def load(
+    model: keras.Model, path: str | Path, by_name: bool = False, exclude: Sequence[str] | None = None
+) -> list[str]:
     """Set the weights of `model` from `path`; nothing is set if anything does not fit.
 
     Args:

@@ -1,7 +1,7 @@
-"""The labels in the formats other tools read: COCO JSON and YOLO text, in original pixels, one archive for all subsets.
+"""The labels in the formats other tools read, COCO JSON and YOLO text, for the original images: one archive.
 
-    coco/<subset>.json                 images, annotations, categories (cocodataset.org, "Data format", object detection)
-    yolo/<subset>/labels/<study>.txt   a line a box, "0 cx cy w h" as shares of the image; empty for a study without boxes
+    coco/<subset>.json                 images, annotations, categories (cocodataset.org, "Data format")
+    yolo/<subset>/labels/<study>.txt   a line a box, "0 cx cy w h" as shares of the image; empty without boxes
     yolo/<subset>.txt                  the subset's images, one a line
     yolo/data.yaml                     lists and class names
 
@@ -67,7 +67,7 @@ def coco(studies: pd.DataFrame, boxes: pd.DataFrame, chosen: Iterable[str]) -> d
 
 
 def yolo(studies: pd.DataFrame, boxes: pd.DataFrame, chosen: Iterable[str]) -> dict[str, str]:
-    """Text of the label file of each study `chosen`: "0 cx cy w h" a box, centre and size as shares of width and height.
+    """Label file of each study, "0 cx cy w h" a box: centre and size as shares of the image's width and height.
 
     A box of (256, 128, 512, 256) in a 1024 x 1024 image is "0 0.500000 0.250000 0.500000 0.250000".
     """
@@ -111,7 +111,7 @@ def _known(studies: pd.DataFrame, chosen: Iterable[str]) -> set[str]:
     unknown = sorted(wanted - set(studies["study"]))
     if unknown:
         raise ValueError(
-            f"{len(unknown)} studies of the split are not cleaned ones, such as {unknown[:3]}; run split again"
+            f"{len(unknown)} studies of the split were not cleaned, such as {unknown[:3]}; run split again"
         )
     return wanted
 

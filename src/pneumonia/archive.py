@@ -25,21 +25,21 @@ _ID = re.compile(
 
 
 class Studies(Protocol):
-    """What a reader of studies offers. `duplicates` and `unsafe` map an id, or a member's name, to a sentence saying what is wrong."""
+    """What a reader of studies offers; `duplicates` (by id) and `unsafe` (by file name) say what is wrong there."""
 
     studies: list[str]
     duplicates: dict[str, str]
     unsafe: dict[str, str]
 
     def read(self, study: str) -> bytes:
-        """The bytes of the DICOM file of `study`. Raises KeyError for an unknown id and StudyError for a damaged member."""
+        """The bytes of the file of `study`. Raises KeyError for an unknown id, StudyError for a damaged file."""
 
 
 class StudyArchive:
     """The studies of a zip: its members ending in `.dcm`, at any depth, by file stem.
 
-    `studies` is sorted and holds the ids that occur once; an id of several members is in `duplicates` instead, and a member
-    whose name is absolute, climbs with `..`, or is no portable file name is in `unsafe`. Symbolic links count as unsafe.
+    `studies` is sorted and holds the ids that occur once; an id of several members is in `duplicates` instead, and a
+    member whose name is absolute, climbs with `..` or is no portable file name, or which is a link, in `unsafe`.
     Raises FileNotFoundError, or ValueError where `path` is not a whole zip.
     """
 
@@ -84,7 +84,11 @@ class StudyArchive:
 
 
 class StudyFolder:
-    """The studies below a folder, or one file: `.dcm` and `.dicom` files, and DICOM files without a suffix (as modalities export them)."""
+    """The studies below a folder, or one file: `.dcm` and `.dicom` files, and DICOM files without a suffix.
+
+    A study's id is its file's name without that suffix; ids that occur twice and names that are not portable are set
+    apart as in `StudyArchive`.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -115,7 +119,7 @@ class StudyFolder:
 
 
 def open_studies(path: str | Path) -> StudyArchive | StudyFolder:
-    """Open a zip of studies, a folder, or a single DICOM file, whichever `path` is. Raises FileNotFoundError or ValueError."""
+    """Open a zip of studies, a folder, or one DICOM file. Raises FileNotFoundError, or ValueError for a broken zip."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
@@ -144,7 +148,10 @@ def open_zip(path: str | Path) -> zipfile.ZipFile:
 
 
 def write_archive(path: str | Path, members: Iterable[tuple[str, bytes]]) -> None:
-    """Write a zip of `(name, content)` pairs in their order, stored (JPEGs do not shrink), with a fixed date and mode: same members, same bytes."""
+    """Write a zip of `(name, content)` pairs in their order: same members, same bytes.
+
+    Stored, as JPEGs do not shrink; with a fixed date and mode.
+    """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, content in members:
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
@@ -201,7 +208,7 @@ def _refuse_large(size: int) -> None:
 def _looks_like_dicom(file: Path) -> bool:
     if is_study_name(file.name):
         return True
-    if file.suffix and not file.suffix[1:].isdigit() or file.name.startswith("."):
+    if (file.suffix and not file.suffix[1:].isdigit()) or file.name.startswith("."):
         return False  # a name of digits and dots may be a UID, whose last part looks like a suffix
     try:
         with file.open("rb") as stream:

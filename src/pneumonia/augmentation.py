@@ -20,7 +20,7 @@ MIN_VISIBLE = 0.5
 def imgaug() -> ModuleType:
     """The package imgaug, made importable under NumPy 2, which dropped the `np.sctypes` that it reads at import."""
     if not hasattr(np, "sctypes"):
-        np.sctypes = {  # type: ignore[attr-defined]
+        np.sctypes = {  # type: ignore[attr-defined]  # noqa: NPY201
             "int": [np.int8, np.int16, np.int32, np.int64],
             "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
             "float": [np.float16, np.float32, np.float64],
@@ -74,8 +74,8 @@ class Augmenter:
             boxes: float `[N, 4]` x1 y1 x2 y2, pixels of the image.
 
         Returns:
-            uint8 `[H, W]`; float32 `[M, 4]`, the boxes that are kept: axis-aligned hulls of the turned boxes, clipped to
-            the image; bool `[N]`, which are kept (at least half of the box is still inside).
+            uint8 `[H, W]`; float32 `[M, 4]`, the boxes that are kept: axis-aligned hulls of the turned boxes, clipped
+            to the image; bool `[N]`, which are kept (at least half of the box is still inside).
         """
         flip = rng.random() < self.flip
         angle, dx, dy, zoom, light, gain = rng.uniform(-1, 1, 6)

@@ -52,7 +52,7 @@ class Rejected(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The judgement: studies.csv, boxes.csv and rejected.csv of data/clean, and how many things of each kind were mended."""
+    """The judgement: the three tables of data/clean, and how many things of each kind were mended."""
 
     studies: pd.DataFrame
     boxes: pd.DataFrame
@@ -78,7 +78,7 @@ def clean(raw: Path, out: Path, *, min_box_side: float, max_age: float, workers:
 
 
 def read_images(studies: Studies, workers: int = 0) -> tuple[list[Image], list[Rejected]]:
-    """Decode every study in parallel: what was read, and what was not, with the ids and names that the archive refuses."""
+    """Decode every study in parallel: what was read, and what was not (also what the archive itself refuses)."""
     from tqdm import tqdm
 
     images: list[Image] = []
@@ -106,8 +106,8 @@ def check(
 
     images: the readable ones; failed: the others, whose reasons stand. labels, classes, persons: as `pneumonia.labels`
     reads them. A study of unknown person is a person of its own. A box over the border is clipped to the image; a box
-    with a side below `min_box_side` pixels (after clipping) is an annotation slip, so its study is left out; an age above
-    `max_age` years counts as missing; "No Lung Opacity / Not Normal" is negative.
+    with a side below `min_box_side` pixels (after clipping) is an annotation slip, so its study is left out; an age
+    above `max_age` years counts as missing; "No Lung Opacity / Not Normal" is negative.
     """
     import pandas as pd
 
@@ -170,16 +170,16 @@ def _boxes(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     right, bottom = found["x"] + found["width"], found["y"] + found["height"]
     left, top = found["x"].clip(lower=0), found["y"].clip(lower=0)
     width, height = np.minimum(right, size["columns"]) - left, np.minimum(bottom, size["rows"]) - top
-    invalid = ~np.isfinite(found[BOX]).all(axis=1) | (found[["width", "height"]] <= 0).any(axis=1)
-    clipped = (found[["x", "y"]] < 0).any(axis=1) | (right > size["columns"]) | (bottom > size["rows"])
+    invalid = ~found[BOX].apply(np.isfinite).all(axis=1) | (found[["width", "height"]] <= 0).any(axis=1)
+    wide, high = (found["x"] < 0) | (right > size["columns"]), (found["y"] < 0) | (bottom > size["rows"])
     return found.assign(
         text=[f"x {x:g}, y {y:g}, width {w:g}, height {h:g}" for x, y, w, h in found[BOX].to_numpy()],
         # A side that no border cuts keeps its labelled length: x + width - x is not always width.
         x=left,
         y=top,
-        width=width.where((found["x"] < 0) | (right > size["columns"]), found["width"]),
-        height=height.where((found["y"] < 0) | (bottom > size["rows"]), found["height"]),
-        clipped=clipped,
+        width=width.where(wide, found["width"]),
+        height=height.where(high, found["height"]),
+        clipped=wide | high,
         fault=np.select([invalid, (width <= 0) | (height <= 0)], ["invalid", "outside"], ""),
     )
 

@@ -1,7 +1,7 @@
 """One decoder a transfer syntax, chosen by name: what else is installed never changes a pixel.
 
-JPEG (8 bit) by OpenCV, about 2.5 ms a megapixel; JPEG 2000 by Pillow (OpenJPEG); RLE and uncompressed by pydicom; JPEG-LS,
-JPEG Lossless and 12-bit JPEG by imagecodecs (CharLS, libjpeg-turbo), which is an extra.
+JPEG (8 bit) by OpenCV, about 2.5 ms a megapixel; JPEG 2000 by Pillow (OpenJPEG); RLE and uncompressed by pydicom;
+JPEG-LS, JPEG Lossless and 12-bit JPEG by imagecodecs (CharLS, libjpeg-turbo), which is an extra.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _JPEG_LS = {"1.2.840.10008.1.2.4.80": "JPEG-LS Lossless", "1.2.840.10008.1.2.4.8
 _JPEG_2000 = {"1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless", "1.2.840.10008.1.2.4.91": "JPEG 2000"}
 TRANSFER_SYNTAXES = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
 
-# Markers of a JPEG frame header (ITU T.81, table B.1): DCT baseline, extended and progressive; lossless; JPEG-LS (T.87).
+# Markers of a JPEG frame header (ITU T.81, table B.1): DCT baseline, extended, progressive; lossless; JPEG-LS (T.87).
 _DCT, _LOSSLESS, _LS = {0xC0, 0xC1, 0xC2}, {0xC3}, {0xF7}
 
 
@@ -106,7 +106,10 @@ def _with_pydicom(dataset: Dataset, transfer_syntax: str, plugin: str) -> np.nda
     from pydicom.pixels import get_decoder
 
     values, _ = get_decoder(transfer_syntax).as_array(
-        dataset, raw=True, decoding_plugin=plugin, correct_unused_bits=False
+        dataset,
+        raw=True,
+        decoding_plugin=plugin,
+        correct_unused_bits=False,  # type: ignore[arg-type]
     )
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 

@@ -1,7 +1,7 @@
 """Header and pixels of one radiograph: what the file says, and its values after the modality LUT.
 
-A file is trusted for nothing: sizes are checked against each other before anything of that size is made, and whatever is
-wrong ends in a `StudyError` with a reason. Decoders stand in `pneumonia.decoders`.
+A file is trusted for nothing: sizes are checked against each other before anything of that size is made, and whatever
+is wrong ends in a `StudyError` with a reason. Decoders stand in `pneumonia.decoders`.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class StudyHeader:
 
     @property
     def in_hounsfield(self) -> bool:
-        """Whether values after the modality LUT are in HU: the file says so, or it is a CT that does not say otherwise (PS3.3, C.8.2.1)."""
+        """Whether values after the modality LUT are in HU: the file says so, or it is a CT that says nothing else."""
         return self.rescale_type == "HU" or (self.modality == "CT" and not self.rescale_type)
 
 
 @dataclass(frozen=True)
 class Lut:
-    """A DICOM lookup table (PS3.3, C.11.1.1): value `first + i` becomes `table[i]`; values outside take the nearest end."""
+    """A DICOM lookup table (PS3.3, C.11.1.1): `first + i` becomes `table[i]`; values outside take the nearest end."""
 
     first: int
     table: np.ndarray  # uint16 [entries]
@@ -101,7 +101,7 @@ def read_header(data: bytes, study: str = "") -> StudyHeader:
 def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
     """Header and pixels of a DICOM file: one greyscale frame of an accepted modality.
 
-    Raises StudyError with one of the reasons unreadable, wrong_modality, no_pixels, colour, multiframe, constant_pixels.
+    Raises StudyError: unreadable, wrong_modality, no_pixels, colour, multiframe or constant_pixels.
     """
     dataset = _parse(data, pixels=True)
     header = _header(dataset, study)
@@ -123,7 +123,7 @@ def read_pixels(data: bytes) -> Pixels:
 
 
 def parse_age(text: str) -> float:
-    """Age in years of "057Y", "006M", "10W", "30D" (PS3.5, AS) or, as the challenge has it, "57"; NaN for anything else."""
+    """Age in years of "057Y", "006M", "010W", "030D" (PS3.5, 6.2) or, as the challenge has it, "57"; else NaN."""
     match = _AGE.fullmatch(text.strip().upper())
     return float(match[1]) / _AGE_UNITS[match[2]] if match else math.nan
 
@@ -194,23 +194,23 @@ def _check(dataset: Dataset, header: StudyHeader, data: bytes) -> None:
     """Raise StudyError unless the file holds one greyscale frame of a sane size."""
     if header.modality not in MODALITIES:
         wanted = ", ".join(sorted(MODALITIES - {""}))
-        raise StudyError(Reason.WRONG_MODALITY, f"modality {header.modality[:16]}; wanted one of {wanted}")
+        raise StudyError(Reason.WRONG_MODALITY, f"modality {_word(header.modality)}; wanted one of {wanted}")
     if "PixelData" not in dataset:
         if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
             raise StudyError(Reason.NO_PIXELS, "floating-point pixel data; wanted integers")
         if _PIXEL_DATA_TAG in data:  # the parser drops an element whose end is missing
             raise StudyError(Reason.UNREADABLE, f"truncated: {len(data):,} bytes, and the pixel data does not end")
         raise StudyError(Reason.NO_PIXELS, "no pixel data element")
-    if not len(dataset.PixelData):
+    if not dataset.PixelData:
         raise StudyError(Reason.NO_PIXELS, "the pixel data element is empty")
     samples, frames = _integer(dataset, "SamplesPerPixel", 1), _integer(dataset, "NumberOfFrames", 1)
     if samples != 1 or header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise StudyError(
-            Reason.COLOUR, f"{samples} samples a pixel, {header.photometric[:16] or 'no photometric interpretation'}"
+            Reason.COLOUR, f"{samples} samples a pixel, photometric interpretation {_word(header.photometric)}"
         )
     if frames > 1:
         raise StudyError(Reason.MULTIFRAME, f"{frames} frames; wanted one")
-    if not (0 < header.rows and 0 < header.columns and header.rows * header.columns <= MAX_PIXELS):
+    if min(header.rows, header.columns) < 1 or header.rows * header.columns > MAX_PIXELS:
         wanted = f"at least 1x1 and at most {MAX_PIXELS:,} pixels"
         raise StudyError(Reason.UNREADABLE, f"{header.rows} rows x {header.columns} columns; wanted {wanted}")
     allocated = _integer(dataset, "BitsAllocated")
@@ -220,7 +220,7 @@ def _check(dataset: Dataset, header: StudyHeader, data: bytes) -> None:
         )
     if header.transfer_syntax not in TRANSFER_SYNTAXES:
         raise StudyError(
-            Reason.UNREADABLE, f"no decoder for transfer syntax {header.transfer_syntax[:64]!r}; convert the file"
+            Reason.UNREADABLE, f"no decoder for transfer syntax {_word(header.transfer_syntax)}; convert the file"
         )
 
 
@@ -255,7 +255,7 @@ def _pixels(dataset: Dataset, header: StudyHeader) -> Pixels:
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray | None:
-    """Where the stored values are padding (PS3.3, C.7.5.1.1.2): one value, or a range whose other end is the range limit."""
+    """Where the stored values are padding: one value, or a range up to the range limit (PS3.3, C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if value is None or value == "":
         return None
@@ -285,6 +285,11 @@ def _lut(dataset: Dataset, name: str, signed: bool) -> Lut | None:
             Reason.UNREADABLE, f"{name}: {len(table)} entries of {bits} bits; wanted {entries} of 8 to 16 bits"
         )
     return Lut(first, table[:entries], bits)
+
+
+def _word(text: str) -> str:
+    """`text` for a message, where it is a code; in a damaged file it may be anything, even a name."""
+    return text if re.fullmatch(r"[A-Z0-9_.]{1,64}", text) else "(none)" if not text else "(no valid code)"
 
 
 def _text(dataset: Dataset, name: str) -> str:

@@ -1,7 +1,7 @@
-"""A first look at the cleaned data: tables (CSV) and figures (PNG) of classes, boxes, ages, sexes, views, and some studies.
+"""A first look at the cleaned data: tables (CSV) and figures (PNG) of classes, boxes, ages, sexes, views, and studies.
 
-The tables are functions of the frames alone; `explore` writes them and draws them. The view is looked at for a reason: in the
-challenge 38% of the AP but 9% of the PA studies are positive, so a model can score by telling beds from walls.
+The tables are functions of the frames alone; `explore` writes and draws them. The view is there for a reason: in the
+challenge 38% of the AP but 9% of the PA studies are positive, so a model can score by telling a bed from a wall stand.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def boxes_per_study_table(studies: pd.DataFrame) -> pd.DataFrame:
 
 
 def box_size_table(studies: pd.DataFrame, boxes: pd.DataFrame, step: int = 5) -> pd.DataFrame:
-    """`per_cent, width, height, area`: how many boxes have a width (height, area) of `per_cent` to below + `step` per cent
-    of the image's width (height, area)."""
+    """`per_cent, width, height, area`: boxes whose width is `per_cent` to below `per_cent + step` per cent of the
+    image's width, and the same for height and area."""
     shares = _box_shares(studies, boxes)
     edges = np.arange(0, 100 + step, step) / 100
     width, height = shares[:, 2], shares[:, 3]
@@ -78,8 +78,8 @@ def box_places(studies: pd.DataFrame, boxes: pd.DataFrame, grid: int = GRID) -> 
     shares = _box_shares(studies, boxes)
     order = np.argsort(boxes["study"].to_numpy(str), kind="stable")
     names = boxes["study"].to_numpy(str)[order]
-    starts = np.flatnonzero(np.concatenate([[True], names[1:] != names[:-1]])) if len(names) else []
-    for group in np.split(shares[order], starts[1:]) if len(names) else []:
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1])[: len(names)])  # of each study's boxes
+    for group in np.split(shares[order], starts[1:]):
         x, y, width, height = (group[:, i, None] for i in range(4))
         inside_x = (centres >= x) & (centres < x + width)  # [boxes, grid]
         inside_y = (centres >= y) & (centres < y + height)
@@ -175,7 +175,7 @@ def _style() -> Iterator[None]:
     """One look for all figures."""
     import matplotlib
 
-    look: dict[str, Any] = {
+    look: Any = {
         "font.family": "DejaVu Sans",  # ships with matplotlib: the same everywhere
         "font.size": 9,
         "text.color": INK,
@@ -202,7 +202,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, np.ndarray]:
-    """A figure of `width` x `height` inches and its axes `[rows, columns]`; no pyplot, so no display and no global state."""
+    """A figure of `width` x `height` inches and its axes `[rows, columns]`; without pyplot no display is needed."""
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), layout="constrained")
@@ -213,6 +213,7 @@ def _count_bars(axes: Axes, names: Sequence[str], counts: Sequence[int], colours
     bars = axes.bar(names, counts, color=colours, width=0.65)
     axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=2)
     axes.set_ylabel("studies")
+    axes.margins(y=0.1)
     axes.grid(axis="y")
 
 
@@ -266,6 +267,7 @@ def _draw_ages(table: pd.DataFrame) -> Figure:
     ax.set_xlabel("years, by decade")
     ax.set_ylabel("per cent of the class")
     ax.set_xticks(table["age"])
+    ax.set_xlim(0, 10 + max([80, *table.loc[table[list(CATEGORIES)].sum(axis=1) > 0, "age"]]))
     ax.grid(axis="y")
     ax.legend()
     return figure

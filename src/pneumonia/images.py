@@ -45,6 +45,28 @@ class Placement(NamedTuple):
     pad_y: float
     aspect: float = 1.0
 
+    def to_resized(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes `[N, 4]` (x, y, width, height), original pixels -> float32 `[N, 4]` (x1, y1, x2, y2), resized pixels.
+
+        At scale 0.25 and pad_y 8, (40, 40, 100, 200) becomes (10, 18, 35, 68).
+        """
+        gain, pad = self._affine()
+        return (xywh_to_xyxy(np.asarray(boxes, np.float64)) * gain + pad).astype(np.float32)
+
+    def to_original(self, boxes: np.ndarray, columns: int, rows: int) -> np.ndarray:
+        """Boxes `[N, 4]` (x1, y1, x2, y2), resized pixels -> float32 `[N, 4]` (x, y, width, height), original pixels.
+
+        The inverse of `to_resized`, clipped to the image of `columns` x `rows`: what lies in the padding alone gets no
+        width or no height.
+        """
+        gain, pad = self._affine()
+        corners = (np.asarray(boxes, np.float64).reshape(-1, 4) - pad) / gain
+        return xyxy_to_xywh(np.clip(corners, 0.0, [columns, rows, columns, rows])).astype(np.float32)
+
+    def _affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Gain and pad of (x1, y1, x2, y2)."""
+        return np.array([self.scale, self.scale * self.aspect] * 2), np.array([self.pad_x, self.pad_y] * 2)
+
 
 def placement(columns: int, rows: int, size: int, aspect: float = 1.0) -> Placement:
     """Placement of a study of `columns` x `rows` pixels in a square of `size` pixels, proportions kept, centred.
@@ -96,6 +118,20 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.npy"
 
 
+class StudyRow(NamedTuple):
+    """A row of index.csv, in the order of `INDEX_COLUMNS`."""
+
+    shard: int
+    row: int
+    scale: float
+    pad_x: float
+    pad_y: float
+    columns: int
+    rows: int
+    aspect: float
+    window: str
+
+
 class ShardStore:
     """The images of one size, memory-mapped and read-only: `ShardStore(Path("data/images/192"))`.
 
@@ -112,7 +148,7 @@ class ShardStore:
         if not self.index.index.is_unique:
             twice = self.index.index[self.index.index.duplicated()][0]
             raise ValueError(f"{path}: study {twice!r} stands there twice; remove the folder and run its stage again")
-        self._rows = {row.Index: row for row in self.index.itertuples()}  # far faster than index.loc
+        self._rows = {study: StudyRow(*row) for study, *row in self.index.itertuples()}  # far faster than index.loc
         self._shards: dict[int, np.ndarray] = {}
         self.size = int(self._shard(0).shape[1])
 
@@ -130,7 +166,7 @@ class ShardStore:
             self._shards[number] = np.load(self.folder / shard_name(number), mmap_mode="r", allow_pickle=False)
         return self._shards[number]
 
-    def _row(self, study: str) -> Any:
+    def _row(self, study: str) -> StudyRow:
         try:
             return self._rows[study]
         except KeyError:
@@ -154,25 +190,11 @@ class ShardStore:
         row = self._row(study)
         return Placement(row.scale, row.pad_x, row.pad_y, row.aspect)
 
-    def _affine(self, study: str) -> tuple[np.ndarray, np.ndarray]:
-        """Gain and pad of (x1, y1, x2, y2)."""
-        scale, pad_x, pad_y, aspect = self.placement(study)
-        return np.array([scale, scale * aspect] * 2), np.array([pad_x, pad_y] * 2)
-
     def to_resized(self, study: str, boxes: np.ndarray) -> np.ndarray:
-        """Boxes `[N, 4]` (x, y, width, height), original pixels -> float32 `[N, 4]` (x1, y1, x2, y2), resized pixels.
-
-        At scale 0.25 and pad_y 8, (40, 40, 100, 200) becomes (10, 18, 35, 68).
-        """
-        gain, pad = self._affine(study)
-        return (xywh_to_xyxy(np.asarray(boxes, np.float64)) * gain + pad).astype(np.float32)
+        """`Placement.to_resized` of the study."""
+        return self.placement(study).to_resized(boxes)
 
     def to_original(self, study: str, boxes: np.ndarray) -> np.ndarray:
-        """Boxes `[N, 4]` (x1, y1, x2, y2), resized pixels -> float32 `[N, 4]` (x, y, width, height), original pixels.
-
-        The inverse of `to_resized`, clipped to the image: what lies in the padding alone gets no width or no height.
-        """
-        gain, pad = self._affine(study)
-        corners = (np.asarray(boxes, np.float64).reshape(-1, 4) - pad) / gain
-        columns, rows = self._row(study).columns, self._row(study).rows
-        return xyxy_to_xywh(np.clip(corners, 0.0, [columns, rows, columns, rows])).astype(np.float32)
+        """`Placement.to_original` of the study."""
+        row = self._row(study)
+        return self.placement(study).to_original(boxes, row.columns, row.rows)

@@ -22,9 +22,9 @@ Table = str | Path | IO[bytes]  # a CSV file
 
 
 def read_labels(path: Table, name: str = "") -> pd.DataFrame:
-    """stage_2_train_labels.csv as `study, x, y, width, height, target`: a row a box, or one row without box a negative study.
+    """stage_2_train_labels.csv as `study, x, y, width, height, target`: a row a box; one without box a negative study.
 
-    Coordinates are float pixels of the original image, NaN where empty; target is 0 or 1; rows stay in the file's order.
+    Coordinates are float pixels of the original image, NaN where empty; target is 0 or 1; rows stay in their order.
     Raises ValueError naming file, row and column where a value is no number, a target not 0 or 1, or an id empty.
     """
     name = name or str(path)

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """The `reason` column of rejected.csv and failed.csv, in the order in which they are looked for: a study has the first that fits."""
+    """The `reason` column of rejected.csv, in the order in which they are looked for: the first that fits counts.
+
+    Those of one study's file come first, then those of its labels.
+    """
 
     UNSAFE_NAME = "unsafe_name"  # the archive member's name could lead outside a folder
     DUPLICATE_ID = "duplicate_id"  # two members claim the same study
@@ -30,7 +33,7 @@ class Reason(StrEnum):
 
 
 class StudyError(ValueError):
-    """A study that cannot be used: `reason` is one of the fixed list, `detail` says what was found and what was wanted."""
+    """A study that cannot be used: `reason` is one of the fixed list, `detail` says what was found and wanted."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

@@ -256,6 +256,8 @@ def _publish(job: Job, shards: int, folder: Path) -> int:
     table = pd.concat(parts, ignore_index=True)
     failed = table.loc[table["reason"] != "", ["study", "reason"]]
     for size in job.sizes:
+        for left in (job.work / "images" / str(size)).glob(".*"):
+            left.unlink()  # a temporary index of a run that was killed right here
         shapes = zip(table["columns"], table["rows"], table["square_rows"], strict=True)
         places = [placement(c, r, size, high / r) for c, r, high in shapes]
         index = pd.concat([table, pd.DataFrame(places, columns=list(Placement._fields))], axis=1)
@@ -296,7 +298,7 @@ def _fingerprint(archive: Path, inputs: list[Any]) -> str:
         with zipfile.ZipFile(archive) as stream:
             for info in stream.infolist():
                 digest.update(f"{info.filename}\0{info.CRC}\0{info.file_size}\n".encode())
-    for module in ("shards", "images", "archive", "dicom", "windowing"):
+    for module in ("shards", "images", "archive", "decoders", "dicom", "windowing"):
         source = Path(__file__).with_name(f"{module}.py")
         digest.update(source.read_bytes() if source.exists() else b"")
     return digest.hexdigest()[:16]

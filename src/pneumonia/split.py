@@ -113,10 +113,11 @@ def age_bands(age: pd.Series) -> pd.Series:
 def summary(assigned: pd.DataFrame, studies: pd.DataFrame, *, by: str = "person") -> dict[str, Any]:
     """Numbers for metrics/split.json, of what `split` returned.
 
-    `subsets` and `folds`: studies, positives, boxes, persons and studies a category. `balance`: for each factor (and
-    crossed) the largest difference between a stratum's share in a subset or fold and its share in the whole, 0 to 1.
-    `persons_shared`: persons that stand in more than one subset. `sharing_person`: validation and hold-out studies
-    whose person is in train, too. Raises ValueError where a person is shared in spite of `by="person"`.
+    `subsets` and `folds`: studies, positives, boxes, persons and studies a category. `person_unknown`: studies that may
+    belong to the same person without anyone knowing. `balance`: for each factor (and crossed) the largest difference
+    between a stratum's share in a subset or fold and its share in the whole, 0 to 1. `persons_shared`: persons that
+    stand in more than one subset. `sharing_person`: validation and hold-out studies whose person is in train, too.
+    Raises ValueError where a person is shared in spite of `by="person"`.
     """
     table = assigned.merge(_with_factors(studies).drop(columns="person"), on="study", validate="one_to_one")
     folds = sorted(set(table["fold"]) - {HOLDOUT_FOLD})
@@ -134,6 +135,7 @@ def summary(assigned: pd.DataFrame, studies: pd.DataFrame, *, by: str = "person"
     return {
         "studies": len(table),
         "persons": int(table["person"].nunique()),
+        "person_unknown": int((table["person"] == table["study"]).sum()),
         "left_out": len(studies) - len(table),
         "subsets": {name: _counts(table[table["subset"] == name]) for name in SUBSETS},
         "folds": {str(number): _counts(table[table["fold"] == number]) for number in folds},

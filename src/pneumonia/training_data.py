@@ -1,7 +1,7 @@
 """What a model sees in training: which studies in which epoch, in batches of augmented images.
 
-Everything random is drawn from `np.random.default_rng` of numbers that name its place (seed, epoch, batch), never from a
-generator that goes on: a resumed training sees what an unbroken one would, whatever thread prepares a batch.
+Everything random is drawn from `np.random.default_rng` of numbers that name its place (seed, epoch, batch), never from
+a generator that goes on: a resumed training sees what an unbroken one would, whatever thread prepares a batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def epoch_studies(studies: pd.DataFrame, negatives_per_positive: float, epoch: int, seed: int) -> list[str]:
     """The studies of one epoch in their order: all positives, and as many negatives as asked for.
 
-    Epochs take turns through one shuffled row of the negatives, so that every negative is seen before one is seen again.
+    Epochs take turns through one shuffled row of the negatives, so that every negative is seen before one is seen
+    again.
 
     Arguments:
         studies: columns `study`, `target` (1 positive, 0 negative); in any order.
@@ -43,7 +44,7 @@ def epoch_studies(studies: pd.DataFrame, negatives_per_positive: float, epoch: i
     positives = sorted(studies["study"][target == 1])
     negatives = sorted(studies["study"][target == 0])
     wanted = round(negatives_per_positive * len(positives))
-    if positives and 0 < negatives_per_positive and wanted < len(negatives):
+    if positives and negatives_per_positive > 0 and wanted < len(negatives):
         first = (epoch - 1) * wanted
         negatives = [negatives[i] for i in _turns(len(negatives), first, wanted, seed)]
     chosen = positives + negatives
@@ -60,7 +61,7 @@ def _turns(count: int, first: int, wanted: int, seed: int) -> list[int]:
 
 
 def full_batches(studies: Sequence[str], batch_size: int) -> list[list[str]]:
-    """Batches of one size: the last is filled up with the first studies, since another shape means another compilation."""
+    """Batches of one size; the last is filled up with the first studies: another shape is another compilation."""
     if not studies:
         raise ValueError("there is no study to train on: the training subset is empty")
     if batch_size < 1:
@@ -98,10 +99,9 @@ def load_batch(
     return images, moved
 
 
-def resized_boxes(
-    store: ShardStore, boxes: pd.DataFrame, studies: Iterable[str]
-) -> dict[str, NDArray[np.float32]]:
-    """`boxes` (columns study, x, y, width, height; original pixels) of these studies in the frame of the store's images.
+def resized_boxes(store: ShardStore, boxes: pd.DataFrame, studies: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """`boxes` (columns study, x, y, width, height; original pixels) of these studies in the frame of the store's
+    images.
 
     Returns study -> float32 `[N, 4]` x1 y1 x2 y2; studies without boxes have `[0, 4]`.
     """
@@ -117,8 +117,8 @@ def resized_boxes(
 def dataset(batch: Callable[[int], Any], count: int, workers: int = 2) -> keras.utils.PyDataset:
     """`batch(0) .. batch(count - 1)` as a data set that Keras reads ahead of the training in threads.
 
-    `batch` gives what a PyDataset gives: `(inputs, targets)` or a dict. It is called from several threads, and more than
-    once with the same index.
+    `batch` gives what a PyDataset gives: `(inputs, targets)` or a dict. It is called from several threads, and more
+    than once with the same index.
     """
     import keras
 

@@ -1,7 +1,7 @@
 """Weight files: found by name, known by their SHA-256.
 
-`weights.lock` at the project's root holds a JSON object, file name -> SHA-256. A file that is listed must match; one that
-is not is used, and its hash is logged with how to pin it.
+`weights.lock` at the project's root holds a JSON object, file name -> SHA-256. A file that is listed must match; one
+that is not is used, and its hash is logged with how to pin it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stored values to 8 bits: which grey-scale transformation a radiograph gets, and its arithmetic.
 
-`auto` takes the lung window in HU only where the file is calibrated in HU; a chest radiograph is not. Otherwise it takes
-what the file says of itself (its first VOI LUT, else its first window), else leaves 8-bit values as they are, else spreads
-the values between two percentiles. The result always shows bone bright: MONOCHROME1 is inverted in every mode.
+`auto` takes the lung window in HU only where the file is calibrated in HU; a chest radiograph is not. Otherwise it
+takes what the file says of itself (its first VOI LUT, else its first window), else leaves 8-bit values as they are,
+else spreads the values between two percentiles. MONOCHROME1 is inverted in every mode, so that bone is bright.
 
 Pixels keep their grid: boxes are in pixels of the file. Where `StudyHeader.aspect` is not 1 the pixels are not square.
 """
@@ -39,8 +39,8 @@ def to_uint8(
     """The image as uint8 `[rows, columns]`, 0 black, and the window used.
 
     mode: `hu` applies `center` and `width` to whatever the values are; `dicom` the file's own VOI LUT or window;
-        `percentile` makes the two `percentiles` (per cent of the pixels without padding) black and white; `none` maps the
-        whole range that the file could hold, so that 8-bit files stay as they are; `auto` chooses (see the module).
+        `percentile` makes the two `percentiles` (per cent of the pixels without padding) black and white; `none` maps
+        the whole range that the file could hold, so that 8-bit files stay as they are; `auto` chooses (see the module).
         `dicom` goes on like `auto` where the file has no window of its own.
     center, width: the window of `hu`, in HU, by the linear function of PS3.3, C.11.2.1.2.1.
     """

@@ -131,7 +131,8 @@ def train(
     seen = len(history) * len(epoch_batches(1)) * batch_size
     _write(out, model, network, seen)
     for file in _state_files(state):
-        file.unlink(missing_ok=True)
+        if file is not None:
+            file.unlink(missing_ok=True)
     return Trained(_metrics(best, history, description, model, training_boxes), history)
 
 
@@ -277,9 +278,11 @@ def _fit(
     return history
 
 
-def _state_files(state: Path | None) -> list[Path]:
-    """Resume files of the phases: with frozen backbone first, if there is such a phase."""
-    return [] if state is None else [state.with_name(f"{state.stem}-{phase}{state.suffix}") for phase in (1, 2)]
+def _state_files(state: Path | None) -> list[Path | None]:
+    """Resume files of the phases in their order; there are two at most."""
+    return (
+        [None, None] if state is None else [state.with_name(f"{state.stem}-{phase}{state.suffix}") for phase in (1, 2)]
+    )
 
 
 def _dataset(

@@ -29,7 +29,8 @@ class Yolo(keras.Model):
     Call: images `[B, S, S]`, `[B, S, S, 1]` or `[B, S, S, 3]`, uint8 0 to 255 or float 0 to 1 (gray is repeated for
     the three channels) -> list of raw heads. Fit: such images, and truth boxes as `{"boxes": [B, M, 4] float32,
     "classes": [B, M] int32}` or the boxes alone (class 0), (x1, y1, x2, y2) in pixels of those images, rows of no area
-    being padding. Compile without a loss: `compute_loss` is the model's own, and its parts are logged as `box_loss`, `objectness_loss`, `class_loss`.
+    being padding. Compile without a loss: `compute_loss` is the model's own, and its parts are logged as `box_loss`,
+    `objectness_loss`, `class_loss`.
 
     Args:
         description: from `yolov3.architectures.describe` or a `.cfg` file.
@@ -59,7 +60,7 @@ class Yolo(keras.Model):
 
     def call(self, images: Tensor, training: bool | None = None) -> list[Tensor]:
         """Raw heads of a batch of images."""
-        return self.network(to_unit(images, self.description.channels), training=training)
+        return network.forward(self.network, to_unit(images, self.description.channels), training)
 
     def compute_loss(
         self,
@@ -126,7 +127,7 @@ class Detector(keras.Model):
     def call(self, images: Tensor) -> dict[str, Tensor]:
         """Detections of a batch of images."""
         height, width = images.shape[1], images.shape[2]
-        heads = self.network(to_unit(images, self.description.channels), training=False)
+        heads = network.forward(self.network, to_unit(images, self.description.channels))
         predictions, _ = decode(heads, self.description, height)
         window = ops.convert_to_tensor([0.0, 0.0, width, height], dtype="float32")
         boxes = box_ops.clip(predictions.boxes, window)  # (B, N, 4)

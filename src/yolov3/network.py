@@ -58,9 +58,9 @@ def build(description: Description, any_size: bool = False, momentum: float = 0.
             more than a small data set has in an epoch.
         seed: of the initial weights.
 
-    Returns a model from float images `[B, height, width, channels]`, RGB from 0 to 1, to a list of raw heads
+    Returns a model from float images `[B, height, width, channels]`, RGB from 0 to 1, to raw heads
     `[B, height / stride, width / stride, anchors * (5 + classes)]` in the order of the `[yolo]` layers. Layers are
-    named `conv_<n>` and `norm_<n>`, n being the number of the section.
+    named `conv_<n>` and `norm_<n>`, n being the number of the section. Call it through `forward`.
     """
     shape = (None, None) if any_size else (description.height, description.width)
     inputs = keras.Input((*shape, description.channels), name="image")
@@ -86,6 +86,12 @@ def build(description: Description, any_size: bool = False, momentum: float = 0.
             heads.append(x)
         outputs.append(x)
     return keras.Model(inputs, heads, name="darknet")
+
+
+def forward(net: keras.Model, images: Tensor, training: bool | None = False) -> list[Tensor]:
+    """The raw heads of float images, as a list also where there is one only (Keras takes such a list apart)."""
+    heads = net(images, training=training)
+    return list(heads) if isinstance(heads, list | tuple) else [heads]
 
 
 def _convolution(x: Tensor, layer: Convolutional, index: int, head: Yolo | None, momentum: float, seed: int) -> Tensor:

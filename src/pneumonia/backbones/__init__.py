@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -29,7 +28,8 @@ def build(
         channels: of the input; 1 grey, or 3 equal ones (or RGB).
         frozen_norm: batch normalisations keep the moments they have, and their scale and offset: for pretrained weights
             and batches of a few images.
-        head: the map of stride 32 passes through the last 1x1 convolution that comes before the pooling in the network's
+        head: the map of stride 32 passes through the last 1x1 convolution that comes before the pooling in the
+        network's
             own classifier (EfficientNet-Lite0 only; the others have none).
 
     Returns:
@@ -42,8 +42,16 @@ def build(
         raise ValueError(f"a backbone takes 1 or 3 channels, got {channels}")
     if image_size is not None and (image_size < 32 or image_size % 32):
         raise ValueError(f"image_size must be a multiple of 32, got {image_size}")
-    module = import_module(f"{__name__}.{name}")
-    model: keras.Model = module.build((image_size, image_size, channels), weights, head=head)
+    # Here, because these modules import this package.
+    from pneumonia.backbones import densenet121, efficientnet_lite0, resnet50, resnet_small
+
+    modules = {
+        "resnet_small": resnet_small,
+        "efficientnet_lite0": efficientnet_lite0,
+        "densenet121": densenet121,
+        "resnet50": resnet50,
+    }
+    model: keras.Model = modules[name].build((image_size, image_size, channels), weights, head=head)
     if frozen_norm:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

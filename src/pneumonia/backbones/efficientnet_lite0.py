@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from detection.normalization import BatchNormalization
 from pneumonia import files
 from pneumonia.backbones import torch_file
 
@@ -76,7 +77,7 @@ def read_imagenet() -> dict[str, np.ndarray]:
 
 
 def load_imagenet(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    """Set every weight of a model built here from PyTorch's arrays; a grey stem gets the sum over its three channels."""
+    """Set every weight of a model built here from PyTorch's arrays; a grey stem gets the sum of its three channels."""
     used = 0
     for layer in model.layers:
         if not layer.weights:
@@ -97,7 +98,9 @@ def load_imagenet(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
         layer.set_weights([np.ascontiguousarray(kernel)])
         used += 1
     if used != sum(not name.endswith("num_batches_tracked") for name in arrays) - (2 if _has_head(model) else 7):
-        raise ValueError(f"{used} arrays of EfficientNet-Lite0 were used, of {len(arrays)}: the file has another network")
+        raise ValueError(
+            f"{used} arrays of EfficientNet-Lite0 were used, of {len(arrays)}: the file has another network"
+        )
 
 
 def _has_head(model: keras.Model) -> bool:
@@ -127,7 +130,7 @@ def _conv(x: Any, width: int, size: int, stride: int, name: str) -> Any:
 
 
 def _norm(x: Any, name: str) -> Any:
-    return layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
+    return BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
 
 
 def _relu(x: Any, name: str) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from detection.normalization import BatchNormalization
+
 STEM = 16
 WIDTHS = (32, 64, 96, 160)  # of the strides 4, 8, 16, 32
 DEPTHS = (1, 2, 2, 2)
@@ -19,7 +21,9 @@ DEPTHS = (1, 2, 2, 2)
 def build(shape: tuple[int | None, int | None, int], weights: str | Path, head: bool = False) -> keras.Model:
     """See `pneumonia.backbones.build`; `weights` is "none" or a file written by `save_weights` of this model."""
     if weights == "imagenet":
-        raise ValueError("backbone resnet_small has no ImageNet weights; use weights none, or backbone efficientnet_lite0")
+        raise ValueError(
+            "backbone resnet_small has no ImageNet weights; use weights none, or backbone efficientnet_lite0"
+        )
     inputs = keras.Input(shape, name="image")
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalise")(inputs)  # 0 .. 255 -> -2 .. 2
     x = _conv_norm(x, STEM, 3, 2, "stem")
@@ -40,7 +44,7 @@ def _conv_norm(x: Any, width: int, size: int, stride: int, name: str) -> Any:
         width, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
     )(x)
     # Momentum 0.9: a training here has a few hundred steps, Keras' 0.99 would still remember the start.
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
 
 
 def _block(x: Any, width: int, stride: int, name: str) -> Any:

@@ -1,15 +1,14 @@
 """Read a PyTorch weight file of the old kind (before version 1.6) without PyTorch and without trusting the file.
 
-Layout: four pickles (magic number, protocol, machine, the dict of tensors), a pickle with the keys of the storages, then
-each storage as an int64 count and its numbers. A pickle can call anything, so the reader knows only the names that a dict
-of tensors needs and refuses every other.
+Layout: four pickles (magic number, protocol, machine, the dict of tensors), a pickle with the keys of the storages,
+then each storage as an int64 count and its numbers. A pickle can call anything, so the reader knows only the names that
+a dict of tensors needs and refuses every other.
 """
 
 from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +16,7 @@ import numpy as np
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
-TYPES = {
+TYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
     "HalfStorage": np.dtype("<f2"),
@@ -31,7 +30,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
     Raises ValueError where the file is not of this kind, is cut short or holds anything but tensors.
     """
-    storages: dict[str, tuple[np.dtype, int]] = {}
+    storages: dict[str, tuple[np.dtype[Any], int]] = {}
     with Path(path).open("rb") as stream:
         try:
             magic, protocol = _Reader(stream, storages).load(), _Reader(stream, storages).load()
@@ -45,7 +44,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
             numbers = {key: _numbers(stream, *storages[key]) for key in order}
             # A tensor is a view on its storage, given in numbers, not bytes.
             return {
-                name: _view(numbers[tensor.key], tensor) for name, tensor in tensors.items() if isinstance(tensor, _Tensor)
+                name: _view(numbers[tensor.key], tensor)
+                for name, tensor in tensors.items()
+                if isinstance(tensor, _Tensor)
             }
         except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as PyTorch weights: {error}") from error
@@ -57,7 +58,7 @@ class _Tensor:
 
 
 class _Reader(pickle.Unpickler):
-    def __init__(self, stream: IO[bytes], storages: dict[str, tuple[np.dtype, int]]):
+    def __init__(self, stream: IO[bytes], storages: dict[str, tuple[np.dtype[Any], int]]):
         super().__init__(stream, encoding="utf-8")
         self.storages = storages
 
@@ -78,7 +79,7 @@ class _Reader(pickle.Unpickler):
         return str(key)
 
 
-def _numbers(stream: IO[bytes], kind: np.dtype, count: int) -> np.ndarray:
+def _numbers(stream: IO[bytes], kind: np.dtype[Any], count: int) -> np.ndarray:
     stored = int.from_bytes(stream.read(8), "little", signed=True)
     if stored != count:
         raise ValueError(f"a storage has {stored} numbers where its tensor wants {count}")

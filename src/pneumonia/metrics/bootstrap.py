@@ -65,13 +65,17 @@ def weighted_average_precision(matches: Matches, weights: NDArray[np.float64]) -
 
     Precision is looked up at true positives only: between two of them recall stands still and precision falls.
     """
+    from scipy.sparse import csr_array
+
     total = weights @ matches.truths
     hit = np.flatnonzero(matches.true_positive)
     if not len(hit):
         return np.where(total > 0, 0.0, np.nan)
-    each = weights[:, matches.image]  # (B, D)
-    seen = np.cumsum(each, axis=1)[:, hit]
-    hits = np.cumsum(each[:, hit], axis=1)
+    # Row k adds the weights of the detections ranked after hit k - 1, up to and with hit k.
+    bounds = np.r_[0, hit + 1]
+    steps = csr_array((np.ones(hit[-1] + 1), matches.image[: hit[-1] + 1], bounds), shape=(len(hit), weights.shape[1]))
+    seen = np.cumsum((steps @ weights.T).T, axis=1)  # (B, hits)
+    hits = np.cumsum(weights[:, matches.image[hit]], axis=1)
     precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     result = np.full(len(weights), np.nan)

@@ -18,26 +18,23 @@ def auc(scores: Array, targets: NDArray[np.int64], weights: Array | None = None)
 
     scores: float `[N]`. targets: 0 or 1, `[N]`. Returns a 0-d array, or `[B]` for weights `[B, N]`.
     """
-    order = np.argsort(scores, kind="stable")
-    weight = _weights(weights, len(scores))[..., order]
-    positive = targets[order] == 1
-    ordered = scores[order]
-    if not len(ordered):
-        return np.asarray(np.nan)
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    won = np.add.reduceat(weight * positive, starts, axis=-1)
-    lost = np.add.reduceat(weight * ~positive, starts, axis=-1)
-    below = np.cumsum(lost, axis=-1) - lost / 2
-    return _ratio((won * below).sum(-1), won.sum(-1) * lost.sum(-1))
+    weight = _weights(weights, len(scores))
+    positive, negative = np.flatnonzero(targets == 1), np.flatnonzero(targets != 1)
+    negative = negative[np.argsort(scores[negative], kind="stable")]
+    below = np.zeros((*weight.shape[:-1], len(negative) + 1))  # weight of the k lowest negatives
+    np.cumsum(weight[..., negative], axis=-1, out=below[..., 1:])
+    beaten = np.searchsorted(scores[negative], scores[positive], side="left")
+    reached = np.searchsorted(scores[negative], scores[positive], side="right")
+    own = weight[..., positive]
+    won = (own * (below[..., beaten] + below[..., reached])).sum(-1) / 2
+    return _ratio(won, own.sum(-1) * below[..., -1])
 
 
 def rates(called: NDArray[np.bool_], targets: NDArray[np.int64], weights: Array | None = None) -> dict[str, Array]:
     """Sensitivity, specificity, precision (PPV), npv, f1 and accuracy of calls `[N]` against targets `[N]`."""
-    weight = _weights(weights, len(targets))
     truth = targets == 1
-    tp, fp, fn, tn = (
-        (weight * cell).sum(-1) for cell in (called & truth, called & ~truth, ~called & truth, ~called & ~truth)
-    )
+    cells = np.stack([called & truth, called & ~truth, ~called & truth, ~called & ~truth], -1)  # (N, 4)
+    tp, fp, fn, tn = np.moveaxis(_weights(weights, len(targets)) @ cells.astype(np.float64), -1, 0)
     return {
         "sensitivity": _ratio(tp, tp + fn),
         "specificity": _ratio(tn, tn + fp),
@@ -51,8 +48,9 @@ def rates(called: NDArray[np.bool_], targets: NDArray[np.int64], weights: Array 
 def mean(values: Array, weights: Array | None = None) -> Array:
     """Mean of `values` `[N]`; studies with NaN are left out."""
     known = ~np.isnan(values)
-    weight = _weights(weights, len(values)) * known
-    return _ratio((weight * np.where(known, values, 0.0)).sum(-1), weight.sum(-1))
+    columns = np.stack([np.where(known, values, 0.0), known], -1)  # (N, 2)
+    total, count = np.moveaxis(_weights(weights, len(values)) @ columns, -1, 0)
+    return _ratio(total, count)
 
 
 def roc_curve(scores: Array, targets: NDArray[np.int64]) -> tuple[Array, Array, Array]:

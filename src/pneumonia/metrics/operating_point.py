@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from pneumonia.metrics.image_level import pr_curve, roc_curve
+from pneumonia.metrics.image_level import pr_curve, rates, roc_curve
+from pneumonia.metrics.matching import BOX_IOU, BoxTable, found
 
 RULES = ("threshold", "best_f1", "min_sensitivity", "max_false_positive_rate")
 STEP = 1e-6  # scores on disk have six decimals
@@ -41,3 +45,25 @@ def choose(scores: NDArray[np.float64], targets: NDArray[np.int64], rule: str, v
         chosen = float(thresholds[np.flatnonzero(false_positive_rate <= value + 1e-12)[-1]])
     # The curve's first point calls nothing: a finite threshold just above every score says the same.
     return chosen if np.isfinite(chosen) else float(scores.max()) + STEP
+
+
+def table(boxes: BoxTable, targets: NDArray[np.int64], thresholds: Sequence[float]) -> pd.DataFrame:
+    """What a box threshold does: one row for each, in the order given.
+
+    A study is called where a box reaches the threshold. Columns: threshold, sensitivity, specificity, precision, npv
+    (of the calls), box_sensitivity (share of the truth boxes found at IoU 0.5), boxes_per_normal (shown boxes of a
+    study without opacity). NaN without a denominator.
+    """
+    highest = boxes.highest()
+    hits = np.sort(boxes.score[found(boxes, [BOX_IOU], strict=False)[0]])
+    false = np.sort(boxes.score[targets[boxes.study] == 0])
+    truths, normals = int(boxes.truths.sum()), int((targets == 0).sum())
+    rows = []
+    for threshold in thresholds:
+        called = rates(highest >= threshold, targets)
+        shown = {name: float(called[name]) for name in ("sensitivity", "specificity", "precision", "npv")}
+        reached, wrong = (len(v) - int(np.searchsorted(v, threshold, side="left")) for v in (hits, false))
+        shown["box_sensitivity"] = reached / truths if truths else float("nan")
+        shown["boxes_per_normal"] = wrong / normals if normals else float("nan")
+        rows.append({"threshold": float(threshold), **shown})
+    return pd.DataFrame(rows)

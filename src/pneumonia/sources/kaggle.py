@@ -52,8 +52,8 @@ def download(store: Path, client: Any = None) -> Path:
 def connect() -> Any:
     """An authenticated client. Raises KaggleError where it is not installed, or finds no credentials."""
     advice = (
-        "Kaggle credentials are missing or not valid: create an API token in your Kaggle account's settings and put it at "
-        "~/.kaggle/kaggle.json, or set KAGGLE_USERNAME and KAGGLE_KEY"
+        "Kaggle credentials are missing or not valid: create an API token in your Kaggle account's settings and put it "
+        "at ~/.kaggle/kaggle.json, or set KAGGLE_USERNAME and KAGGLE_KEY"
     )
     # Without credentials some releases end the process at import or in authenticate().
     try:
@@ -83,7 +83,10 @@ def _explain(error: Exception) -> str:
     if status == 401:
         return "Kaggle refused the credentials (401): create a new API token and put it at ~/.kaggle/kaggle.json"
     if status == 403:
-        return f"Kaggle refused the download (403): accept the challenge's rules at {PAGE}/rules with the account of your token"
+        return (
+            f"Kaggle refused the download (403): accept the challenge's rules at {PAGE}/rules with your token's account"
+        )
     if status == 404:
         return f"Kaggle does not know {COMPETITION} (404): update its client, pip install --upgrade kaggle"
-    return f"the download from Kaggle failed ({type(error).__name__}: {error}); run it again, or download {PAGE}/data by hand and set source to local"
+    advice = f"run it again, or download {PAGE}/data by hand and set source to local"
+    return f"the download from Kaggle failed ({type(error).__name__}: {error}); {advice}"

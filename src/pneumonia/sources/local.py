@@ -28,8 +28,8 @@ Files = dict[str, Callable[[], bytes]]  # posix name -> its content
 def fetch_labelled(source: Path, folder: Path, sha256: str = "", persons: Path | None = None) -> None:
     """Write images.zip, labels.csv, classes.csv and persons.csv of the labelled studies into `folder`.
 
-    source: the challenge's zip, or a folder of its files (images and CSVs as they are, or each in a zip of its name), at
-        any depth. sha256: what the zip must hash to; empty checks nothing. persons: see `pneumonia.sources.persons`.
+    source: the challenge's zip, or a folder of its files (images and CSVs as they are, or each in a zip of its name),
+        at any depth. sha256: what the zip must hash to; empty checks nothing. persons: see `pneumonia.sources.persons`.
     Raises FileNotFoundError or ValueError with one sentence: what is missing, extra, cut short or has other columns.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def fetch_labelled(source: Path, folder: Path, sha256: str = "", persons: Path |
 
 
 def fetch_test(source: Path, folder: Path, sha256: str = "") -> None:
-    """Write images.zip and sample_submission.csv of the test studies into `folder`; arguments and errors as `fetch_labelled`.
+    """Write images.zip and sample_submission.csv of the test studies into `folder`; the rest as in `fetch_labelled`.
 
     A source without the challenge's image folders is a new test set: all of its DICOM files. A source without a sample
     submission gets one that lists its images.
@@ -114,9 +114,8 @@ def _members(path: Path) -> Files:
 def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         if info.file_size > MAX_STUDY_BYTES:
-            raise ValueError(
-                f"{archive.filename}: member {info.filename} has {info.file_size:,} bytes, at most {MAX_STUDY_BYTES:,} are read"
-            )
+            size = f"{info.file_size:,} bytes, at most {MAX_STUDY_BYTES:,} are read"
+            raise ValueError(f"{archive.filename}: member {info.filename} has {size}")
         try:
             return archive.read(info)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:

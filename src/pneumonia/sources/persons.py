@@ -1,8 +1,8 @@
 """Which person a study is of: a CSV, or the mapping that the challenge's organizers published.
 
 RSNA's `patientId`s are images of NIH ChestX-ray14, several of one person. The organizers' file
-`pneumonia-challenge-dataset-mappings_2018.json` is a list of objects with, among others, `subset_img_id` (the `patientId`) and
-`img_id` (the file in NIH ChestX-ray14, `00019124_092.png`: person 19124, image 92).
+`pneumonia-challenge-dataset-mappings_2018.json` is a list of objects with, among others, `subset_img_id` (the
+`patientId`) and `img_id` (the file in NIH ChestX-ray14, `00019124_092.png`: person 19124, image 92).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PERSON_COLUMNS = ("person", "nih_patient")
 def read_mapping(path: str | Path) -> pd.DataFrame:
     """`study, person`, a row a study whose person is known, sorted by study.
 
-    path: a CSV with a column `patientId` (or `study`) and a column `person` (or `nih_patient`), or the organizers' JSON.
+    path: a CSV with a column `patientId` (or `study`) and a column `person` (or `nih_patient`), or that JSON.
     Raises FileNotFoundError, and ValueError where it is neither or gives one study two persons.
     """
     path = Path(path)

@@ -1,7 +1,7 @@
 """Who is on the film and how they stand: the numbers of a thorax, and its outlines.
 
-A `Body` belongs to a person and is the same in all their studies; a `Pose` belongs to one study. Directions are the viewer's:
-the patient's right lung is on the left of the film. Lengths are shares of the film's side.
+A `Body` belongs to a person and is the same in all their studies; a `Pose` belongs to one study. Directions are the
+viewer's: the patient's right lung is on the left of the film. Lengths are shares of the film's side.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Pose:
     base: float  # y of the costophrenic angles
     dome: float  # height of the diaphragm above them
     centre: float  # x of the spine
-    turn: float  # axial rotation, positive towards the viewer's right; share of the side that the sternum leaves the spine
+    turn: float  # axial rotation: how far the sternum stands to the viewer's right of the spine
     heart: float
     clavicle: float  # y of their medial ends
     scapula: float  # how far the shoulder blades lie over the lungs
@@ -91,14 +91,14 @@ def sample_pose(rng: np.random.Generator, body: Body, view: str, *, large_heart:
 
 @dataclass(frozen=True)
 class Outlines:
-    """The outlines that a body makes in a pose; lungs by side, -1 the viewer's left (the patient's right), +1 the other."""
+    """The outlines that a body makes in a pose. A side is -1, the viewer's left (the patient's right), or +1."""
 
     body: Body
     pose: Pose
 
     def spine_x(self, y: np.ndarray | float) -> np.ndarray | float:
         """x of the midline at height y."""
-        return self.pose.centre + self.body.spine_bend * np.sin(np.pi * (np.asarray(y) - 0.1) / 0.8)
+        return self.pose.centre + self.body.spine_bend * np.sin(np.pi * (y - 0.1) / 0.8)
 
     def share(self, y: np.ndarray | float) -> np.ndarray:
         """0 at the apices, 1 at the costophrenic angles."""
@@ -118,7 +118,7 @@ class Outlines:
         return waist + (start - waist) * np.maximum(0.0, 1 - u / 0.13) ** 2
 
     def diaphragm(self, s: np.ndarray, side: int) -> np.ndarray:
-        """y of the diaphragm at s, 0 at the lung's inner border and 1 at its outer one. The right dome stands higher."""
+        """y of the diaphragm at s, 0 at the lung's inner border, 1 at its outer one. The right dome stands higher."""
         dome = self.pose.dome * (1.08 if side < 0 else 0.94)
         outer = np.maximum(0.0, s - 0.40) / 0.60
         inner = np.maximum(0.0, 0.40 - s) / 0.40
@@ -137,6 +137,26 @@ class Outlines:
         top = y[(y < floor[-1, 1])][::-1]
         inner = np.stack([self.spine_x(top) + side * self.medial(top), top], 1)
         return np.concatenate([outer[:-1], floor, inner])
+
+    def abdomen(self) -> np.ndarray:
+        """What lies below both domes, down to the canvas's end."""
+        pose, s = self.pose, np.linspace(1, 0, 20)
+        floors = []
+        for side in (-1, 1):
+            inner, outer = self.medial(pose.base), self.lateral(pose.base, side)
+            x = self.spine_x(pose.base) + side * (inner + s * (outer - inner))
+            floors.append(np.stack([x, self.diaphragm(s, side) - 0.004], 1))
+        left, right = floors[0], floors[1][::-1]
+        wide = pose.half_width + 0.10
+        low = np.array(
+            [
+                [pose.centre + wide, pose.base + 0.06],
+                [pose.centre + wide, 1.3],
+                [pose.centre - wide, 1.3],
+                [pose.centre - wide, pose.base + 0.06],
+            ]
+        )
+        return np.concatenate([left, right, low])
 
     def heart(self) -> np.ndarray:
         """The heart's silhouette with the great vessels' root; two thirds of it lie on the viewer's right."""
@@ -193,7 +213,7 @@ class Outlines:
     def torso(self) -> np.ndarray:
         """Skin: neck, shoulders, flanks. The arms hang outside."""
         pose, c = self.pose, self.pose.centre
-        flank = pose.half_width + 0.035 + 0.075 * self.body.build
+        flank = pose.half_width + 0.045 + 0.09 * self.body.build
         shoulder = pose.apex - 0.015
         half = [
             (0.075 + 0.03 * self.body.build, -0.30),
@@ -225,7 +245,7 @@ class Outlines:
         return np.stack([x, y0 - 0.012 * np.sin(2 * t) + drop * (1 - np.cos(t)) ** 0.9], 1)
 
     def anterior_rib(self, level: int, side: int) -> np.ndarray:
-        """The front end of the same rib: from the chest wall inwards and down to its cartilage, which casts no shadow."""
+        """The front of the same rib: from the chest wall inwards and down to its cartilage, which casts no shadow."""
         pose, body = self.pose, self.body
         back = self.posterior_rib(level, side)
         x0, y0 = back[-1]

@@ -1,6 +1,6 @@
 """What is bright in a lung and is no opacity: findings of "No Lung Opacity / Not Normal", without boxes.
 
-Each function fills air of the thorax, or adds to its tissue, in place. Their brightness overlaps with that of the opacities on purpose: what
+Each function fills air of the thorax, or adds to its tissue, in place. They are as bright as opacities on purpose: what
 tells them apart is shape, place and texture.
 """
 
@@ -19,7 +19,7 @@ def effusion(rng: np.random.Generator, thorax: Thorax) -> None:
     canvas, outlines, pose = thorax.canvas, thorax.outlines, thorax.outlines.pose
     both = rng.random() < 0.35
     for side in SIDES if both else (int(rng.choice(SIDES)),):
-        level = pose.base - pose.dome * rng.uniform(0.1, 0.6) - abs(rng.normal(0, 0.06))
+        level = pose.base - pose.dome * rng.uniform(0.6, 1.3) - abs(rng.normal(0, 0.06))
         share = np.clip((side * (canvas.x - pose.centre)) / float(outlines.lateral(level, side)), 0, 1.1)
         surface = level - rng.uniform(0.04, 0.12) * share**5 - 0.012 * np.clip(0.4 - share, 0, 1)
         soft = 0.010 if not pose.ap else 0.022  # lying down the fluid spreads and its border blurs
@@ -46,7 +46,9 @@ def oedema(rng: np.random.Generator, thorax: Thorax) -> None:
         for _ in range(int(rng.integers(3, 9))):
             ly = pose.base - pose.dome - rng.uniform(-0.02, 0.14)
             lx = pose.centre + side * (float(thorax.outlines.lateral(ly, side)) - 0.004)
-            lines.append((np.array([[lx, ly], [lx - side * rng.uniform(0.02, 0.035), ly + rng.normal(0, 0.002)]]), 0.0022, 1.0))
+            lines.append(
+                (np.array([[lx, ly], [lx - side * rng.uniform(0.02, 0.035), ly + rng.normal(0, 0.002)]]), 0.0022, 1.0)
+            )
     thorax.vessels += 0.05 * canvas.stroke(lines, 0.001)
 
 
@@ -84,7 +86,9 @@ def apical_scar(rng: np.random.Generator, thorax: Thorax) -> None:
         for _ in range(int(rng.integers(3, 8))):
             x0, y0 = middle + rng.normal(0, 0.04), edge + rng.uniform(-0.01, 0.02)
             x1, y1 = x0 + (pose.centre + side * 0.08 - x0) * rng.uniform(0.3, 0.8), y0 + rng.uniform(0.05, 0.12)
-            strands.append((np.array([[x0, y0], [0.5 * (x0 + x1) + rng.normal(0, 0.008), 0.5 * (y0 + y1)], [x1, y1]]), 0.004, 0.8))
+            strands.append(
+                (np.array([[x0, y0], [0.5 * (x0 + x1) + rng.normal(0, 0.008), 0.5 * (y0 + y1)], [x1, y1]]), 0.004, 0.8)
+            )
         density = np.maximum(cap, canvas.stroke(strands, 0.0015))
         near = np.clip((float(pose.apex + 0.22) - canvas.y) / 0.1, 0, 1)
         thorax.consolidate(rng.uniform(0.4, 0.7) * density * near * thorax.lungs[side])
@@ -97,7 +101,10 @@ def atelectasis(rng: np.random.Generator, thorax: Thorax) -> None:
     for _ in range(int(rng.integers(1, 4))):
         side = int(rng.choice(SIDES))
         y = pose.base - pose.dome - rng.uniform(0.0, 0.12)
-        x0, x1 = (pose.centre + side * share * float(outlines.lateral(y, side)) for share in (rng.uniform(0.3, 0.45), rng.uniform(0.7, 0.95)))
+        x0, x1 = (
+            pose.centre + side * share * float(outlines.lateral(y, side))
+            for share in (rng.uniform(0.3, 0.45), rng.uniform(0.7, 0.95))
+        )
         rise = rng.normal(0, 0.02)
         points = np.array([[x0, y], [0.5 * (x0 + x1), y - 0.006 + 0.5 * rise], [x1, y + rise]])
         bands.append((points, rng.uniform(0.006, 0.014), rng.uniform(0.6, 1.0)))
@@ -146,14 +153,19 @@ FINDINGS: dict[str, tuple[Finding, float]] = {  # with its share among the findi
 
 
 def choose_findings(rng: np.random.Generator, category: str) -> list[str]:
-    """Names of the findings of a study, `cardiomegaly` among them: one to three where not normal, some beside an opacity, none in the normal."""
+    """Names of a study's findings: none in the normal, one to three (and a large heart) in the others.
+
+    `cardiomegaly` is drawn by the anatomy, the others by FINDINGS. Beside an opacity most studies have none.
+    """
     if category == "normal":
         return []
-    count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15])) if category == "not_normal" else int(rng.choice([0, 1, 2], p=[0.5, 0.38, 0.12]))
+    count = (
+        int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
+        if category == "not_normal"
+        else int(rng.choice([0, 1, 2], p=[0.6, 0.34, 0.06]))
+    )
     names, shares = list(FINDINGS), np.array([share for _, share in FINDINGS.values()])
     chosen = [str(name) for name in rng.choice(names, size=count, replace=False, p=shares / shares.sum())]
     if rng.random() < (0.22 if category == "not_normal" else 0.15):
         chosen.append("cardiomegaly")
     return chosen
-
-

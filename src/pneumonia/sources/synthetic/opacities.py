@@ -1,7 +1,7 @@
 """Opacities: what the detectors are to find, each with its box.
 
-An opacity is an envelope (where it is) times a texture (what fills it: alveoli filled unevenly, air-filled bronchi running
-through). Its box is the extent in which the envelope stands above BOX_LEVEL of its peak, after tilt and crop.
+An opacity is an envelope (where it is) times a texture (what fills it: alveoli filled unevenly, air-filled bronchi
+running through). Its box is the extent in which the envelope stands above BOX_LEVEL of its peak, after tilt and crop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BOX_LEVEL = 0.28
 
 KINDS = ("lobar", "patchy", "confluent")
 _KIND_SHARE = (0.35, 0.35, 0.30)
-SUBTLE_SHARE = 0.15  # of the opacities, those that hardly stand out
+SUBTLE_SHARE = 0.10  # of the opacities, those that hardly stand out
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,21 @@ class Opacity:
 def choose_sites(rng: np.random.Generator, thorax: Thorax, count: int) -> list[Site]:
     """Sites for 1 to 4 opacities, sized and placed as the challenge's boxes are.
 
-    One: either lung, 62% the viewer's left. Two: nearly always one in each lung, tall and alike. Three and four: two in a lung.
-    The medians of width and height are those of the challenge by the number of boxes: 201 x 230, 225 x 352, 171 x 203 and
-    163 x 171 of 1024 pixels.
+    One: either lung, 62% the viewer's left. Two: nearly always one in each lung, tall and alike. Three and four: two in
+    a lung. The medians of width and height are the challenge's by the number of boxes: 201 x 230, 225 x 352, 171 x 203
+    and 163 x 171 of 1024 pixels.
     """
     first = -1 if rng.random() < 0.62 else 1
-    if count == 2 and rng.random() < 0.02:
-        sides = [first, first]
-    else:
-        sides = [first, -first, first, -first][:count]
+    both = count != 2 or rng.random() >= 0.02
+    sides = [first, -first, first, -first][:count] if both else [first, first]
     alike = rng.normal(0, 0.35)  # two lungs of one person suffer alike
     sites = []
     for index, side in enumerate(sides):
         shared = sides.count(side)
         order = sides[:index].count(side)
-        median_width, median_height, spread = ((201, 230, 0.48), (225, 352, 0.46), (172, 203, 0.38), (163, 172, 0.36))[count - 1]
+        median_width, median_height, spread = ((201, 230, 0.48), (225, 352, 0.46), (172, 203, 0.38), (163, 172, 0.36))[
+            count - 1
+        ]
         scatter = alike + rng.normal(0, 0.30) if count > 1 else rng.normal(0, spread)
         height = median_height / 1024 * float(np.exp(scatter))
         width = median_width / 1024 * float(np.exp(0.42 * scatter + rng.normal(0, 0.18)))
@@ -66,7 +66,9 @@ def choose_sites(rng: np.random.Generator, thorax: Thorax, count: int) -> list[S
     return sites
 
 
-def _site(rng: np.random.Generator, thorax: Thorax, side: int, width: float, height: float, order: int, shared: int) -> Site:
+def _site(
+    rng: np.random.Generator, thorax: Thorax, side: int, width: float, height: float, order: int, shared: int
+) -> Site:
     """Fit an extent into a lung; where two share it, `order` 0 goes to the upper half and 1 to the lower."""
     pose, outlines = thorax.outlines.pose, thorax.outlines
     top = pose.apex + 0.03
@@ -86,20 +88,21 @@ def _site(rng: np.random.Generator, thorax: Thorax, side: int, width: float, hei
 
 
 def grow_opacity(rng: np.random.Generator, thorax: Thorax, site: Site) -> Opacity:
-    """An opacity at `site`: lobar (dense, cut off by a fissure), patchy (clumps) or confluent (cloud with a soft edge)."""
+    """An opacity at `site`: lobar (dense, ends at a fissure), patchy (clumps) or confluent (cloud with a soft edge)."""
     canvas = thorax.canvas
     kind = str(rng.choice(KINDS, p=_KIND_SHARE))
-    soft = {"lobar": 0.10, "patchy": 0.14, "confluent": 0.17}[kind] * rng.uniform(0.8, 1.25)
+    soft = {"lobar": 0.05, "patchy": 0.07, "confluent": 0.09}[kind] * rng.uniform(0.8, 1.25)
     envelope = _envelope(rng, canvas, site, soft)
     if kind == "lobar":
         envelope *= _fissure(rng, canvas, site)
-    envelope *= thorax.lungs[site.side] * (1.0 - 0.70 * thorax.heart)
+    # Behind the heart nobody draws a box: what is left there stays below BOX_LEVEL.
+    envelope *= thorax.lungs[site.side] * (1.0 - 0.85 * thorax.heart)
     peak = float(envelope.max())
     envelope = envelope / max(peak, 1e-6)
     texture = _alveoli(rng, canvas, kind)
     if kind != "patchy":
         texture *= 1.0 - 0.55 * _bronchi(rng, canvas, site)
-    strength = rng.uniform(0.20, 0.34) if rng.random() < SUBTLE_SHARE else rng.uniform(0.42, 0.92)
+    strength = rng.uniform(0.25, 0.40) if rng.random() < SUBTLE_SHARE else rng.uniform(0.55, 1.0)
     return Opacity(site, kind, envelope, strength * envelope * texture)
 
 
@@ -110,9 +113,9 @@ def _envelope(rng: np.random.Generator, canvas: Canvas, site: Site, soft: float)
     dx = (canvas.x - site.x) + lean * (canvas.y - site.y)
     u = np.abs(dx) / (site.width / 2 / reach)
     v = np.abs(canvas.y - site.y) / (site.height / 2 / reach)
-    radius = (np.minimum(u, 4) ** 2.4 + np.minimum(v, 4) ** 2.4) ** np.float32(1 / 2.4)
+    radius = (np.minimum(u, 4) ** 2.8 + np.minimum(v, 4) ** 2.8) ** np.float32(1 / 2.8)
     wave = canvas.noise(rng, 0.5 * min(site.width, site.height) + 0.02, 2)
-    return sigmoid((1.0 - radius + 0.13 * wave) / soft)
+    return sigmoid((1.0 - radius + 0.09 * wave) / soft)
 
 
 def _fissure(rng: np.random.Generator, canvas: Canvas, site: Site) -> np.ndarray:
@@ -128,7 +131,7 @@ def _alveoli(rng: np.random.Generator, canvas: Canvas, kind: str) -> np.ndarray:
     """Fluffy clumps of about a centimetre; in a patchy opacity the lung between them keeps its air."""
     clumps = sigmoid(2.2 * (canvas.noise(rng, 0.034, 2) + (0.15 if kind == "patchy" else 0.5)))
     grains = sigmoid(2.5 * canvas.noise(rng, 0.014))
-    floor = {"lobar": 0.60, "patchy": 0.22, "confluent": 0.42}[kind]
+    floor = {"lobar": 0.60, "patchy": 0.28, "confluent": 0.45}[kind]
     return floor + (1 - floor) * clumps * (0.55 + 0.45 * grains)
 
 

@@ -37,16 +37,19 @@ class StudySpec:
     def __post_init__(self) -> None:
         wanted = range(1, 5) if self.category == "opacity" else range(1)
         if self.opacities not in wanted:
-            raise ValueError(f"a study of category {self.category} has {wanted.start} to {wanted.stop - 1} opacities, got {self.opacities}")
+            bounds = f"{wanted.start} to {wanted.stop - 1}"
+            raise ValueError(f"a study of category {self.category} has {bounds} opacities, got {self.opacities}")
 
 
 @dataclass(frozen=True)
 class Drawing:
     """A drawn study.
 
-    pixels: float32 `[size, size]`, grey values 0 (black, air) to 255. boxes: float64 `[opacities, 4]`, x, y, width, height in its pixels.
-    opacity, lung: float32 `[m, m]`, the same frame at the resolution of the drawing: the share of the air that opacities fill, and
-    where the lungs are, both 0 to 1. findings, devices: what else was drawn.
+    pixels: float32 `[size, size]`, grey values 0 (black, air) to 255.
+    boxes: float64 `[opacities, 4]`, x, y, width, height in its pixels.
+    opacity, lung: float32 `[m, m]`, the same frame at the resolution of the drawing: the share of the air that
+    opacities fill, and where the lungs are, both 0 to 1.
+    findings, devices: what else was drawn.
     """
 
     pixels: np.ndarray
@@ -65,7 +68,8 @@ class Drawing:
 def draw_study(rng: np.random.Generator, spec: StudySpec, size: int = 1024) -> Drawing:
     """Draw the study that `spec` describes on a film of `size` pixels a side; all that it leaves open comes from `rng`.
 
-    The same `rng` state and spec give the same patient at every size; only noise differs. Raises ValueError for a size below 64.
+    The same `rng` state and spec give the same patient at every size; only noise differs. Raises ValueError for a size
+    below 64.
     """
     if size < 64:
         raise ValueError(f"a study needs at least 64 pixels a side to show a rib, got size={size}")
@@ -90,7 +94,7 @@ def draw_study(rng: np.random.Generator, spec: StudySpec, size: int = 1024) -> D
 
     exposure = sample_exposure(rng, spec.view)
     attenuation = thorax.attenuation()
-    grey = canvas.film(develop(attenuation, canvas.smooth(attenuation, 0.08), exposure), posture, size)
+    grey = canvas.film(develop(attenuation, canvas.smooth(attenuation, 0.08), exposure), posture, size, sharp=True)
     overlay = Overlay(size, posture)
     draw_devices(overlay, rng, outlines, devices)
     draw_markers(overlay, rng, spec.view)

@@ -1,7 +1,7 @@
 """A healthy thorax as layers of X-ray attenuation.
 
-Attenuation is additive, as path lengths are: air outside 0, a chest wall with a full lung about 0.35, the same without air 0.75,
-the heart and the abdomen about 1. What disease does to a lung is done to its air, before the layers are summed.
+Attenuation is additive, as path lengths are: air outside 0, a chest wall with a full lung about 0.35, the same without
+air 0.75, the heart and the abdomen about 1. What disease does to a lung is done to its air, before all is summed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ AIR = 0.40  # what a full lung takes away from the attenuation
 class Thorax:
     """Layers `[n, n]` of one patient on the canvas.
 
-    lungs: by side, 1 in the lung, soft border. depth: how thick the lung is, 0 to 1. air: depth times what is left of the air.
-    heart: 1 in its silhouette. body: soft tissue without the lungs. bones, vessels: added on top; vessels lie in the lungs.
+    lungs: by side, 1 in the lung, soft border. air: how thick the lung is, 0 to 1, times what is left of its air.
+    heart: 1 in its silhouette. body: soft tissue without the lungs. bones, vessels: added on top.
     """
 
     canvas: Canvas
     outlines: Outlines
     lungs: dict[int, np.ndarray]
-    depth: np.ndarray
     air: np.ndarray
     heart: np.ndarray
     body: np.ndarray
@@ -37,7 +36,7 @@ class Thorax:
     vessels: np.ndarray
 
     def consolidate(self, density: np.ndarray) -> None:
-        """Fill the share `density` (0 to 1) of the air with water; vessels lose their outline in it (the silhouette sign)."""
+        """Fill the share `density` (0 to 1) of the air with water; vessels lose their outline in it."""
         left = 1.0 - np.clip(density, 0.0, 1.0)
         self.air *= left
         self.vessels *= left
@@ -49,21 +48,20 @@ class Thorax:
 
 def build_thorax(canvas: Canvas, outlines: Outlines, rng: np.random.Generator) -> Thorax:
     """Draw a healthy thorax; `rng` gives what differs between two exposures of one person."""
-    pose, body = outlines.pose, outlines.body
+    pose = outlines.pose
     lungs = {side: canvas.fill(outlines.lung(side), 0.0025) for side in SIDES}
     both = np.maximum(lungs[-1], lungs[1])
     depth = both * _thickness(canvas, both)
     # Blood and tissue weigh on the lower lung; a turned patient has one lung deeper than the other.
     depth *= 1.06 - 0.16 * np.clip((canvas.y - pose.apex) / (pose.base - pose.apex), 0, 1)
     depth *= 1.0 + 2.0 * pose.turn * np.sign(canvas.x - pose.centre)
-    depth *= 1.0 + 0.035 * canvas.noise(rng, 0.10, 3)
+    depth *= canvas.spread(1.0 + 0.035 * canvas.half.noise(rng, 0.10, 3))
     heart = canvas.fill(outlines.heart(), 0.004)
     soft = _soft_tissue(canvas, outlines, heart, rng)
     return Thorax(
         canvas=canvas,
         outlines=outlines,
         lungs=lungs,
-        depth=depth,
         air=depth * (1.0 - 0.45 * heart),
         heart=heart,
         body=soft,
@@ -79,30 +77,37 @@ def _thickness(canvas: Canvas, mask: np.ndarray) -> np.ndarray:
 
 
 def _soft_tissue(canvas: Canvas, outlines: Outlines, heart: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    pose, body = outlines.pose, outlines.body
-    torso = canvas.fill(outlines.torso(), 0.004)
-    across = np.clip(1 - ((canvas.x - pose.centre) / 0.62) ** 2, 0, 1)
+    """Chest wall, mediastinum, heart, abdomen, breasts. What has no sharp edge is drawn at half the resolution."""
+    pose, body, half = outlines.pose, outlines.body, canvas.half
+    torso = half.fill(outlines.torso(), 0.004)
+    across = np.clip(1 - ((half.x - pose.centre) / 0.62) ** 2, 0, 1)
     wall = torso * (0.56 + 0.10 * body.build + 0.16 * across)
-    wall *= np.sqrt(np.clip(canvas.smooth(torso, 0.03), 0, 1))  # the skin line: less and less tissue
-    # Below the diaphragm: liver, stomach, spleen. The dome's edge is the lung's own border.
-    below = np.clip((canvas.y - (pose.base - pose.dome)) / 0.12, 0, 1)
-    wall += torso * (0.16 + 0.10 * body.build) * below * np.clip(1 - ((canvas.x - pose.centre) / 0.5) ** 4, 0, 1)
-    wall += 0.16 * canvas.fill(outlines.mediastinum(), 0.004)
-    wall += 0.15 * heart + 0.10 * canvas.smooth(heart, 0.03) * heart
-    # Spine: a band with the gaps of its discs; airway: a dark band before it.
-    spine = np.exp(-(((canvas.x - outlines.spine_x(canvas.y)) / 0.030) ** 4))
-    wall += spine * (0.075 + 0.018 * body.bone * np.cos(2 * np.pi * canvas.y / (0.95 * body.rib_spacing)))
-    airway = np.exp(-(((canvas.x - pose.centre - 0.4 * pose.turn - 0.006) / 0.016) ** 4))
-    carina = pose.apex + 0.27 * (pose.base - pose.apex)
-    wall -= 0.09 * airway * np.clip((carina - canvas.y) / 0.03, 0, 1)
+    wall *= np.sqrt(np.clip(half.smooth(torso, 0.03), 0, 1))  # the skin line: less and less tissue
     for side in SIDES:
         if body.breast:
-            wall += _breast(canvas, outlines, side)
-        bulk = np.exp(-(((canvas.x - pose.centre - side * 0.9 * pose.half_width) / 0.16) ** 2 + ((canvas.y - pose.apex - 0.10) / 0.13) ** 2))
-        wall += (0.02 + 0.05 * body.build) * bulk * torso  # pectoral and shoulder muscle
+            wall += _breast(half, outlines, side)
+        x = (half.x - pose.centre - side * 0.9 * pose.half_width) / 0.16
+        y = (half.y - pose.apex - 0.10) / 0.13
+        wall += (0.02 + 0.05 * body.build) * np.exp(-x * x) * np.exp(-y * y) * torso  # pectoral and shoulder muscle
     if rng.random() < 0.45:  # gas in the stomach, under the viewer's right dome
-        wall -= _stomach(canvas, outlines, rng)
-    return wall * (1.0 + 0.02 * canvas.noise(rng, 0.25, 2))
+        wall -= _stomach(half, outlines, rng)
+    # Spine: a band with the gaps of its discs; airway: a dark band before it, down to its fork.
+    x = (half.x - outlines.spine_x(half.y)) / 0.030
+    wall += np.exp(-((x * x) ** 2)) * (
+        0.050 + 0.016 * body.bone * np.cos(2 * np.pi * half.y / (0.95 * body.rib_spacing))
+    )
+    x = (half.x - pose.centre - 0.4 * pose.turn - 0.006) / 0.016
+    fork = pose.apex + 0.27 * (pose.base - pose.apex)
+    wall -= 0.085 * np.exp(-((x * x) ** 2)) * np.clip((fork - half.y) / 0.03, 0, 1)
+    wall *= 1.0 + 0.02 * half.noise(rng, 0.25, 2)
+    # Heart, mediastinum and abdomen hide each other's borders where they touch: the brightest shows.
+    middle = 0.17 * canvas.fill(outlines.mediastinum(), 0.004)
+    middle = np.maximum(
+        middle, 0.14 * heart + canvas.spread(0.09 * half.smooth(half.fill(outlines.heart()), 0.03)) * heart
+    )
+    flank = np.clip((pose.half_width + 0.08 - np.abs(canvas.x - pose.centre)) / 0.14, 0, 1)
+    middle = np.maximum(middle, (0.19 + 0.06 * body.build) * flank * canvas.fill(outlines.abdomen(), 0.004))
+    return canvas.spread(wall) + middle
 
 
 def _breast(canvas: Canvas, outlines: Outlines, side: int) -> np.ndarray:
@@ -112,7 +117,7 @@ def _breast(canvas: Canvas, outlines: Outlines, side: int) -> np.ndarray:
     x = (canvas.x - pose.centre - side * (0.58 + 0.08 * pose.ap) * pose.half_width) / wide
     y = (canvas.y - (pose.base - 0.10 + (0.02 if not pose.ap else -0.03))) / high
     inside = np.clip(1 - x**2 - np.where(y > 0, 1.6 * y, y) ** 2, 0, 1)
-    return np.asarray((0.06 + 0.11 * size) * np.sqrt(inside), np.float32)
+    return np.asarray((0.05 + 0.10 * size) * np.sqrt(inside), np.float32)
 
 
 def _stomach(canvas: Canvas, outlines: Outlines, rng: np.random.Generator) -> np.ndarray:
@@ -125,35 +130,48 @@ def _stomach(canvas: Canvas, outlines: Outlines, rng: np.random.Generator) -> np
 
 
 def _bones(canvas: Canvas, outlines: Outlines, lungs: np.ndarray) -> np.ndarray:
-    body, pose = outlines.body, outlines.pose
-    layers = np.zeros((canvas.n, canvas.n), np.float32)
-    for name, levels, strength, width in (("posterior", 10, 0.058, 1.0), ("anterior", 7, 0.040, 1.15)):
-        fill, cortex = [], []
-        for side in SIDES:
-            for level in range(levels):
-                rib = getattr(outlines, f"{name}_rib")(level, side)
-                thick = body.rib_width * width * (0.75 if level == 0 else 1.0)
-                fill.append((rib, thick, 0.62))
-                across = _normals(rib) * thick / 2
-                cortex += [(rib + across, 0.0030, 1.0), (rib - across, 0.0022, 0.9)]
-        drawn = canvas.stroke(fill + cortex, 0.0018)
-        layers = layers + strength * drawn
-    # Along the chest wall ribs are seen edge-on and add up; over the abdomen the film is too dense to show them.
-    layers *= np.clip(1.0 - (canvas.y - (pose.base - 0.5 * pose.dome)) / 0.10, 0.15, 1.0)
-    layers *= 0.75 + 0.25 * lungs
+    pose = outlines.pose
+    ribs = 0.078 * _ribs(canvas, outlines, "posterior", 10, 1.0) + 0.055 * _ribs(canvas, outlines, "anterior", 7, 1.15)
+    # Over the abdomen the film is too dense to show them, and outside the lungs muscle veils them.
+    ribs *= np.clip(1.0 - (canvas.y - (pose.base - 0.5 * pose.dome)) / 0.10, 0.12, 1.0)
+    ribs *= 0.65 + 0.35 * lungs
+    collar, blades, arms = [], [], []
+    rim = np.array([0.020, 0])
     for side in SIDES:
         clavicle = outlines.clavicle(side)
         across = _normals(clavicle) * 0.014
-        lines = [(clavicle, 0.028, 0.65), (clavicle + across, 0.0032, 1.0), (clavicle - across, 0.0032, 1.0)]
-        layers += 0.085 * canvas.stroke(lines, 0.0018)
-        blade = canvas.fill(outlines.scapula(side), 0.002)
-        rim = canvas.stroke([(np.vstack([outlines.scapula(side), outlines.scapula(side)[:1]]), 0.006, 1.0)], 0.002)
-        layers += 0.030 * blade + 0.035 * rim
-        x, y = clavicle[-1] + np.array([side * 0.035, 0.045])
-        layers += 0.11 * np.clip(1.3 * (1.15 - np.hypot(canvas.x - x, canvas.y - y) / 0.042), 0, 1)  # head of the humerus
+        collar += [(clavicle, 0.028, 0.60), (clavicle + across, 0.0032, 1.0), (clavicle - across, 0.0032, 1.0)]
+        scapula = outlines.scapula(side)
+        blades += [scapula, np.vstack([scapula, scapula[:1]])]
+        x, y = clavicle[-1] + np.array([side * 0.035, 0.050])
         shaft = np.array([[x, y], [x + side * 0.06, y + 0.5]])
-        layers += 0.08 * canvas.stroke([(shaft, 0.045, 0.7), (shaft - [0.021, 0], 0.008, 1), (shaft + [0.021, 0], 0.008, 1)], 0.002)
-    return layers * np.float32(body.bone)
+        head = np.array([[x, y - 0.004], [x, y + 0.012]])
+        arms += [
+            (shaft, 0.042, 0.55),
+            (shaft - rim, 0.007, 0.9),
+            (shaft + rim, 0.007, 0.9),
+            (head, 0.070, 0.8),
+        ]
+    ribs += 0.090 * canvas.stroke(collar, 0.0018)
+    ribs += 0.035 * canvas.stroke([(outline, 0.006, 1.0) for outline in blades[1::2]], 0.002)
+    ribs += canvas.spread(
+        0.030 * np.maximum(canvas.half.fill(blades[0], 0.002), canvas.half.fill(blades[2], 0.002))
+        + 0.09 * canvas.half.stroke(arms, 0.003)
+    )
+    return ribs * np.float32(outlines.body.bone)
+
+
+def _ribs(canvas: Canvas, outlines: Outlines, part: str, levels: int, width: float) -> np.ndarray:
+    """The posterior or anterior arcs of all ribs, 0 to 1: fainter inside, bright cortex at both borders."""
+    inside, cortex = [], []
+    for side in SIDES:
+        for level in range(levels):
+            rib = outlines.posterior_rib(level, side) if part == "posterior" else outlines.anterior_rib(level, side)
+            thick = outlines.body.rib_width * width * (0.75 if level == 0 else 1.0)
+            across = _normals(rib) * thick / 2
+            inside.append((rib, thick, 0.62))
+            cortex += [(rib + across, 0.0032, 1.0), (rib - across, 0.0022, 0.85)]
+    return canvas.stroke(inside + cortex, 0.0016)
 
 
 def _normals(line: np.ndarray) -> np.ndarray:
@@ -166,19 +184,19 @@ def _normals(line: np.ndarray) -> np.ndarray:
 def _vessels(canvas: Canvas, outlines: Outlines) -> np.ndarray:
     """Two trees from the hila; the seed is the person's, so that their vessels are the same in every study."""
     rng = np.random.default_rng(outlines.body.vessel_seed)
-    pose = outlines.pose
+    pose, half = outlines.pose, canvas.half
     span = pose.base - pose.apex
     lines: list[tuple[np.ndarray, float, float]] = []
+    glow = np.zeros((half.n, half.n), np.float32)
     for side in SIDES:
         hilum = np.array([pose.centre + side * 0.065, pose.apex + (0.40 if side > 0 else 0.43) * span])
-        for angle in np.linspace(-1.25, 1.35, 11) + rng.normal(0, 0.10, 11):
-            _branch(lines, rng, hilum + rng.normal(0, 0.012, 2), angle, side, span * rng.uniform(0.26, 0.40), 0.0105, 3)
-    tree = canvas.stroke(sorted(lines, key=lambda line: line[2]), 0.0016)
-    glow = sum(
-        np.exp(-(((canvas.x - pose.centre - side * 0.078) / 0.028) ** 2 + ((canvas.y - pose.apex - 0.42 * span) / 0.07) ** 2))
-        for side in SIDES
-    )
-    return 0.085 * tree + np.float32(0.075) * np.asarray(glow, np.float32)
+        for angle in np.linspace(-1.30, 1.40, 9) + rng.normal(0, 0.12, 9):
+            start = hilum + rng.normal(0, 0.014, 2)
+            _branch(lines, rng, start, angle, side, span * rng.uniform(0.20, 0.32), 0.0095, 4)
+        x, y = (half.x - hilum[0] - side * 0.012) / 0.028, (half.y - hilum[1]) / 0.07
+        glow += np.exp(-x * x) * np.exp(-y * y)
+    tree = canvas.stroke(sorted(lines, key=lambda line: line[2]), 0.0014)
+    return 0.070 * tree + canvas.spread(np.float32(0.075) * glow)
 
 
 def _branch(
@@ -192,11 +210,19 @@ def _branch(
     depth: int,
 ) -> None:
     """One vessel and its two daughters; angle 0 points outwards, positive down."""
-    bends = angle + np.cumsum(rng.normal(0, 0.10, 5))
+    bends = angle + np.cumsum(rng.normal(0, 0.15, 5))
     steps = np.stack([side * np.cos(bends), np.sin(bends)], 1) * length / 5
     line = np.vstack([start, start + np.cumsum(steps, axis=0)])
-    half = len(line) // 2
-    lines += [(line[: half + 1], width, min(1.0, 0.35 + 60 * width)), (line[half:], 0.8 * width, min(1.0, 0.30 + 55 * width))]
+    lines += [(line[:4], width, min(1.0, 0.12 + 90 * width)), (line[3:], 0.8 * width, min(1.0, 0.10 + 75 * width))]
     if depth > 1:
         for turn, at in ((-0.45, 3), (0.45, 5)):
-            _branch(lines, rng, line[at], bends[-1] + turn + rng.normal(0, 0.12), side, 0.62 * length, 0.62 * width, depth - 1)
+            _branch(
+                lines,
+                rng,
+                line[at],
+                bends[-1] + turn + rng.normal(0, 0.12),
+                side,
+                0.66 * length,
+                0.62 * width,
+                depth - 1,
+            )

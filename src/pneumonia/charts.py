@@ -1,0 +1,87 @@
+"""Line charts as inline SVG for the report: crisp at any size, and coloured by the page's style, dark mode included."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 420, 320
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 40
+
+
+class Line(NamedTuple):
+    """One curve: `kind` is its CSS class (`classifier`, `maskrcnn`, `yolo`, `ensemble`, `plain`, `dashed`)."""
+
+    name: str
+    kind: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    x_range: tuple[float, float] = (0.0, 1.0),
+    y_range: tuple[float, float] = (0.0, 1.0),
+    diagonal: bool = False,
+    points: Sequence[tuple[str, float, float]] = (),
+) -> str:
+    """An `<svg>` with axes, ticks, curves and a described title.
+
+    x_range, y_range: limits of the axes; what lies beyond is cut off.
+    points: (kind, x, y) of marked operating points.
+    """
+    x_range, y_range = _wider(x_range), _wider(y_range)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = LEFT + (x - x_range[0]) / (x_range[1] - x_range[0]) * (WIDTH - LEFT - RIGHT)
+        down = HEIGHT - BOTTOM - (y - y_range[0]) / (y_range[1] - y_range[0]) * (HEIGHT - TOP - BOTTOM)
+        return round(across, 1), round(down, 1)
+
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
+    parts.append(f"<title>{escape(title)}</title>")
+    for value in ticks(*x_range):
+        x, y = place(value, y_range[0])
+        parts.append(f'<path class="grid" d="M{x} {TOP}V{y}"/><text x="{x}" y="{y + 15}">{value:g}</text>')
+    for value in ticks(*y_range):
+        x, y = place(x_range[0], value)
+        parts.append(f'<path class="grid" d="M{x} {y}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text class="y" x="{x - 6}" y="{y + 4}">{value:g}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text class="label" x="{middle}" y="{HEIGHT - 5}">{escape(x_label)}</text>')
+    height = (TOP + HEIGHT - BOTTOM) / 2
+    parts.append(f'<text class="label" transform="translate(11 {height}) rotate(-90)">{escape(y_label)}</text>')
+    if diagonal:
+        (x1, y1), (x2, y2) = place(x_range[0], y_range[0]), place(x_range[1], y_range[1])
+        parts.append(f'<path class="diagonal" d="M{x1} {y1}L{x2} {y2}"/>')
+    for line in lines:
+        kept = [place(x, y) for x, y in zip(line.x, line.y, strict=True) if _inside(x, x_range) and _inside(y, y_range)]
+        if kept:
+            path = "L".join(f"{x} {y}" for x, y in kept)
+            parts.append(f'<path class="line {line.kind}" d="M{path}"><title>{escape(line.name)}</title></path>')
+    for kind, x, y in points:
+        if _inside(x, x_range) and _inside(y, y_range):
+            across, down = place(x, y)
+            parts.append(f'<circle class="point {kind}" cx="{across}" cy="{down}" r="4.5"/>')
+    return "".join(parts) + "</svg>"
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """At most nine round numbers from `low` to `high`: steps of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 8))
+    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) < 8 + 1e-9)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def _inside(value: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= value <= limits[1]  # False for NaN
+
+
+def _wider(limits: tuple[float, float]) -> tuple[float, float]:
+    return limits if limits[1] > limits[0] else (limits[0] - 0.5, limits[0] + 0.5)

@@ -1,0 +1,256 @@
+"""The classifier: a backbone, global average pooling, one sigmoid unit. Trains, saves, loads, predicts, explains.
+
+For such a network the class activation map (Zhou et al. 2016) is exact: the score's logit is the mean of the map, and
+Grad-CAM equals it (Selvaraju et al. 2017, sec. 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumonia import devices, files, training_data
+from pneumonia import weights as weight_files
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from pneumonia.augmentation import Augmenter
+    from pneumonia.images import ShardStore
+
+History = list[dict[str, float]]
+
+SCORE = "score"  # the last layer's name
+BATCH = 32  # studies of a validation or prediction step
+
+
+class Trained(NamedTuple):
+    """What a training reports: numbers for metrics/classifier.json, and one row an epoch."""
+
+    metrics: dict[str, Any]
+    history: History
+
+
+def train(
+    store: ShardStore,
+    studies: pd.DataFrame,
+    out: Path,
+    state: Path | None,
+    *,
+    backbone: str,
+    weights: str,
+    epochs: int,
+    heads_epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    backbone_rate: float,
+    warmup: float,
+    weight_decay: float,
+    clip_norm: float,
+    dropout: float,
+    negatives_per_positive: float,
+    patience: int,
+    seed: int,
+    augmentation: Mapping[str, float],
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> Trained:
+    """Train on the studies of subset `train`, stop early by the AUC on those of `validation`, write `out`.
+
+    Arguments:
+        store: images of the training's size, a multiple of 32.
+        studies: columns `study`, `subset`, `target` (1 positive, 0 negative); other subsets are not looked at.
+        out: folder for `model.json` and `model.weights.h5`; replaced whole at the end.
+        state: resume file, removed at the end; None: not resumable.
+        weights: `none`, `imagenet`, or a file (see `pneumonia.weights`). With any, batch normalisations stay frozen.
+        heads_epochs: of `epochs`, the first ones, with only the last layer learning.
+        on_epoch: called with number and row of each epoch, also of those read from `state`.
+
+    The others mirror the section `classifier` of params.yaml. The caller has set device, precision and seeds
+    (`pneumonia.devices`). Without both classes in `validation` the training loss decides instead.
+    """
+    from detection.optimizers import adamw
+    from detection.training import best_epoch, fit
+    from pneumonia.augmentation import Augmenter
+
+    subsets = {name: studies[studies["subset"] == name].sort_values("study") for name in ("train", "validation")}
+    pretrained = weights != "none"
+    model = build(backbone, store.size, weight_files.resolve(weights), dropout, frozen_norm=pretrained)
+    targets = dict(zip(studies["study"], studies["target"], strict=True))
+    augmenter = Augmenter(**augmentation)
+
+    def epoch_batches(epoch: int) -> list[list[str]]:
+        listed = training_data.epoch_studies(subsets["train"], negatives_per_positive, epoch, seed)
+        return training_data.full_batches(listed, batch_size)
+
+    first = epoch_batches(1)
+    _start_at_prior(model, float(np.mean([targets[study] for batch in first for study in batch])))
+    can_rank = subsets["validation"]["target"].nunique() == 2
+    monitor, mode = ("val_auc", "max") if can_rank else ("loss", "min")
+    history: History = []
+    heads = min(heads_epochs, epochs)
+    for phase, (count, name) in enumerate([(heads, "classifier, head"), (epochs - heads, "classifier")], start=1):
+        if not count:
+            continue
+        _set_trainable(model, only_head=phase == 1, frozen_norm=pretrained)
+        optimizer = adamw(
+            learning_rate,
+            count * len(first),
+            warmup,
+            weight_decay,
+            clip_norm,
+            multipliers={f"^{SCORE}/": 1.0, "": backbone_rate},
+        )
+        model.compile(optimizer, loss="binary_crossentropy", jit_compile=devices.jit())
+        history += fit(
+            model,
+            lambda epoch: _dataset(store, epoch_batches(epoch), targets, augmenter, (seed, epoch)),
+            epochs=count,
+            validate=(lambda: _validate(model, store, subsets["validation"])) if can_rank else None,
+            monitor=monitor,
+            mode=mode,
+            patience=0 if phase == 1 else patience,
+            state=_state_file(state, phase),
+            on_epoch=on_epoch,
+            first_epoch=len(history) + 1,
+            baseline=best_epoch(history, monitor, mode)[monitor] if history else None,
+            title=name,
+        )
+    best = best_epoch(history, monitor, mode)
+    _write(out, model, backbone=backbone, image_size=store.size)
+    for phase in (1, 2):
+        if (path := _state_file(state, phase)) is not None:
+            path.unlink(missing_ok=True)
+    metrics = {
+        "auc": best.get("val_auc"),
+        "loss": best["loss"],
+        "val_loss": best.get("val_loss"),
+        "best_epoch": int(best["epoch"]),
+        "epochs": len(history),
+        "parameters": model.count_params(),
+        "train_studies": len(subsets["train"]),
+        "validation_studies": len(subsets["validation"]),
+    }
+    return Trained(metrics, history)
+
+
+def build(
+    backbone: str, image_size: int, weights: str | Path = "none", dropout: float = 0.0, *, frozen_norm: bool = False
+) -> keras.Model:
+    """The network: grey values `[B, S, S, 1]`, 0 to 255 -> probability `[B, 1]` float32."""
+    import keras
+
+    from pneumonia import backbones
+
+    base = backbones.build(backbone, image_size, weights, channels=1, frozen_norm=frozen_norm, head=True)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(base.output[32])
+    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    x = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name=SCORE)(x)
+    return keras.Model(base.input, x, name="classifier")
+
+
+class Classifier:
+    """A trained classifier.
+
+    Attributes:
+        image_size: pixels, side of the images it wants.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        import keras
+
+        self.image_size = int(model.input.shape[1])
+        # The map before the pooling; the rest is one product with the weights of the last layer, done in NumPy.
+        self._features = keras.Model(model.input, model.get_layer("pool").input)
+        self._features.compile(jit_compile=devices.jit())
+        kernel, bias = model.get_layer(SCORE).get_weights()
+        self._kernel, self._bias = kernel[:, 0].astype(np.float32), float(bias[0])
+
+    def predict(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Score studies and say where the score comes from.
+
+        Arguments:
+            images: uint8 `[B, image_size, image_size]`.
+
+        Returns:
+            Probabilities of an opacity, float32 `[B]`. Class activation maps, float32 `[B, h, w]`, in units of the
+            logit, each the whole image on a grid of 32 pixels a cell: the logit of the score is the mean of its map.
+        """
+        size = self.image_size
+        if images.ndim != 3 or images.shape[1:] != (size, size):
+            raise ValueError(f"images must be [B, {size}, {size}], got {list(images.shape)}")
+        maps = [np.zeros((0, size // 32, size // 32), np.float32)]
+        for first in range(0, len(images), BATCH):
+            part = images[first : first + BATCH]
+            features = np.asarray(self._features.predict_on_batch(part[..., None]), np.float32)
+            maps.append(features @ self._kernel + self._bias)
+        cam = np.concatenate(maps)
+        logits = cam.mean(axis=(1, 2), dtype=np.float64)
+        return _sigmoid(logits).astype(np.float32), cam
+
+
+def load(folder: str | Path) -> Classifier:
+    """The classifier that `train` wrote. Raises FileNotFoundError without one."""
+    folder = Path(folder)
+    described = files.read_json(folder / "model.json")
+    model = build(described["backbone"], described["image_size"])
+    model.load_weights(folder / "model.weights.h5")
+    return Classifier(model)
+
+
+def _write(out: Path, model: keras.Model, **described: Any) -> None:
+    with files.fresh_dir(out) as folder:
+        files.write_json(folder / "model.json", {"kind": "classifier", **described})
+        model.save_weights(folder / "model.weights.h5")
+
+
+def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits))  # no overflow, either way
+    return result
+
+
+def _start_at_prior(model: keras.Model, positive: float) -> None:
+    """Bias of the last layer, so that the first guesses are the share of positives (Lin et al. 2017, sec. 3.3)."""
+    kernel, _ = model.get_layer(SCORE).get_weights()
+    positive = min(max(positive, 0.01), 0.99)
+    model.get_layer(SCORE).set_weights([kernel, np.array([np.log(positive / (1 - positive))])])
+
+
+def _set_trainable(model: keras.Model, *, only_head: bool, frozen_norm: bool) -> None:
+    import keras
+
+    for layer in model.layers:
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = layer.name == SCORE or not (only_head or (norm and frozen_norm))
+
+
+def _dataset(
+    store: ShardStore,
+    batches: list[list[str]],
+    targets: Mapping[str, int],
+    augmenter: Augmenter,
+    place: tuple[int, int],
+) -> keras.utils.PyDataset:
+    def batch(index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        images, _ = training_data.load_batch(store, batches[index], {}, augmenter, (*place, index))
+        return images[..., None], np.array([[targets[study]] for study in batches[index]], np.float32)
+
+    return training_data.dataset(batch, len(batches))
+
+
+def _validate(model: keras.Model, store: ShardStore, studies: pd.DataFrame) -> dict[str, float]:
+    from pneumonia.metrics.image_level import auc
+
+    names, targets = list(studies["study"]), studies["target"].to_numpy()
+    parts = [store.batch(names[i : i + BATCH])[..., None] for i in range(0, len(names), BATCH)]
+    scores = np.concatenate([np.asarray(model.predict_on_batch(part))[:, 0] for part in parts]).astype(np.float64)
+    likely = np.clip(np.where(targets == 1, scores, 1 - scores), 1e-7, 1)
+    return {"val_loss": float(-np.log(likely).mean()), "val_auc": float(auc(scores, targets))}
+
+
+def _state_file(state: Path | None, phase: int) -> Path | None:
+    return None if state is None else state.with_name(f"{state.stem}-{phase}{state.suffix}")

@@ -1,0 +1,347 @@
+"""The Mask R-CNN detector of the pipeline: trains `mrcnn` on studies, keeps it in Matterport's format, detects with
+it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pneumonia import files, training_data
+from pneumonia.maskrcnn_network import add_backbone, configure, describe
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from mrcnn.config import Config
+    from mrcnn.network import Network
+    from pneumonia.augmentation import Augmenter
+    from pneumonia.images import ShardStore
+
+Boxes = Mapping[str, NDArray[np.float32]]
+History = list[dict[str, float]]
+
+MONITOR = "val_ap50"
+VALIDATION: dict[str, Any] = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20}  # of the AP after each epoch
+LARGEST_BATCH = 16  # studies a detection call holds at most
+OF_CLASSES = ("mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask")  # layers whose shape the number of classes decides
+HEADS = r"^(mrcnn_|rpn_|fpn_)"
+
+
+class Trained(NamedTuple):
+    """What a training reports: numbers for metrics/maskrcnn.json, and one row an epoch."""
+
+    metrics: dict[str, Any]
+    history: History
+
+
+def train(
+    store: ShardStore,
+    studies: pd.DataFrame,
+    boxes: pd.DataFrame,
+    out: Path,
+    state: Path | None,
+    *,
+    backbone: str,
+    weights: str,
+    masks: bool,
+    anchors: Mapping[str, Sequence[float]],
+    phases: Sequence[Mapping[str, Any]],
+    batch_size: int,
+    learning_rate: float,
+    backbone_rate: float,
+    warmup: float,
+    weight_decay: float,
+    clip_norm: float,
+    rpn_train_anchors: int,
+    rpn_positive_ratio: float,
+    train_rois: int,
+    roi_positive_ratio: float,
+    negatives_per_positive: float,
+    patience: int,
+    seed: int,
+    augmentation: Mapping[str, float],
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> Trained:
+    """Train on the studies of subset `train`, stop early by AP at IoU 0.5 on those of `validation`, write `out`.
+
+    Args:
+        store: images of the training's size, a multiple of 64.
+        studies: columns `study`, `subset`, `target` (1 where it has boxes); other subsets are not looked at.
+        boxes: columns `study`, `x`, `y`, `width`, `height`, pixels of the original image.
+        out: folder for `model.json` and `mask_rcnn.h5`; replaced whole at the end.
+        state: resume file of the training, removed at its end; None: not resumable.
+        weights: `none`, `imagenet` (of the backbone), `coco` (Matterport's release, for `resnet101`), or a file.
+        masks: train a mask head too, on masks that are the boxes.
+        anchors: `scales` (pixels of the resized image, one a pyramid level, see `maskrcnn_network.STRIDES`; empty:
+            three from the training boxes) and `ratios` (width / height).
+        phases: `layers` (heads, 3+, 4+, 5+, all, or a regular expression of layer names), `epochs`, `rate` (multiple of
+            `learning_rate`), one after the other.
+        on_epoch: called with number and row of each epoch, also of those read from `state`.
+
+    The others mirror the section `maskrcnn` of params.yaml. The caller has set device, precision and seeds
+    (`pneumonia.devices`).
+
+    Raises ValueError for impossible sizes, anchors and weights, or a training subset without studies.
+    """
+    from detection.training import best_epoch
+    from mrcnn import weights as weight_files
+    from mrcnn.anchors import anchor_recall, anchor_scales
+    from mrcnn.network import Network
+    from pneumonia.augmentation import Augmenter
+
+    train_studies = studies[studies["subset"] == "train"]
+    held_out = sorted(studies["study"][studies["subset"] == "validation"])
+    training_boxes = training_data.resized_boxes(store, boxes, train_studies["study"])
+    most = max([1, *(len(own) for own in training_boxes.values())])
+    scales = anchors["scales"] or anchor_scales(_all(training_boxes), 3)
+    described = describe(store.size, backbone, weights, masks, scales, anchors["ratios"])
+    config = configure(
+        described,
+        IMAGES_PER_GPU=batch_size,
+        MAX_GT_INSTANCES=most,
+        RPN_TRAIN_ANCHORS_PER_IMAGE=rpn_train_anchors,
+        RPN_POSITIVE_RATIO=rpn_positive_ratio,
+        TRAIN_ROIS_PER_IMAGE=train_rois,
+        ROI_POSITIVE_RATIO=roi_positive_ratio,
+        SEED=seed,
+    )
+    stages = add_backbone(config, described, "imagenet" if described["imagenet"] else "none")
+    network = Network(config)
+    model = network.training_model()
+    if weights not in ("none", "imagenet"):
+        _load_weights(model, weights)
+
+    def epoch_batches(epoch: int) -> list[list[str]]:
+        listed = training_data.epoch_studies(train_studies, negatives_per_positive, epoch, seed)
+        return training_data.full_batches(listed, batch_size)
+
+    augmenter = Augmenter(**augmentation)
+
+    def batches(epoch: int) -> keras.utils.PyDataset:
+        return _dataset(config, store, epoch_batches(epoch), training_boxes, augmenter, (seed, epoch))
+
+    truths = training_data.resized_boxes(store, boxes, held_out)
+    found_by = any(len(own) for own in truths.values())  # without a box to find, the loss must tell the best epoch
+    history = _fit(
+        model,
+        batches,
+        steps=len(epoch_batches(1)),
+        phases=[(stages.get(p["layers"], p["layers"]), int(p["epochs"]), float(p["rate"])) for p in phases],
+        optimizer={
+            "learning_rate": learning_rate,
+            "warmup": warmup,
+            "weight_decay": weight_decay,
+            "clip_norm": clip_norm,
+            "multipliers": {HEADS: 1.0, ".": backbone_rate},
+        },
+        validate=_validation(Detector(network), store, held_out, truths) if found_by else None,
+        patience=patience,
+        state=state,
+        on_epoch=on_epoch,
+    )
+    with files.fresh_dir(out) as folder:
+        weight_files.save(model, folder / "mask_rcnn.h5")
+        files.write_json(folder / "model.json", described)
+    for file in _state_files(state, len(phases)):
+        file.unlink(missing_ok=True)
+    best = best_epoch(history, MONITOR, "max") if found_by else best_epoch(history, "loss", "min")
+    metrics = {
+        "ap50": best.get(MONITOR),
+        "loss": best["loss"],
+        "best_epoch": int(best["epoch"]),
+        "epochs": len(history),
+        "anchor_scales": described["scales"],
+        "anchor_recall": anchor_recall(network.anchors, _all(training_boxes)[:, [1, 0, 3, 2]]),
+        "parameters": int(model.count_params()),
+        "train_studies": len(training_boxes),
+        "train_positives": sum(1 for own in training_boxes.values() if len(own)),
+    }
+    return Trained(metrics, history)
+
+
+class Detector:
+    """A trained Mask R-CNN.
+
+    Attributes:
+        image_size: pixels, side of the images it wants.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.image_size = int(network.config.IMAGE_SHAPE[0])
+        self._network = network
+        self._scores: keras.Model | None = None
+        self._models: dict[tuple[float, float, int], keras.Model] = {}
+
+    def detect(
+        self, images: NDArray[np.uint8], score_floor: float, nms_iou: float, max_detections: int
+    ) -> list[NDArray[np.float32]]:
+        """Find opacities.
+
+        Args:
+            images: uint8 `[B, image_size, image_size]`.
+            score_floor: detections with a lower score are not kept.
+            nms_iou: of two that overlap more than this the weaker goes.
+            max_detections: at most, for an image.
+
+        Returns for each image float32 `[n, 5]`: x1, y1, x2, y2 in pixels of the resized image, score; best first.
+        """
+        if images.ndim != 3 or images.shape[1:] != (self.image_size, self.image_size):
+            raise ValueError(f"images must be [B, {self.image_size}, {self.image_size}], got {list(images.shape)}")
+        model = self._model(score_floor, nms_iou, max_detections)
+        results = []
+        for first in range(0, len(images), LARGEST_BATCH):
+            part = images[first : first + LARGEST_BATCH]
+            # Batches of a power of two, filled up with black images: a handful of shapes, so a handful of compilations.
+            size = 2 ** math.ceil(math.log2(len(part)))
+            filled = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
+            rows = np.asarray(model.predict_on_batch(filled[..., None]), np.float32)[: len(part)]
+            for found in rows:
+                found = found[found[:, 4] > 0]
+                # Normalized (y1, x1, y2, x2) of the last pixels -> edges (x1, y1, x2, y2), see
+                # mrcnn.anchors.norm_boxes.
+                corners = found[:, [1, 0, 3, 2]] * (self.image_size - 1) + np.array([0, 0, 1, 1], np.float32)
+                results.append(np.concatenate([corners, found[:, 5:]], axis=1))
+        return results
+
+    def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
+        import keras
+
+        from mrcnn.detections import DetectionLayer
+        from mrcnn.network import jit_compile
+
+        key = (score_floor, nms_iou, max_detections)
+        if key not in self._models:
+            if self._scores is None:
+                self._scores = self._network.scoring_model()
+            layer = DetectionLayer(max_detections, score_floor, nms_iou)
+            self._models[key] = keras.Model(self._scores.input, layer(*self._scores.output))
+            self._models[key].compile(jit_compile=jit_compile())
+        return self._models[key]
+
+
+def load(folder: str | Path) -> Detector:
+    """The detector that `train` wrote. Raises ValueError where description and weights do not fit each other."""
+    from mrcnn import weights as weight_files
+    from mrcnn.network import Network
+
+    described = files.read_json(Path(folder) / "model.json")
+    # The weights come from the file that follows, so ImageNet's are not needed again.
+    config = configure(described)
+    add_backbone(config, described, "none")
+    network = Network(config)
+    detector = Detector(network)
+    detector._scores = network.scoring_model()
+    # Boxes do not need the mask head, if the file has one.
+    weight_files.load(detector._scores, Path(folder) / "mask_rcnn.h5", by_name=described["masks"])
+    return detector
+
+
+def _all(boxes: Boxes) -> NDArray[np.float32]:
+    return np.concatenate([np.zeros((0, 4), np.float32), *(boxes[study] for study in sorted(boxes))])
+
+
+def _load_weights(model: keras.Model, weights: str) -> None:
+    from mrcnn import weights as weight_files
+    from pneumonia.weights import resolve
+
+    path = resolve("mask_rcnn_coco.h5" if weights == "coco" else weights)
+    exclude = OF_CLASSES if weights == "coco" else ()
+    weight_files.load(model, path, by_name=True, exclude=exclude)
+
+
+def _fit(
+    model: Any,
+    batches: Callable[[int], keras.utils.PyDataset],
+    *,
+    steps: int,
+    phases: list[tuple[str, int, float]],
+    optimizer: dict[str, Any],
+    validate: Callable[[], dict[str, float]] | None,
+    patience: int,
+    state: Path | None,
+    on_epoch: Callable[[int, dict[str, float]], None] | None,
+) -> History:
+    from detection.optimizers import adamw
+    from detection.training import fit
+    from mrcnn.network import jit_compile
+    from mrcnn.weights import set_trainable
+
+    rate = optimizer.pop("learning_rate")
+    history: History = []
+    for number, (layers, epochs, factor) in enumerate(phases):
+        set_trainable(model, layers)
+        # An optimizer knows the variables that can be trained at its first step only: each phase has its own.
+        model.compile(optimizer=adamw(rate * factor, epochs * steps, **optimizer), jit_compile=jit_compile())
+        history += fit(
+            model,
+            batches,
+            epochs=epochs,
+            validate=validate,
+            monitor=MONITOR if validate else "loss",
+            mode="max" if validate else "min",
+            patience=patience,
+            state=None if state is None else _state_files(state, len(phases))[number],
+            on_epoch=on_epoch,
+            first_epoch=len(history) + 1,
+            baseline=max((row[MONITOR] for row in history), default=None) if validate else None,
+            title="maskrcnn" if len(phases) == 1 else f"maskrcnn, phase {number + 1} of {len(phases)}",
+        )
+    return history
+
+
+def _state_files(state: Path | None, phases: int) -> list[Path]:
+    """Resume files of the phases."""
+    return [] if state is None else [state.with_name(f"{state.stem}-{i + 1}{state.suffix}") for i in range(phases)]
+
+
+def _dataset(
+    config: Config,
+    store: ShardStore,
+    batches: list[list[str]],
+    boxes: Boxes,
+    augmenter: Augmenter,
+    place: tuple[int, int],
+) -> keras.utils.PyDataset:
+    from mrcnn.network import key_count
+
+    keys, most = key_count(config), config.MAX_GT_INSTANCES
+    meta = np.ones(config.IMAGE_META_SIZE, np.float32)  # training reads of it only that every class is active
+
+    def batch(index: int) -> dict[str, NDArray[Any]]:
+        images, moved = training_data.load_batch(store, batches[index], boxes, augmenter, (*place, index))
+        size = len(images)
+        rows: dict[str, NDArray[Any]] = {
+            "input_image": images[..., None],
+            "input_image_meta": np.tile(meta, (size, 1)),
+            "input_gt_class_ids": np.zeros((size, most), np.int32),
+            "input_gt_boxes": np.zeros((size, most, 4), np.float32),
+            "input_keys": np.random.default_rng((*place, index, 1)).random((size, keys), np.float32),
+        }
+        for i, own in enumerate(moved):
+            rows["input_gt_class_ids"][i, : len(own)] = 1
+            rows["input_gt_boxes"][i, : len(own)] = own[:, [1, 0, 3, 2]]
+        if config.USE_MASKS:  # the whole of a box is the mask
+            rows["input_gt_masks"] = np.ones((size, *config.MINI_MASK_SHAPE, most), bool)
+        return rows
+
+    return training_data.dataset(batch, len(batches))
+
+
+def _validation(
+    detector: Detector, store: ShardStore, studies: list[str], truths: Boxes
+) -> Callable[[], dict[str, float]]:
+    from detection.average_precision import average_precision
+
+    def validate() -> dict[str, float]:
+        found: list[NDArray[np.float32]] = []
+        for first in range(0, len(studies), LARGEST_BATCH):
+            found += detector.detect(store.batch(studies[first : first + LARGEST_BATCH]), **VALIDATION)
+        return {MONITOR: average_precision(found, [truths[study] for study in studies])}
+
+    return validate

@@ -1,0 +1,201 @@
+"""`pneumonia predict`: the trained models on new studies, which need no labels.
+
+Works through the studies batch by batch in bounded memory: decode, resize for each model, predict, fuse, draw. A study that cannot be
+read is listed and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pneumonia import fusion
+from pneumonia.archive import open_studies
+from pneumonia.files import fresh_dir, write_csv
+from pneumonia.images import placement, resize_study
+from pneumonia.inference import MODELS, classify, detect, load
+from pneumonia.predictions import DETECTORS
+from pneumonia.rejection import StudyError
+from pneumonia.windowing import study_to_uint8
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study in memory: uint8 `[rows, columns]` in original size, and the height of a pixel over its width."""
+
+    image: NDArray[np.uint8]
+    aspect: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Studies in one size, as `pneumonia.inference` wants them: what a `ShardStore` is to studies on disk."""
+
+    size: int
+    studies: Mapping[str, Study]
+
+    def batch(self, studies: Sequence[str]) -> NDArray[np.uint8]:
+        """uint8 `[B, size, size]`."""
+        return np.stack([resize_study(self.studies[s].image, self.size, self.studies[s].aspect) for s in studies])
+
+    def to_original(self, study: str, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`[N, 4]` x1 y1 x2 y2 of the resized image -> x, y, width, height in original pixels, clipped to the image."""
+        image, aspect = self.studies[study].image, self.studies[study].aspect
+        rows, columns = image.shape
+        result: NDArray[np.float32] = placement(columns, rows, self.size, aspect).to_original(boxes, columns, rows)
+        return result
+
+
+def predict_new(
+    source: Path,
+    output: Path,
+    *,
+    models: Path,
+    window: Mapping[str, Any],
+    predict: Mapping[str, Any],
+    ensemble: Mapping[str, Any],
+    threshold: float,
+    max_boxes: int,
+    limit: int | None,
+    overlays: bool,
+) -> dict[str, int]:
+    """Run classifier, detectors and ensemble on the DICOMs of `source` and write the results to the folder `output`.
+
+    source: a DICOM, a folder of them (searched through) or a zip of them.
+    models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
+    window, predict, ensemble: these sections of params.yaml as plain values.
+    threshold: fused detections scoring less are left out of `submission.csv` and of the overlays.
+
+    Writes `submission.csv` (patientId, PredictionString), `detections.csv` (patientId, image_score, x, y, width, height,
+    score: one row a fused detection, a study without one has a row with empty box), `failed.csv` (patientId, reason) where a
+    study could not be read, and `overlays/<study>.png` in original size. Everything appears at once at the end.
+
+    Returns the counts studies, with_findings, failed. Raises ValueError where `output` is in use, there is no study, or a
+    model is missing.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"{output} exists and is not empty; name another --output")
+    for name in MODELS:
+        if not (models / name / "model.json").is_file():
+            raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
+    archive = open_studies(source)
+    studies = list(islice(archive.studies, limit))
+    if not studies:
+        raise ValueError(f"{source}: no DICOM found")
+    loaded = {name: load(name, models / name) for name in MODELS}
+    options = fusion.options(ensemble)
+    size = int(predict["batch_size"])
+    failed: list[dict[str, str]] = []
+    tables: list[pd.DataFrame] = []
+    sizes: dict[str, tuple[int, int]] = {}
+
+    with fresh_dir(output) as folder, tqdm(total=len(studies), desc="predict", unit="study", file=sys.stderr) as bar:
+        for start in range(0, len(studies), size):
+            wanted = studies[start : start + size]
+            batch = dict(_read(archive, wanted, window, failed))
+            if batch:
+                shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in batch.items()}
+                fused, scores = _predict(loaded, batch, predict, options)
+                fused = fusion.clip_boxes(fused, _sizes(shapes))
+                tables.append(_rows(fused, scores))
+                sizes |= shapes
+                if overlays:
+                    _draw(folder / "overlays", batch, fused[fused["score"] >= threshold], max_boxes)
+            bar.update(len(wanted))
+        summary = _write(folder, tables, failed, sizes, threshold, max_boxes)
+    return summary
+
+
+def _read(
+    archive: Any, studies: Iterable[str], window: Mapping[str, Any], failed: list[dict[str, str]]
+) -> Iterable[tuple[str, Study]]:
+    for study in studies:
+        try:
+            image, _, header = study_to_uint8(archive.read(study), **window, study=study)
+        except (StudyError, ValueError, OSError) as error:
+            failed.append({"patientId": study, "reason": str(error)})
+        else:
+            yield study, Study(image, header.aspect)
+
+
+def _predict(
+    models: Mapping[str, Any], images: Mapping[str, Study], predict: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Fused detections in original pixels, and the ensemble's score of each study."""
+    studies = list(images)
+    stores = {name: Batch(model.image_size, images) for name, model in models.items()}
+    detections = {
+        name: detect(models[name], stores[name], studies, **predict, progress=False)  # type: ignore[arg-type]
+        for name in DETECTORS
+    }
+    own, _ = classify(
+        models["classifier"],
+        stores["classifier"],
+        studies,
+        flip=predict["flip"],
+        batch_size=predict["batch_size"],
+        progress=False,
+    )
+    class_scores = pd.Series(own.astype(np.float64), index=studies)
+    fused = fusion.fuse(detections, class_scores, studies, **options)
+    merged = fusion.merge(
+        detections, studies, **{key: options[key] for key in ("strategy", "iou", "weights", "thresholds")}
+    )
+    scores = fusion.study_scores(merged, class_scores, studies).set_index("study")["score"]
+    return fused, scores
+
+
+def _sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(dict(shapes), orient="index", columns=["columns", "rows"])
+
+
+def _rows(fused: pd.DataFrame, scores: pd.Series) -> pd.DataFrame:
+    """One row a detection; a study without one keeps a row, for its score."""
+    table = pd.DataFrame({"study": scores.index, "image_score": scores.to_numpy()})
+    return table.merge(fused, on="study", how="left")
+
+
+def _draw(folder: Path, images: Mapping[str, Study], fused: pd.DataFrame, max_boxes: int) -> None:
+    from pneumonia.figures import overlay, png
+
+    folder.mkdir(exist_ok=True)
+    for study, own in images.items():
+        rows = fused[fused["study"] == study].head(max_boxes)
+        boxes = rows[["x", "y", "width", "height", "score"]].to_numpy(np.float64)
+        boxes[:, 2:4] += boxes[:, :2]
+        (folder / f"{study}.png").write_bytes(png(overlay(own.image, None, boxes)))
+
+
+def _write(
+    folder: Path,
+    tables: Sequence[pd.DataFrame],
+    failed: Sequence[Mapping[str, str]],
+    sizes: Mapping[str, tuple[int, int]],
+    threshold: float,
+    max_boxes: int,
+) -> dict[str, int]:
+    from pneumonia import submission
+
+    if failed:
+        write_csv(folder / "failed.csv", pd.DataFrame(failed))
+    columns = ["study", "image_score", "x", "y", "width", "height", "score"]
+    table = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    frame = table.rename(columns={"study": "patientId"})
+    places = {"image_score": 6, "x": 2, "y": 2, "width": 2, "height": 2, "score": 6}
+    write_csv(folder / "detections.csv", frame, places)
+    ids = list(sizes)
+    built = submission.build(
+        table.dropna(subset=["score"]), ids, _sizes(sizes), threshold=threshold, max_boxes=max_boxes
+    )
+    submission.write(folder / "submission.csv", built)
+    found = int((built["PredictionString"] != "").sum())
+    return {"studies": len(ids), "with_findings": found, "failed": len(failed)}

@@ -1,0 +1,55 @@
+"""The configuration: computed fields, refused names and values."""
+
+import pytest
+
+from mrcnn.config import Config
+
+
+class Shapes(Config):
+    NAME = "shapes"
+    NUM_CLASSES = 1 + 3
+    IMAGES_PER_GPU = 8
+    IMAGE_MIN_DIM = 128
+    IMAGE_MAX_DIM = 128
+    RPN_ANCHOR_SCALES = (8, 16, 32, 64, 128)
+
+
+def test_computed_fields():
+    config = Shapes()
+    assert config.BATCH_SIZE == 8
+    assert config.IMAGE_SHAPE.tolist() == [128, 128, 3]
+    assert config.IMAGE_META_SIZE == 12 + 4
+
+
+def test_defaults_are_matterports():
+    config = Config()
+    assert (config.BACKBONE, config.IMAGE_MAX_DIM, config.TRAIN_ROIS_PER_IMAGE) == ("resnet101", 1024, 200)
+    assert (config.PRE_NMS_LIMIT, config.POST_NMS_ROIS_TRAINING, config.POST_NMS_ROIS_INFERENCE) == (6000, 2000, 1000)
+    assert (config.LEARNING_RATE, config.WEIGHT_DECAY, config.GRADIENT_CLIP_NORM) == (0.001, 0.0001, 5.0)
+
+
+def test_unknown_fields_are_refused():
+    with pytest.raises(AttributeError, match="did you mean NUM_CLASSES"):
+        type("Bad", (Config,), {"NUM_CLASES": 3})
+    with pytest.raises(AttributeError, match="no field LEARNING_SPEED"):
+        Shapes().LEARNING_SPEED = 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"IMAGE_MAX_DIM": 250}, "multiple of 64"),
+        ({"BACKBONE_STRIDES": [8, 32], "RPN_ANCHOR_SCALES": [8, 16]}, "neighbours"),
+        ({"RPN_ANCHOR_SCALES": [8, 16]}, "5 BACKBONE_STRIDES"),
+        ({"IMAGE_RESIZE_MODE": "stretch"}, "'square' or 'crop'"),
+        ({"USE_RPN_ROIS": False}, "USE_RPN_ROIS"),
+    ],
+)
+def test_impossible_values_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        type("Bad", (Shapes,), fields)()
+
+
+def test_display(capsys):
+    Shapes().display()
+    assert "NUM_CLASSES                    4\n" in capsys.readouterr().out

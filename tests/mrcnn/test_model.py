@@ -1,0 +1,204 @@
+"""The public calls on a tiny network, boxes and masks: train, weights, detect; what learns in which phase."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from mrcnn import model as modellib
+from mrcnn import utils, weights
+from mrcnn.config import Config
+from mrcnn.dataset import DataGenerator
+from mrcnn.network import Network
+
+BACKBONE = r"(bb\d.*)"
+
+
+def tiny_backbone(image, stage5=True, train_bn=None):
+    x, maps = image, []
+    for level in range(1, 6):
+        x = keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name=f"bb{level}")(x)
+        maps.append(x)
+    return maps
+
+
+class TinyConfig(Config):
+    NAME = "tiny"
+    NUM_CLASSES = 1 + 2
+    IMAGES_PER_GPU = 2
+    STEPS_PER_EPOCH = 2
+    VALIDATION_STEPS = 1
+    BACKBONE = tiny_backbone
+    BACKBONE_STRIDES = (8, 16, 32)
+    RPN_ANCHOR_SCALES = (16, 24, 48)
+    TOP_DOWN_PYRAMID_SIZE = 8
+    FPN_CLASSIF_FC_LAYERS_SIZE = 12
+    RPN_CONV_FILTERS = 8
+    IMAGE_MIN_DIM = 64
+    IMAGE_MAX_DIM = 64
+    MINI_MASK_SHAPE = (14, 14)
+    MAX_GT_INSTANCES = 3
+    PRE_NMS_LIMIT = 60
+    POST_NMS_ROIS_TRAINING = 20
+    POST_NMS_ROIS_INFERENCE = 12
+    TRAIN_ROIS_PER_IMAGE = 8
+    ROI_ADD_INSTANCES = True
+    DETECTION_MAX_INSTANCES = 5
+    DETECTION_MIN_CONFIDENCE = 0.0
+
+
+class Boxes(utils.Dataset):
+    """One bright box an image, none in every third."""
+
+    def prepare_made_up(self, count):
+        self.add_class("made_up", 1, "light")
+        self.add_class("made_up", 2, "lighter")
+        for i in range(count):
+            self.add_image("made_up", i, None)
+        self.prepare()
+
+    def load_image(self, image_id):
+        mask, class_ids = self.load_mask(image_id)
+        image = np.full((48, 64, 3), 40, np.uint8)
+        for i, class_id in enumerate(class_ids):
+            image[mask[:, :, i]] = 90 * class_id
+        return image
+
+    def load_mask(self, image_id):
+        if image_id % 3 == 2:
+            return super().load_mask(image_id)
+        mask = np.zeros((48, 64, 1), bool)
+        mask[10 + image_id : 30, 12 : 40 + image_id] = True
+        return mask, np.array([1 + image_id % 2], np.int32)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    dataset = Boxes()
+    dataset.prepare_made_up(6)
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    model = modellib.MaskRCNN("training", TinyConfig(), tmp_path_factory.mktemp("logs"))
+    model.train(dataset, dataset, learning_rate=0.01, epochs=1, layers="heads")
+    model.train(dataset, dataset, learning_rate=0.001, epochs=2, layers="all")
+    return model
+
+
+def test_training_writes_each_epoch(trained):
+    assert [path.name for path in sorted(trained.log_dir.glob("*.h5"))] == [
+        "mask_rcnn_tiny_0001.h5",
+        "mask_rcnn_tiny_0002.h5",
+    ]
+    assert trained.find_last().endswith("mask_rcnn_tiny_0002.h5")
+    log = (trained.log_dir / "log.csv").read_text().splitlines()
+    assert {"epoch", "loss", "mrcnn_mask_loss", "val_loss", "val_rpn_bbox_loss"} <= set(log[0].split(","))
+
+
+def test_written_weights_give_bit_equal_outputs(trained, tmp_path):
+    path = tmp_path / "weights.h5"
+    trained.save_weights(path)
+    one, two = (modellib.MaskRCNN("inference", TinyConfig(), tmp_path) for _ in range(2))
+    one.load_weights(trained.find_last())
+    two.load_weights(path, by_name=True)
+    image = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype("float32")
+    metas = one.mold_inputs([image[0], image[1]])[1]
+    for a, b in zip(one._predict(image, metas), two._predict(image, metas), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert one.epoch == 2
+    again = tmp_path / "again.h5"
+    trained.save_weights(again)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_detect_any_size_and_number(trained, dataset, tmp_path):
+    model = modellib.MaskRCNN("inference", TinyConfig(), tmp_path)
+    model.load_weights(trained.find_last())
+    results = model.detect([dataset.load_image(0), np.zeros((100, 30, 3), np.uint8), dataset.load_image(1)])
+    assert len(results) == 3
+    for result, shape in zip(results, [(48, 64), (100, 30), (48, 64)], strict=True):
+        count = len(result["rois"])
+        assert result["masks"].shape == (*shape, count)
+        assert result["rois"].shape == (count, 4)
+        assert set(result["class_ids"]) <= {1, 2}
+        assert (result["rois"][:, 2:] <= shape).all()
+        assert (np.diff(result["scores"]) <= 0).all()
+
+
+def test_weights_that_do_not_fit_are_listed(trained, tmp_path):
+    class Other(TinyConfig):
+        NUM_CLASSES = 5
+
+    model = modellib.MaskRCNN("inference", Other(), tmp_path)
+    with pytest.raises(
+        ValueError, match=r"mrcnn_bbox_fc/kernel:0: \(12, 12\) in the file, \(12, 20\) in the model"
+    ) as e:
+        model.load_weights(trained.find_last(), by_name=True)
+    assert "mrcnn_mask/bias:0" in str(e.value)
+    model.load_weights(trained.find_last(), by_name=True, exclude=["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask"])
+    with pytest.raises(FileNotFoundError, match="put"):
+        model.load_weights(tmp_path / "none.h5")
+    (tmp_path / "bad.h5").write_bytes(b"not HDF5")
+    with pytest.raises(ValueError, match="not an HDF5 weight file"):
+        model.load_weights(tmp_path / "bad.h5")
+
+
+def test_batches_are_reproducible_and_hold_negatives(dataset):
+    config = TinyConfig()
+    one, two = DataGenerator(dataset, config, epoch=3), DataGenerator(dataset, config, epoch=3)
+    counts = []
+    for index in range(one.num_batches):
+        a, b = one[index], two[index]
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+        counts += (a["input_gt_class_ids"] > 0).sum(axis=1).tolist()
+    assert sorted(counts) == [0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("layers", "outside"), [("heads", BACKBONE), ("all", r"(?!)")])
+def test_a_gradient_reaches_what_learns_and_nothing_else(dataset, layers, outside):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("takes gradients with TensorFlow's tape")
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    model = Network(TinyConfig()).training_model()
+    names = weights.set_trainable(model, modellib.LAYERS[layers])
+    assert not any(re.fullmatch(outside, name) for name in names)
+    learning = {variable.path for variable in model.trainable_variables}
+    expected = {
+        v.path
+        for outer in weights.weighted_layers(model)
+        for leaf in weights.leaf_layers(outer)
+        if not re.fullmatch(outside, leaf.name)
+        for v in leaf.weights
+        if "moving" not in v.name
+    }
+    assert learning == expected
+    batch = {name: ops.convert_to_tensor(value) for name, value in DataGenerator(dataset, TinyConfig())[0].items()}
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(y_pred=model(batch, training=True), training=False)
+    for variable, gradient in zip(
+        model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True
+    ):
+        assert gradient is not None, variable.path
+        assert np.abs(ops.convert_to_numpy(gradient)).max() > 0, variable.path
+
+
+def test_boxes_only_and_inputs_of_the_wrong_shape(tmp_path):
+    class BoxesOnly(TinyConfig):
+        USE_MASKS = False
+
+    model = modellib.MaskRCNN("inference", BoxesOnly(), tmp_path)
+    assert not [layer for layer in model.keras_model.layers if layer.name.startswith("mrcnn_mask")]
+    result = model.detect([np.zeros((64, 64, 3), np.uint8)])[0]
+    assert result["masks"].shape[:2] == (64, 64)
+    with pytest.raises(ValueError, match="molded images"):
+        model.detect_molded(np.zeros((1, 32, 32, 3), "float32"), np.zeros((1, 15)))
+    with pytest.raises(ValueError, match="mode 'training'"):
+        model.train(None, None, 0.1, 1, "all")

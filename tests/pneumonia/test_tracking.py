@@ -1,0 +1,105 @@
+"""MLflow is optional: off, missing, broken or working, a training goes on."""
+
+import logging
+import sys
+import types
+
+import pytest
+
+from pneumonia import tracking
+
+OPTIONS = {"uri": "sqlite:///x.db", "experiment": "e", "name": "n", "params": {"a": {"b": 1}}, "tags": {"stage": "s"}}
+
+
+def use(enabled):
+    with tracking.run(enabled, **OPTIONS) as run:
+        run.log_metrics(2, {"epoch": 2, "loss": 0.5})
+        run.log_metrics(3, {"epoch": 3, "loss": 0.25})
+        run.log_artifact("model.json")
+
+
+def test_disabled_never_imports_it(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # an import would raise
+    use(False)
+    assert caplog.text == ""
+
+
+def test_missing_warns_once(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with caplog.at_level(logging.WARNING):
+        use(True)
+    assert caplog.text.count("MLflow is left out from here on") == 1
+
+
+class Fake(types.ModuleType):
+    def __init__(self, broken=()):
+        super().__init__("mlflow")
+        self.calls, self.broken = [], broken
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*arguments, **named):
+            if name in self.broken:
+                raise ConnectionError("no server")
+            self.calls.append((name, arguments, named))
+
+        return call
+
+
+def test_what_is_logged(monkeypatch):
+    fake = Fake()
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    use(True)
+    assert fake.calls == [
+        ("set_tracking_uri", ("sqlite:///x.db",), {}),
+        ("set_experiment", ("e",), {}),
+        ("start_run", (), {"run_name": "n", "tags": {"stage": "s"}}),
+        ("log_params", ({"a.b": 1},), {}),
+        ("log_metrics", ({"loss": 0.5},), {"step": 2}),
+        ("log_metrics", ({"loss": 0.25},), {"step": 3}),
+        ("log_artifact", ("model.json",), {}),
+        ("end_run", ("FINISHED",), {}),
+    ]
+
+
+def test_failing_server_warns_once_and_is_left_alone(monkeypatch, caplog):
+    fake = Fake(broken=("set_experiment",))
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    with caplog.at_level(logging.WARNING):
+        use(True)
+    assert caplog.text.count("ConnectionError: no server") == 1
+    assert [name for name, *_ in fake.calls] == ["set_tracking_uri"]
+
+
+def test_the_trainings_own_error_passes_and_marks_the_run(monkeypatch):
+    fake = Fake()
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    with pytest.raises(KeyboardInterrupt), tracking.run(True, **OPTIONS):
+        raise KeyboardInterrupt
+    assert fake.calls[-1] == ("end_run", ("FAILED",), {})
+
+
+def test_tags_name_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    (tmp_path / "a.csv").write_text("1")
+    first = tracking.tags("train", [tmp_path / "a.csv"])
+    assert set(first) == {"stage", "data"}  # no git here
+    (tmp_path / "a.csv").write_text("2")
+    assert tracking.tags("train", [tmp_path / "a.csv"])["data"] != first["data"]
+
+
+@pytest.mark.slow
+def test_the_real_one(tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    options = {**OPTIONS, "uri": uri}
+    with tracking.run(True, **options) as run:
+        mlflow.get_experiment_by_name("e")
+        run.log_metrics(1, {"loss": 0.5})
+    found = mlflow.tracking.MlflowClient(uri).search_runs(["1"])
+    assert [(r.data.metrics, r.data.params, r.data.tags["stage"]) for r in found] == [
+        ({"loss": 0.5}, {"a.b": "1"}, "s")
+    ]
