@@ -33,7 +33,9 @@ def main() -> None:
     write_csv("plots/confusion.csv", result.confusion)
     write_json("metrics/evaluation.json", result.metrics)
     for model in sorted(predictions):
-        print(model, {k: v for k, v in result.metrics[model].items() if k in ("auc", "ap50", "challenge", "sensitivity")})
+        print(
+            model, {k: v for k, v in result.metrics[model].items() if k in ("auc", "ap50", "challenge", "sensitivity")}
+        )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def save(model: keras.Model, path: str | Path) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     try:
-        with h5py.File(temporary, "w", track_order=True) as file:
+        with h5py.File(temporary, "w") as file:
             layers = weighted_layers(model)
             file.attrs["layer_names"] = [layer.name.encode() for layer in layers]
             for layer in layers:

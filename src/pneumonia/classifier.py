@@ -203,9 +203,13 @@ def load(folder: str | Path) -> Classifier:
 
 
 def _write(out: Path, model: keras.Model, **described: Any) -> None:
+    import keras
+
+    # A compiled model would save its optimizer too, twice the weights. The file holds the name of the model.
+    bare = keras.Model(model.input, model.output, name=model.name)
     with files.fresh_dir(out) as folder:
         files.write_json(folder / "model.json", {"kind": "classifier", **described})
-        model.save_weights(folder / "model.weights.h5")
+        bare.save_weights(folder / "model.weights.h5")
 
 
 def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -31,16 +31,24 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="run the trained models on new studies, no labels needed")
     predict.add_argument("input", type=Path, help="a DICOM, a folder of them, or a zip of them")
-    predict.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the results go; must not exist or be empty")
-    predict.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="trained models (default: models)")
-    predict.add_argument("--threshold", type=float, help="score from which a box counts (default: the one submission chose)")
+    predict.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where the results go; must not exist or be empty"
+    )
+    predict.add_argument(
+        "--models", type=Path, default=Path("models"), metavar="DIR", help="trained models (default: models)"
+    )
+    predict.add_argument(
+        "--threshold", type=float, help="score from which a box counts (default: the one submission chose)"
+    )
     predict.add_argument("--limit", type=int, metavar="N", help="only the first N studies, by id")
     predict.add_argument("--no-overlays", dest="overlays", action="store_false", help="write no pictures")
     predict.set_defaults(run=_predict)
 
     profile = commands.add_parser("profile", help="write a profile's values over params.yaml, comments kept")
     profile.add_argument("name", nargs="?", help="a file of profiles/ without .yaml; none lists them")
-    profile.add_argument("--check", action="store_true", help="change nothing; say whether it is applied (exit status 1 if not)")
+    profile.add_argument(
+        "--check", action="store_true", help="change nothing; say whether it is applied (exit status 1 if not)"
+    )
     profile.set_defaults(run=_profile)
 
     params = commands.add_parser("params", help="check params.yaml")

@@ -1,6 +1,7 @@
 """Files that are whole or not there: write to a temporary name beside the target, then rename.
 
-Depends on nothing but NumPy-free standard library and (inside `write_csv`) pandas. Formats carry no time stamp, so the same content gives the same bytes.
+Needs the standard library and, inside the CSV functions, pandas. Formats carry no time stamp: the same content gives the
+same bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def write_atomic(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -50,7 +51,7 @@ def fresh_dir(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())
         if path.exists():
             shutil.rmtree(path)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

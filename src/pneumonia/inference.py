@@ -26,7 +26,7 @@ Detections = NDArray[np.float32]  # [n, 5] x1 y1 x2 y2 score
 
 
 class Store(Protocol):
-    """Images of one size and the way back to the original pixels: `pneumonia.images.ShardStore`, or studies in memory."""
+    """Images of one size, and the way back to original pixels: `pneumonia.images.ShardStore`, or studies in memory."""
 
     def batch(self, studies: Sequence[str]) -> NDArray[np.uint8]:
         """uint8 `[B, size, size]`."""
@@ -48,8 +48,7 @@ def predict_studies(
     flip: bool,
     batch_size: int,
 ) -> int:
-    """Write the predictions of one model to `out`: scores.csv with detections.csv or cam.npy, as docs/design.md has
-    them.
+    """Write a model's predictions to `out`: scores.csv with detections.csv or cam.npy, as docs/design.md has them.
 
     Arguments:
         name: one of `MODELS`.

@@ -22,7 +22,9 @@ def diff(name: str, params: Path = Path("params.yaml"), folder: Path = Path("pro
     """What applying the profile would change, as a unified diff; empty where it is applied already."""
     before = params.read_text(encoding="utf-8")
     after = _merged(name, params, folder)
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), str(params), f"{params} with {name}", n=0, lineterm="")
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), str(params), f"{params} with {name}", n=0, lineterm=""
+    )
     return "\n".join(lines)
 
 

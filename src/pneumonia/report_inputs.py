@@ -73,10 +73,9 @@ def read(root: Path, *, image_size: int, examples: int, params: Mapping[str, Any
 
 
 def _curve(folder: Path) -> pd.DataFrame:
-    """The curves of all models in one table, with a column `model`."""
-    return pd.concat(
-        [pd.read_csv(path).assign(model=path.stem) for path in sorted(folder.glob("*.csv"))], ignore_index=True
-    )
+    """The curves of all models in one table, the column `model` first."""
+    parts = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
+    return pd.concat(parts, names=["model"]).reset_index(level="model").reset_index(drop=True)
 
 
 def _operating(holdout: Labelled, detections: pd.DataFrame, chosen: float) -> pd.DataFrame:

@@ -77,6 +77,8 @@ def test_it_learns_and_reports(trained):
     assert result.metrics["auc"] == max(logs["val_auc"] for logs in result.history) > 0.9
     assert (result.metrics["train_studies"], result.metrics["validation_studies"]) == (48, 24)
     assert sorted(path.name for path in (folder / "model").iterdir()) == ["model.json", "model.weights.h5"]
+    # The weights at 4 bytes each and the layout of HDF5, but no optimizer.
+    assert (folder / "model" / "model.weights.h5").stat().st_size < 1.5 * 4 * result.metrics["parameters"]
     assert list((folder / "state").iterdir()) == []
 
 

@@ -12,7 +12,7 @@ from pneumonia import files
 def test_an_error_leaves_the_old_file_and_no_temporary(tmp_path: Path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(RuntimeError), files.write_atomic(target) as temporary:
+    with pytest.raises(RuntimeError), files.write_atomic(target) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old"

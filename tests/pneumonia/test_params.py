@@ -41,7 +41,11 @@ def test_the_committed_params_are_accepted():
         ("yolo.image_size", 100, "yolo: image_size must be a multiple of 32 for YOLOv3, got 100"),
         ("classifier.image_size", 64, "classifier.image_size must be one of images.sizes"),
         ("predict.batch_size", 0, "predict.batch_size: got 0; input should be greater than or equal to 1"),
-        ("ensemble.strategy", "vote", "ensemble.strategy: got 'vote'; input should be 'union', 'wbf', 'maskrcnn' or 'yolo'"),
+        (
+            "ensemble.strategy",
+            "vote",
+            "ensemble.strategy: got 'vote'; input should be 'union', 'wbf', 'maskrcnn' or 'yolo'",
+        ),
         ("images.window.percentiles", [99.0, 1.0], "percentiles must rise within 0 to 100, got [99.0, 1.0]"),
         ("fetch.source", "local", "source is 'local' but path is empty"),
         ("fetch.sha256", "abc", "fetch.sha256: got 'abc'"),

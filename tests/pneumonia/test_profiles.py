@@ -72,5 +72,5 @@ def test_an_impossible_value_is_refused_and_nothing_written(project: Path):
 
 def test_a_missing_profile_lists_those_there_are(project: Path):
     write(project, "yolo:\n  epochs: 3\n")
-    with pytest.raises(params.ParamsError, match="no profile 'other'.*there are: mine"):
+    with pytest.raises(params.ParamsError, match=r"no profile 'other'.*there are: mine"):
         profiles.diff("other", project / "params.yaml", project / "profiles")

@@ -82,8 +82,12 @@ def test_a_stage_tracks_the_params_it_reads_and_no_more(name: str):
 
     read = read_params(script)
     leaves = {key for key in read if not any(other != key and other.startswith(key + ".") for other in read)}
-    assert [k for k in sorted(leaves) if not within(k, tracked | untracked | interpolated)] == [], "read but not tracked"
-    assert [k for k in sorted(tracked) if not any(within(k, {r}) or within(r, {k}) for r in read)] == [], "tracked but not read"
+    assert [k for k in sorted(leaves) if not within(k, tracked | untracked | interpolated)] == [], (
+        "read but not tracked"
+    )
+    assert [k for k in sorted(tracked) if not any(within(k, {r}) or within(r, {k}) for r in read)] == [], (
+        "tracked but not read"
+    )
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.name)
