@@ -1,0 +1,91 @@
+"""The command line: exit statuses, messages, and that data-only commands leave TensorFlow alone."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pneumonia import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_params_are_checked(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["params"]) == 0
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("  score_floor:", "  score_flor:"))
+    assert cli.main(["params"]) == 2
+    error = capsys.readouterr().err
+    assert "predict.score_flor: unknown key" in error
+    assert "predict.score_floor: missing" in error
+
+
+def test_profiles_are_listed_applied_and_checked(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["profile"]) == 0
+    assert capsys.readouterr().out.split() == ["rsna-gpu", "rsna-mini-cpu"]
+    assert cli.main(["profile", "rsna-mini-cpu", "--check"]) == 1
+    assert "+  source: local" in capsys.readouterr().out
+    assert cli.main(["profile", "rsna-mini-cpu"]) == 0
+    assert cli.main(["profile", "rsna-mini-cpu", "--check"]) == 0
+    capsys.readouterr()
+    assert cli.main(["profile"]) == 0
+    assert "rsna-mini-cpu  (applied)" in capsys.readouterr().out
+
+
+def test_a_missing_profile_is_an_error(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["profile", "gpu"]) == 2
+    assert "there is no profile 'gpu'" in capsys.readouterr().err
+
+
+def test_predict_without_models_says_what_to_do(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["predict", "x.dcm", "--output", "out", "--threshold", "0.5"]) == 2
+    assert "there is no trained model at models/classifier; run `dvc repro`" in capsys.readouterr().err
+    assert not (project / "out").exists()
+
+
+def test_predict_without_a_threshold_says_what_to_do(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["predict", "x.dcm", "--output", "out"]) == 2
+    assert "metrics/submission.json not found" in capsys.readouterr().err
+
+
+def test_predict_does_not_write_over_results(project: Path, capsys: pytest.CaptureFixture[str]):
+    (project / "out").mkdir()
+    (project / "out" / "mine.txt").write_text("x")
+    assert cli.main(["predict", "x.dcm", "--output", "out", "--threshold", "0.5"]) == 2
+    assert "out exists and is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cli",
+        "params",
+        "profiles",
+        "archive",
+        "clean",
+        "labels",
+        "images",
+        "split",
+        "annotate",
+        "fusion",
+        "evaluation",
+        "submission",
+    ],
+)
+def test_data_modules_import_no_heavy_package(module: str):
+    code = (
+        f"import sys, pneumonia.{module}; "
+        "print(sorted({'tensorflow', 'keras', 'mlflow', 'matplotlib', 'torch', 'jax'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
