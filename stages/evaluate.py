@@ -32,10 +32,7 @@ def main() -> None:
                 write_csv(folder / f"{model}.csv", own.drop(columns="model"), dict.fromkeys(points.columns[1:], 5))
     write_csv("plots/confusion.csv", result.confusion)
     write_json("metrics/evaluation.json", result.metrics)
-    for model in sorted(predictions):
-        print(
-            model, {k: v for k, v in result.metrics[model].items() if k in ("auc", "ap50", "challenge", "sensitivity")}
-        )
+    print(f"holdout: ensemble AUC {result.metrics['ensemble']['auc']:.3f}, AP {result.metrics['ensemble']['ap50']:.3f}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -105,6 +105,71 @@ def fit(
             bar.close()
     model.set_weights(best)
     return history
+
+
+class Phase(NamedTuple):
+    """A part of a training with its own trainable weights and optimizer.
+
+    Fields:
+        epochs: how many at most; a phase of none is left out.
+        prepare: sets what is trainable and compiles the model. An optimizer knows only the variables that could be
+            trained at its first step, so each phase compiles its own.
+        patience: as in `fit`.
+        title: stands before the progress bar.
+    """
+
+    epochs: int
+    prepare: Callable[[], None]
+    patience: int
+    title: str
+
+
+def fit_phases(
+    model: keras.Model,
+    batches: Callable[[int], keras.utils.PyDataset],
+    phases: Sequence[Phase],
+    *,
+    monitor: str,
+    mode: str,
+    validate: Callable[[], Logs] | None = None,
+    state: Path | None = None,
+    on_epoch: Callable[[int, Logs], None] | None = None,
+) -> list[Logs]:
+    """`fit`, once a phase: epochs count on, and a phase that never beats those before it leaves the weights as they were.
+
+    state: the phases' files stand beside it, `<stem>-1<suffix>` and so on; `forget` removes them.
+    """
+    history: list[Logs] = []
+    for number, phase in enumerate(phases, start=1):
+        if not phase.epochs:
+            continue
+        phase.prepare()
+        history += fit(
+            model,
+            batches,
+            epochs=phase.epochs,
+            validate=validate,
+            monitor=monitor,
+            mode=mode,
+            patience=phase.patience,
+            state=None if state is None else _phase_file(state, number),
+            on_epoch=on_epoch,
+            first_epoch=len(history) + 1,
+            baseline=best_epoch(history, monitor, mode)[monitor] if history else None,
+            title=phase.title,
+        )
+    return history
+
+
+def forget(state: Path | None, phases: int) -> None:
+    """Remove the files of a training in `phases` phases that is done."""
+    if state is not None:
+        for number in range(1, phases + 1):
+            _phase_file(state, number).unlink(missing_ok=True)
+
+
+def _phase_file(state: Path, number: int) -> Path:
+    return state.with_name(f"{state.stem}-{number}{state.suffix}")
 
 
 def best_epoch(history: list[Logs], monitor: str, mode: str) -> Logs:

@@ -7,8 +7,9 @@ Grad-CAM equals it (Selvaraju et al. 2017, sec. 3.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +24,9 @@ if TYPE_CHECKING:
     from pneumonia.augmentation import Augmenter
     from pneumonia.images import ShardStore
 
-History = list[dict[str, float]]
 
 SCORE = "score"  # the last layer's name
 BATCH = 32  # studies of a validation or prediction step
-
-
-class Trained(NamedTuple):
-    """What a training reports: numbers for metrics/classifier.json, and one row an epoch."""
-
-    metrics: dict[str, Any]
-    history: History
 
 
 def train(
@@ -58,7 +51,7 @@ def train(
     seed: int,
     augmentation: Mapping[str, float],
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> Trained:
+) -> training_data.Trained:
     """Train on the studies of subset `train`, stop early by the AUC on those of `validation`, write `out`.
 
     Arguments:
@@ -74,7 +67,7 @@ def train(
     (`pneumonia.devices`). Without both classes in `validation` the training loss decides instead.
     """
     from detection.optimizers import adamw
-    from detection.training import best_epoch, fit
+    from detection.training import Phase, best_epoch, fit_phases, forget
     from pneumonia.augmentation import Augmenter
 
     subsets = {name: studies[studies["subset"] == name].sort_values("study") for name in ("train", "validation")}
@@ -91,12 +84,10 @@ def train(
     _start_at_prior(model, float(np.mean([targets[study] for batch in first for study in batch])))
     can_rank = subsets["validation"]["target"].nunique() == 2
     monitor, mode = ("val_auc", "max") if can_rank else ("loss", "min")
-    history: History = []
     heads = min(heads_epochs, epochs)
-    for phase, (count, name) in enumerate([(heads, "classifier, head"), (epochs - heads, "classifier")], start=1):
-        if not count:
-            continue
-        _set_trainable(model, only_head=phase == 1, frozen_norm=pretrained)
+
+    def prepare(count: int, only_head: bool) -> None:
+        _set_trainable(model, only_head=only_head, frozen_norm=pretrained)
         optimizer = adamw(
             learning_rate,
             count * len(first),
@@ -106,25 +97,24 @@ def train(
             multipliers={f"^{SCORE}/": 1.0, "": backbone_rate},
         )
         model.compile(optimizer, loss="binary_crossentropy", jit_compile=devices.jit())
-        history += fit(
-            model,
-            lambda epoch: _dataset(store, epoch_batches(epoch), targets, augmenter, (seed, epoch)),
-            epochs=count,
-            validate=(lambda: _validate(model, store, subsets["validation"])) if can_rank else None,
-            monitor=monitor,
-            mode=mode,
-            patience=0 if phase == 1 else patience,
-            state=_state_file(state, phase),
-            on_epoch=on_epoch,
-            first_epoch=len(history) + 1,
-            baseline=best_epoch(history, monitor, mode)[monitor] if history else None,
-            title=name,
-        )
+
+    phases = [
+        Phase(heads, partial(prepare, heads, True), 0, "classifier, head"),
+        Phase(epochs - heads, partial(prepare, epochs - heads, False), patience, "classifier"),
+    ]
+    history = fit_phases(
+        model,
+        lambda epoch: _dataset(store, epoch_batches(epoch), targets, augmenter, (seed, epoch)),
+        phases,
+        monitor=monitor,
+        mode=mode,
+        validate=(lambda: _validate(model, store, subsets["validation"])) if can_rank else None,
+        state=state,
+        on_epoch=on_epoch,
+    )
     best = best_epoch(history, monitor, mode)
     _write(out, model, backbone=backbone, image_size=store.size)
-    for phase in (1, 2):
-        if (path := _state_file(state, phase)) is not None:
-            path.unlink(missing_ok=True)
+    forget(state, len(phases))
     metrics = {
         "auc": best.get("val_auc"),
         "loss": best["loss"],
@@ -135,7 +125,7 @@ def train(
         "train_studies": len(subsets["train"]),
         "validation_studies": len(subsets["validation"]),
     }
-    return Trained(metrics, history)
+    return training_data.Trained(metrics, history)
 
 
 def build(
@@ -254,7 +244,3 @@ def _validate(model: keras.Model, store: ShardStore, studies: pd.DataFrame) -> d
     scores = np.concatenate([np.asarray(model.predict_on_batch(part))[:, 0] for part in parts]).astype(np.float64)
     likely = np.clip(np.where(targets == 1, scores, 1 - scores), 1e-7, 1)
     return {"val_loss": float(-np.log(likely).mean()), "val_auc": float(auc(scores, targets))}
-
-
-def _state_file(state: Path | None, phase: int) -> Path | None:
-    return None if state is None else state.with_name(f"{state.stem}-{phase}{state.suffix}")

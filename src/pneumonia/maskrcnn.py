@@ -3,41 +3,31 @@ it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files, training_data
+from pneumonia.detectors import MONITOR, Boxes, corners_of, filled_batches, training_metrics, validation
 from pneumonia.maskrcnn_network import add_backbone, configure, describe
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from detection.training import Phase
     from mrcnn.config import Config
     from mrcnn.network import Network
     from pneumonia.augmentation import Augmenter
     from pneumonia.images import ShardStore
 
-Boxes = Mapping[str, NDArray[np.float32]]
-History = list[dict[str, float]]
-
-MONITOR = "val_ap50"
-VALIDATION: dict[str, Any] = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20}  # of the AP after each epoch
 LARGEST_BATCH = 16  # studies a detection call holds at most
 OF_CLASSES = ("mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask")  # layers whose shape the number of classes decides
 HEADS = r"^(mrcnn_|rpn_|fpn_)"
-
-
-class Trained(NamedTuple):
-    """What a training reports: numbers for metrics/maskrcnn.json, and one row an epoch."""
-
-    metrics: dict[str, Any]
-    history: History
 
 
 def train(
@@ -58,6 +48,7 @@ def train(
     warmup: float,
     weight_decay: float,
     clip_norm: float,
+    rpn_positive_iou: float,
     rpn_train_anchors: int,
     rpn_positive_ratio: float,
     train_rois: int,
@@ -67,7 +58,7 @@ def train(
     seed: int,
     augmentation: Mapping[str, float],
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> Trained:
+) -> training_data.Trained:
     """Train on the studies of subset `train`, stop early by AP at IoU 0.5 on those of `validation`, write `out`.
 
     Args:
@@ -89,7 +80,7 @@ def train(
 
     Raises ValueError for impossible sizes, anchors and weights, or a training subset without studies.
     """
-    from detection.training import best_epoch
+    from detection.training import fit_phases, forget
     from mrcnn import weights as weight_files
     from mrcnn.anchors import anchor_recall, anchor_scales
     from mrcnn.network import Network
@@ -99,12 +90,13 @@ def train(
     held_out = sorted(studies["study"][studies["subset"] == "validation"])
     training_boxes = training_data.resized_boxes(store, boxes, train_studies["study"])
     most = max([1, *(len(own) for own in training_boxes.values())])
-    scales = anchors["scales"] or anchor_scales(_all(training_boxes), 3)
+    scales = anchors["scales"] or anchor_scales(corners_of(training_boxes), 3)
     described = describe(store.size, backbone, weights, masks, scales, anchors["ratios"])
     config = configure(
         described,
         IMAGES_PER_GPU=batch_size,
         MAX_GT_INSTANCES=most,
+        RPN_POSITIVE_IOU=rpn_positive_iou,
         RPN_TRAIN_ANCHORS_PER_IMAGE=rpn_train_anchors,
         RPN_POSITIVE_RATIO=rpn_positive_ratio,
         TRAIN_ROIS_PER_IMAGE=train_rois,
@@ -127,42 +119,29 @@ def train(
         return _dataset(config, store, epoch_batches(epoch), training_boxes, augmenter, (seed, epoch))
 
     truths = training_data.resized_boxes(store, boxes, held_out)
-    found_by = any(len(own) for own in truths.values())  # without a box to find, the loss must tell the best epoch
-    history = _fit(
-        model,
-        batches,
-        steps=len(epoch_batches(1)),
-        phases=[(stages.get(p["layers"], p["layers"]), int(p["epochs"]), float(p["rate"])) for p in phases],
-        optimizer={
-            "learning_rate": learning_rate,
-            "warmup": warmup,
-            "weight_decay": weight_decay,
-            "clip_norm": clip_norm,
-            "multipliers": {HEADS: 1.0, ".": backbone_rate},
-        },
-        validate=_validation(Detector(network), store, held_out, truths) if found_by else None,
-        patience=patience,
-        state=state,
-        on_epoch=on_epoch,
+    validate = validation(Detector(network), store, held_out, truths)
+    monitor, mode = (MONITOR, "max") if validate else ("loss", "min")
+    steps = len(epoch_batches(1))
+    rates = {
+        "warmup": warmup,
+        "weight_decay": weight_decay,
+        "clip_norm": clip_norm,
+        "multipliers": {HEADS: 1.0, ".": backbone_rate},
+    }
+    parts = _phases(model, phases, stages, steps, patience, learning_rate, rates)
+    history = fit_phases(
+        model, batches, parts, monitor=monitor, mode=mode, validate=validate, state=state, on_epoch=on_epoch
     )
     with files.fresh_dir(out) as folder:
         weight_files.save(model, folder / "mask_rcnn.h5")
         files.write_json(folder / "model.json", described)
-    for file in _state_files(state, len(phases)):
-        file.unlink(missing_ok=True)
-    best = best_epoch(history, MONITOR, "max") if found_by else best_epoch(history, "loss", "min")
-    metrics = {
-        "ap50": best.get(MONITOR),
-        "loss": best["loss"],
-        "best_epoch": int(best["epoch"]),
-        "epochs": len(history),
+    forget(state, len(parts))
+    metrics = training_metrics(history, monitor, mode, training_boxes) | {
         "anchor_scales": described["scales"],
-        "anchor_recall": anchor_recall(network.anchors, _all(training_boxes)[:, [1, 0, 3, 2]]),
+        "anchor_recall": anchor_recall(network.anchors, corners_of(training_boxes)[:, [1, 0, 3, 2]]),
         "parameters": int(model.count_params()),
-        "train_studies": len(training_boxes),
-        "train_positives": sum(1 for own in training_boxes.values() if len(own)),
     }
-    return Trained(metrics, history)
+    return training_data.Trained(metrics, history)
 
 
 class Detector:
@@ -191,22 +170,17 @@ class Detector:
 
         Returns for each image float32 `[n, 5]`: x1, y1, x2, y2 in pixels of the resized image, score; best first.
         """
-        if images.ndim != 3 or images.shape[1:] != (self.image_size, self.image_size):
-            raise ValueError(f"images must be [B, {self.image_size}, {self.image_size}], got {list(images.shape)}")
         model = self._model(score_floor, nms_iou, max_detections)
+
+        def run(part: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return np.asarray(model.predict_on_batch(part[..., None]), np.float32)
+
         results = []
-        for first in range(0, len(images), LARGEST_BATCH):
-            part = images[first : first + LARGEST_BATCH]
-            # Batches of a power of two, filled up with black images: a handful of shapes, so a handful of compilations.
-            size = 2 ** math.ceil(math.log2(len(part)))
-            filled = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
-            rows = np.asarray(model.predict_on_batch(filled[..., None]), np.float32)[: len(part)]
-            for found in rows:
-                found = found[found[:, 4] > 0]
-                # Normalized (y1, x1, y2, x2) of the last pixels -> edges (x1, y1, x2, y2), see
-                # mrcnn.anchors.norm_boxes.
-                corners = found[:, [1, 0, 3, 2]] * (self.image_size - 1) + np.array([0, 0, 1, 1], np.float32)
-                results.append(np.concatenate([corners, found[:, 5:]], axis=1))
+        for rows in filled_batches(images, self.image_size, LARGEST_BATCH, run):
+            found = rows[rows[:, 4] > 0]
+            # Normalized (y1, x1, y2, x2) of the last pixels -> edges (x1, y1, x2, y2), see mrcnn.anchors.norm_boxes.
+            corners = found[:, [1, 0, 3, 2]] * (self.image_size - 1) + np.array([0, 0, 1, 1], np.float32)
+            results.append(np.concatenate([corners, found[:, 5:]], axis=1))
         return results
 
     def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
@@ -242,10 +216,6 @@ def load(folder: str | Path) -> Detector:
     return detector
 
 
-def _all(boxes: Boxes) -> NDArray[np.float32]:
-    return np.concatenate([np.zeros((0, 4), np.float32), *(boxes[study] for study in sorted(boxes))])
-
-
 def _load_weights(model: keras.Model, weights: str) -> None:
     from mrcnn import weights as weight_files
     from pneumonia.weights import resolve
@@ -255,49 +225,30 @@ def _load_weights(model: keras.Model, weights: str) -> None:
     weight_files.load(model, path, by_name=True, exclude=exclude)
 
 
-def _fit(
+def _phases(
     model: Any,
-    batches: Callable[[int], keras.utils.PyDataset],
-    *,
+    phases: Sequence[Mapping[str, Any]],
+    stages: Mapping[str, str],
     steps: int,
-    phases: list[tuple[str, int, float]],
-    optimizer: dict[str, Any],
-    validate: Callable[[], dict[str, float]] | None,
     patience: int,
-    state: Path | None,
-    on_epoch: Callable[[int, dict[str, float]], None] | None,
-) -> History:
+    learning_rate: float,
+    rates: Mapping[str, Any],
+) -> list[Phase]:
+    """Each of `phases` trains its layers at its own rate; stages: what `3+` and so on mean as a regular expression."""
     from detection.optimizers import adamw
-    from detection.training import fit
+    from detection.training import Phase
     from mrcnn.network import jit_compile
     from mrcnn.weights import set_trainable
 
-    rate = optimizer.pop("learning_rate")
-    history: History = []
-    for number, (layers, epochs, factor) in enumerate(phases):
-        set_trainable(model, layers)
-        # An optimizer knows the variables that can be trained at its first step only: each phase has its own.
-        model.compile(optimizer=adamw(rate * factor, epochs * steps, **optimizer), jit_compile=jit_compile())
-        history += fit(
-            model,
-            batches,
-            epochs=epochs,
-            validate=validate,
-            monitor=MONITOR if validate else "loss",
-            mode="max" if validate else "min",
-            patience=patience,
-            state=None if state is None else _state_files(state, len(phases))[number],
-            on_epoch=on_epoch,
-            first_epoch=len(history) + 1,
-            baseline=max((row[MONITOR] for row in history), default=None) if validate else None,
-            title="maskrcnn" if len(phases) == 1 else f"maskrcnn, phase {number + 1} of {len(phases)}",
-        )
-    return history
+    def prepare(phase: Mapping[str, Any]) -> None:
+        set_trainable(model, stages.get(phase["layers"], phase["layers"]))
+        optimizer = adamw(learning_rate * phase["rate"], phase["epochs"] * steps, **rates)
+        model.compile(optimizer=optimizer, jit_compile=jit_compile())
 
-
-def _state_files(state: Path | None, phases: int) -> list[Path]:
-    """Resume files of the phases."""
-    return [] if state is None else [state.with_name(f"{state.stem}-{i + 1}{state.suffix}") for i in range(phases)]
+    return [
+        Phase(int(phase["epochs"]), partial(prepare, phase), patience, f"maskrcnn, {phase['layers']}")
+        for phase in phases
+    ]
 
 
 def _dataset(
@@ -331,17 +282,3 @@ def _dataset(
         return rows
 
     return training_data.dataset(batch, len(batches))
-
-
-def _validation(
-    detector: Detector, store: ShardStore, studies: list[str], truths: Boxes
-) -> Callable[[], dict[str, float]]:
-    from detection.average_precision import average_precision
-
-    def validate() -> dict[str, float]:
-        found: list[NDArray[np.float32]] = []
-        for first in range(0, len(studies), LARGEST_BATCH):
-            found += detector.detect(store.batch(studies[first : first + LARGEST_BATCH]), **VALIDATION)
-        return {MONITOR: average_precision(found, [truths[study] for study in studies])}
-
-    return validate

@@ -160,6 +160,7 @@ class MaskRCNN(Training):
     phases: Annotated[list[Phase], Field(min_length=1)]
     backbone_rate: NotNegative
     warmup: Share
+    rpn_positive_iou: Annotated[float, Field(ge=0.3, lt=1)]
     rpn_train_anchors: Count
     rpn_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
     train_rois: Count

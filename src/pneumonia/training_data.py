@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
     from pneumonia.augmentation import Augmenter
     from pneumonia.images import ShardStore
+
+
+History = list[dict[str, float]]  # one row an epoch
+
+
+class Trained(NamedTuple):
+    """What a training reports: numbers for metrics/<model>.json, and one row an epoch."""
+
+    metrics: dict[str, Any]
+    history: History
 
 
 def epoch_studies(studies: pd.DataFrame, negatives_per_positive: float, epoch: int, seed: int) -> list[str]:

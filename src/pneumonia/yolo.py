@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files, training_data
+from pneumonia.detectors import (
+    MONITOR,
+    Boxes,
+    corners_of,
+    filled_batches,
+    training_metrics,
+    validation,
+)
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from detection.training import Phase
     from pneumonia.augmentation import Augmenter
     from pneumonia.images import ShardStore
     from yolov3.cfg import Description
     from yolov3.model import Yolo
 
-Boxes = Mapping[str, NDArray[np.float32]]
-History = list[dict[str, float]]
-
-MONITOR = "val_ap50"
-VALIDATION = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20}  # of the AP after each epoch
 LARGEST_BATCH = 32  # studies a detection call holds at most
 SCALE_EVERY = 10  # batches of one size, with multi_scale (Redmon and Farhadi 2017, "YOLO9000", section 2)
 SCALE_STEPS = (-2, -1, 0, 1, 2)  # times 32 pixels: few sizes, since each is compiled once
-
-
-class Trained(NamedTuple):
-    """What a training reports: numbers for metrics/yolo.json, and one row an epoch."""
-
-    metrics: dict[str, Any]
-    history: History
 
 
 def train(
@@ -65,7 +62,7 @@ def train(
     seed: int,
     augmentation: Mapping[str, float],
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> Trained:
+) -> training_data.Trained:
     """Train on the studies of subset `train`, stop early by AP at IoU 0.5 on those of `validation`, write `out`.
 
     Args:
@@ -84,9 +81,10 @@ def train(
 
     Raises ValueError for impossible sizes, anchors and weights, or a training subset without studies.
     """
-    from detection.training import best_epoch
+    from detection.training import fit_phases, forget
     from pneumonia.augmentation import Augmenter
     from yolov3 import architectures
+    from yolov3.anchors import mean_iou
     from yolov3.model import Yolo
 
     train_studies = studies[studies["subset"] == "train"]
@@ -109,31 +107,29 @@ def train(
         return _dataset(store, epoch_batches(epoch), training_boxes, most, augmenter, multi_scale, (seed, epoch))
 
     truths = training_data.resized_boxes(store, boxes, held_out)
-    found_by = any(len(own) for own in truths.values())  # without a box to find, the loss must tell the best epoch
-    history = _fit(
-        model,
-        batches,
-        steps=len(epoch_batches(1)),
-        phases=_phases(epochs, heads_epochs, architectures.BACKBONE_LAYERS[network]),
-        optimizer={
-            "learning_rate": learning_rate,
-            "warmup": burn_in,
-            "weight_decay": weight_decay,
-            "clip_norm": clip_norm,
-            "schedule": schedule,
-        },
-        validate=_validation(model, store, held_out, truths) if found_by else None,
-        patience=patience,
-        state=state,
-        on_epoch=on_epoch,
+    validate = validation(Detector(model.network, description), store, held_out, truths)
+    monitor, mode = (MONITOR, "max") if validate else ("loss", "min")
+    steps = len(epoch_batches(1))
+    rates = {
+        "learning_rate": learning_rate,
+        "warmup": burn_in,
+        "weight_decay": weight_decay,
+        "clip_norm": clip_norm,
+        "schedule": schedule,
+    }
+    phases = _phases(model, epochs, heads_epochs, architectures.BACKBONE_LAYERS[network], steps, patience, rates)
+    history = fit_phases(
+        model, batches, phases, monitor=monitor, mode=mode, validate=validate, state=state, on_epoch=on_epoch
     )
-    best = best_epoch(history, MONITOR, "max") if found_by else best_epoch(history, "loss", "min")
-    seen = len(history) * len(epoch_batches(1)) * batch_size
-    _write(out, model, network, seen)
-    for file in _state_files(state):
-        if file is not None:
-            file.unlink(missing_ok=True)
-    return Trained(_metrics(best, history, description, model, training_boxes), history)
+    _write(out, model, network, seen=len(history) * steps * batch_size)
+    forget(state, len(phases))
+    sizes, own_anchors = _sizes(training_boxes), description.heads[0].anchors
+    metrics = training_metrics(history, monitor, mode, training_boxes) | {
+        "anchors": [list(anchor) for anchor in own_anchors],
+        "anchors_mean_iou": mean_iou(sizes, own_anchors) if len(sizes) else None,
+        "parameters": int(model.network.count_params()),
+    }
+    return training_data.Trained(metrics, history)
 
 
 def choose_anchors(
@@ -190,18 +186,9 @@ class Detector:
 
         Returns for each image float32 `[n, 5]`: x1, y1, x2, y2 in pixels of the resized image, score; best first.
         """
-        if images.ndim != 3 or images.shape[1:] != (self.image_size, self.image_size):
-            raise ValueError(f"images must be [B, {self.image_size}, {self.image_size}], got {list(images.shape)}")
         model = self._model(score_floor, nms_iou, max_detections)
-        results = []
-        for first in range(0, len(images), LARGEST_BATCH):
-            part = images[first : first + LARGEST_BATCH]
-            # Batches of a power of two, filled up with black images: a handful of shapes, so a handful of compilations.
-            size = 2 ** math.ceil(math.log2(len(part)))
-            filled = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
-            for found in model.detect(filled)[: len(part)]:
-                results.append(np.concatenate([found["boxes"], found["scores"][:, None]], axis=1).astype(np.float32))
-        return results
+        found = filled_batches(images, self.image_size, LARGEST_BATCH, model.detect)
+        return [np.concatenate([f["boxes"], f["scores"][:, None]], axis=1).astype(np.float32) for f in found]
 
     def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
         from yolov3 import model
@@ -233,56 +220,24 @@ def _jit() -> bool:
     return keras.backend.backend() == "jax"
 
 
-def _phases(epochs: int, heads_epochs: int, backbone: int) -> list[tuple[int, int]]:
-    """(number of epochs, layers frozen before this number) of each phase."""
-    heads = min(heads_epochs, epochs)
-    return [(count, frozen) for count, frozen in ((heads, backbone), (epochs - heads, 0)) if count]
-
-
-def _fit(
-    model: Yolo,
-    batches: Callable[[int], keras.utils.PyDataset],
-    *,
-    steps: int,
-    phases: list[tuple[int, int]],
-    optimizer: dict[str, Any],
-    validate: Callable[[], dict[str, float]] | None,
-    patience: int,
-    state: Path | None,
-    on_epoch: Callable[[int, dict[str, float]], None] | None,
-) -> History:
+def _phases(
+    model: Yolo, epochs: int, heads_epochs: int, backbone: int, steps: int, patience: int, rates: Mapping[str, Any]
+) -> list[Phase]:
+    """The heads alone for `heads_epochs`, the layers before number `backbone` frozen; then everything."""
     from detection.optimizers import adamw
-    from detection.training import fit
+    from detection.training import Phase
     from yolov3.network import set_trainable
 
-    backbone = max(frozen for _, frozen in phases)
-    history: History = []
-    for (count, frozen), file in zip(phases, _state_files(state), strict=False):
+    heads = min(heads_epochs, epochs)
+
+    def prepare(count: int, frozen: bool) -> None:
         set_trainable(model.network, not frozen, before=backbone)
-        # An optimizer knows the variables that can be trained at its first step only: each phase has its own.
-        model.compile(optimizer=adamw(total_steps=count * steps, **optimizer), jit_compile=_jit())
-        history += fit(
-            model,
-            batches,
-            epochs=count,
-            validate=validate,
-            monitor=MONITOR if validate else "loss",
-            mode="max" if validate else "min",
-            patience=0 if frozen else patience,
-            state=file,
-            on_epoch=on_epoch,
-            first_epoch=len(history) + 1,
-            baseline=max((row[MONITOR] for row in history), default=None) if validate else None,
-            title="yolo, heads" if frozen else "yolo",
-        )
-    return history
+        model.compile(optimizer=adamw(total_steps=count * steps, **rates), jit_compile=_jit())
 
-
-def _state_files(state: Path | None) -> list[Path | None]:
-    """Resume files of the phases in their order; there are two at most."""
-    return (
-        [None, None] if state is None else [state.with_name(f"{state.stem}-{phase}{state.suffix}") for phase in (1, 2)]
-    )
+    return [
+        Phase(heads, partial(prepare, heads, True), 0, "yolo, heads"),
+        Phase(epochs - heads, partial(prepare, epochs - heads, False), patience, "yolo"),
+    ]
 
 
 def _dataset(
@@ -321,24 +276,9 @@ def _rescaled(
     return np.stack([cv2.resize(image, (new, new), interpolation=how) for image in images]), boxes * (new / size)
 
 
-def _validation(model: Yolo, store: ShardStore, studies: list[str], truths: Boxes) -> Callable[[], dict[str, float]]:
-    from detection.average_precision import average_precision
-
-    detector = Detector(model.network, model.description)
-
-    def validate() -> dict[str, float]:
-        found: list[NDArray[np.float32]] = []
-        for first in range(0, len(studies), LARGEST_BATCH):
-            found += detector.detect(store.batch(studies[first : first + LARGEST_BATCH]), **VALIDATION)  # type: ignore[arg-type]
-        return {MONITOR: average_precision(found, [truths[study] for study in studies])}
-
-    return validate
-
-
 def _sizes(boxes: Boxes) -> NDArray[np.float32]:
-    corners = np.concatenate([np.zeros((0, 4), np.float32), *(boxes[study] for study in sorted(boxes))])
-    sizes: NDArray[np.float32] = corners[:, 2:] - corners[:, :2]
-    return sizes
+    corners = corners_of(boxes)
+    return corners[:, 2:] - corners[:, :2]
 
 
 def _write(out: Path, model: Yolo, network: str, seen: int) -> None:
@@ -354,23 +294,3 @@ def _write(out: Path, model: Yolo, network: str, seen: int) -> None:
             "weights": "model.weights",
         }
         files.write_json(folder / "model.json", described)
-
-
-def _metrics(
-    best: dict[str, float], history: History, description: Description, model: Yolo, training_boxes: Boxes
-) -> dict[str, Any]:
-    from yolov3.anchors import mean_iou
-
-    anchors = description.heads[0].anchors
-    sizes = _sizes(training_boxes)
-    return {
-        "ap50": best.get(MONITOR),
-        "loss": best["loss"],
-        "best_epoch": int(best["epoch"]),
-        "epochs": len(history),
-        "anchors": [list(anchor) for anchor in anchors],
-        "anchors_mean_iou": mean_iou(sizes, anchors) if len(sizes) else None,
-        "parameters": int(model.network.count_params()),
-        "train_studies": len(training_boxes),
-        "train_positives": sum(1 for own in training_boxes.values() if len(own)),
-    }

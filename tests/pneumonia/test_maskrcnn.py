@@ -24,6 +24,7 @@ PLAIN = {
     "warmup": 0.1,
     "weight_decay": 0.0001,
     "clip_norm": 5.0,
+    "rpn_positive_iou": 0.5,
     "rpn_train_anchors": 32,
     "rpn_positive_ratio": 0.5,
     "train_rois": 16,
@@ -135,6 +136,7 @@ def test_overfit(tmp_path):
     plain = {
         **PLAIN,
         "phases": [{"layers": "all", "epochs": 40, "rate": 1.0}],
+        "rpn_positive_iou": 0.5,
         "rpn_train_anchors": 64,
         "train_rois": 32,
     }
