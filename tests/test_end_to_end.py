@@ -36,6 +36,12 @@ def ran(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
+def restore(project: Path) -> None:
+    """As committed: params, lock, metrics by git, outs by DVC."""
+    run(project, "git", "reset", "-q", "--hard")
+    run(project, "dvc", "checkout", "-q", "--force")
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of its own in a folder with a space and an umlaut in its name, reproduced once."""
@@ -123,23 +129,21 @@ def test_ensemble_params_rerun_only_what_follows(project: Path):
         difference = run(project, "dvc", "params", "diff")
         assert "ensemble.strategy" in difference
     finally:
-        run(project, "git", "checkout", "-q", ".")
-        run(project, "dvc", "checkout", "-q")
+        restore(project)
 
 
 def test_another_test_set_trains_nothing(project: Path):
     p = params.load(project / "params.yaml")
     assert p.fetch_test.synthetic.studies == 6
-    text = (project / "params.yaml").read_text()
-    head, tail = text.split("fetch_test:")
+    head, tail = (project / "params.yaml").read_text().split("fetch_test:")
     (project / "params.yaml").write_text(head + "fetch_test:" + tail.replace("studies: 6", "studies: 5", 1))
     try:
-        output = run(project, "dvc", "repro", "--dry")
-        assert ran(output) == {"fetch_test"} | {"window_resize_test", "submission"} | {
-            f"predict_test@{model}" for model in ("classifier", "maskrcnn", "yolo")
-        }
+        predictions = {f"predict_test@{model}" for model in ("classifier", "maskrcnn", "yolo")}
+        output = run(project, "dvc", "repro")
+        assert ran(output) == {"fetch_test", "window_resize_test", "submission"} | predictions
+        assert len(pd.read_csv(project / "submission.csv")) == 5
     finally:
-        run(project, "git", "checkout", "-q", ".")
+        restore(project)
 
 
 def test_new_studies_are_predicted_and_a_broken_file_is_listed(project: Path):
@@ -173,5 +177,4 @@ def test_stages_on_tables_never_import_tensorflow(project: Path, stage: str):
     try:
         assert run(project, sys.executable, "-c", code).splitlines()[-1] == "[]"
     finally:
-        run(project, "dvc", "checkout", "-q", "--force")
-        run(project, "git", "checkout", "-q", ".")
+        restore(project)

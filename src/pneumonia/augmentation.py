@@ -74,8 +74,10 @@ class Augmenter:
             boxes: float `[N, 4]` x1 y1 x2 y2, pixels of the image.
 
         Returns:
-            uint8 `[H, W]`; float32 `[M, 4]`, the boxes that are kept: axis-aligned hulls of the turned boxes, clipped
-            to the image; bool `[N]`, which are kept (at least half of the box is still inside).
+            uint8 `[H, W]`; float32 `[M, 4]`, the boxes that are kept, clipped to the image; bool `[N]`, which are kept
+            (at least half of the box is still inside). A turned box is the bound of the ellipse it held: an opacity does
+            not fill its box's corners, and their hull would grow with every turn (Kalra et al. 2021, "Towards Rotation
+            Invariance in Object Detection", sec. 3).
         """
         flip = rng.random() < self.flip
         angle, dx, dy, zoom, light, gain = rng.uniform(-1, 1, 6)
@@ -100,13 +102,30 @@ class Augmenter:
         height, width = image.shape
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         image = np.ascontiguousarray(image)[..., None]
-        moved = imgaug().BoundingBoxesOnImage.from_xyxy_array(boxes, shape=image.shape)
+        points = imgaug().KeypointsOnImage.from_xy_array(_centres_and_axes(boxes), shape=image.shape)
         for step in steps:
-            image, moved = step(image=image, bounding_boxes=moved)
-        moved = moved.to_xyxy_array(dtype=np.float32).reshape(-1, 4)
+            image, points = step(image=image, keypoints=points)
+        moved = _ellipse_bounds(points.to_xy_array().reshape(-1, 2))
         clipped = np.clip(moved, 0, [width, height, width, height]).astype(np.float32)
         kept = _area(clipped) >= MIN_VISIBLE * np.maximum(_area(moved), np.finfo(np.float32).tiny)
         return np.ascontiguousarray(image[..., 0]), clipped[kept], kept
+
+
+def _centres_and_axes(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centre, middle of the right side, middle of the lower side of each box: `[N, 4]` -> `[3 N, 2]`."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    right = np.stack([boxes[:, 2], centre[:, 1]], axis=1)
+    lower = np.stack([centre[:, 0], boxes[:, 3]], axis=1)
+    points: NDArray[np.float32] = np.stack([centre, right, lower], axis=1).reshape(-1, 2)
+    return points
+
+
+def _ellipse_bounds(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The inverse, after an affine map of the points: bounds of the ellipse with these conjugate half axes, `[N, 4]`."""
+    centre, right, lower = points.reshape(-1, 3, 2).transpose(1, 0, 2)
+    half = np.hypot(right - centre, lower - centre)  # x: sqrt(ux^2 + vx^2), y: sqrt(uy^2 + vy^2)
+    bounds: NDArray[np.float32] = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    return bounds
 
 
 def _area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

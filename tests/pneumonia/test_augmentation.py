@@ -35,6 +35,12 @@ def bright_box(size, x1, y1, x2, y2):
     return image, np.array([[x1, y1, x2, y2]], np.float32)
 
 
+def bright_ellipse(size, x1, y1, x2, y2):
+    rows, columns = np.mgrid[:size, :size] + 0.5
+    inside = ((columns - (x1 + x2) / 2) / (x2 - x1)) ** 2 + ((rows - (y1 + y2) / 2) / (y2 - y1)) ** 2 <= 0.25
+    return np.where(inside, 200, 0).astype(np.uint8), np.array([[x1, y1, x2, y2]], np.float32)
+
+
 def extent(image):
     rows, columns = np.where(image > 100)
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
@@ -99,7 +105,7 @@ def test_a_box_mostly_outside_goes():
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), x=st.integers(8, 40), y=st.integers(8, 40))
 def test_boxes_follow_what_they_hold(seed, x, y):
-    image, boxes = bright_box(96, x, y, x + 40, y + 30)
+    image, boxes = bright_ellipse(96, x, y, x + 40, y + 30)
     augment = Augmenter(**{**DEFAULT, "brightness": 0.0, "contrast": 0.0})
     new, moved, kept = augment(image, boxes, np.random.default_rng(seed))
     again = augment(image, boxes, np.random.default_rng(seed))
@@ -110,9 +116,9 @@ def test_boxes_follow_what_they_hold(seed, x, y):
     assert kept.all()  # at most 5% and a tenth of zoom: never half of it leaves
     assert (moved >= 0).all()
     assert (moved <= 96).all()
-    # The hull holds the bright box, and is not looser than its corners' turn of 5 degrees makes it (40 sin 5 = 3.5).
+    # The bounds of the ellipse, to a pixel of drawing and one of resampling; a box's corners would be 3.5 off (40 sin 5).
     seen = np.array(extent(new))
-    assert (np.abs(moved[0] - seen) <= 4.5).all()
+    assert (np.abs(moved[0] - seen) <= 2.0).all()
 
 
 def test_always_the_same_number_of_draws():
