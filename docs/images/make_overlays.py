@@ -31,9 +31,9 @@ def main() -> None:
     tiles = []
     for study in chosen:
         image = study_to_uint8(archive.read(study), **p.images.window.values(), study=study)[0]
-        truth = boxes[boxes["study"] == study][["x", "y", "width", "height"]].to_numpy(float)
+        truth = boxes[boxes["study"] == study][["x", "y", "width", "height"]].to_numpy(float, copy=True)
         rows = found[(found["study"] == study) & (found["score"] >= threshold)]
-        own = rows[["x", "y", "width", "height", "score"]].to_numpy(float)
+        own = rows[["x", "y", "width", "height", "score"]].to_numpy(float, copy=True)
         truth[:, 2:] += truth[:, :2]
         own[:, 2:4] += own[:, :2]
         picture = Image.fromarray(overlay(image, truth, own)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)

@@ -170,7 +170,7 @@ def _draw(folder: Path, images: Mapping[str, Study], fused: pd.DataFrame, max_bo
     folder.mkdir(exist_ok=True)
     for study, own in images.items():
         rows = fused[fused["study"] == study].head(max_boxes)
-        boxes = rows[["x", "y", "width", "height", "score"]].to_numpy(np.float64)
+        boxes = rows[["x", "y", "width", "height", "score"]].to_numpy(np.float64, copy=True)
         boxes[:, 2:4] += boxes[:, :2]
         (folder / f"{study}.png").write_bytes(png(overlay(own.image, None, boxes)))
 
