@@ -89,12 +89,13 @@ def predict_new(
             raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
     archive = open_studies(source)
     studies = list(islice(archive.studies, limit))
-    if not studies:
+    aside = archive.duplicates | archive.unsafe  # what cannot be told apart, or named in a result
+    if not studies and not aside:
         raise ValueError(f"{source}: no DICOM found")
     loaded = {name: load(name, models / name) for name in MODELS}
     options = fusion.options(ensemble)
     size = int(predict["batch_size"])
-    failed: list[dict[str, str]] = []
+    failed = [{"patientId": name, "reason": reason} for name, reason in sorted(aside.items())]
     tables: list[pd.DataFrame] = []
     sizes: dict[str, tuple[int, int]] = {}
 
@@ -186,7 +187,7 @@ def _write(
     from pneumonia import submission
 
     if failed:
-        write_csv(folder / "failed.csv", pd.DataFrame(failed))
+        write_csv(folder / "failed.csv", pd.DataFrame(failed).sort_values("patientId"))
     columns = ["study", "image_score", "x", "y", "width", "height", "score"]
     table = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     frame = table.rename(columns={"study": "patientId"})

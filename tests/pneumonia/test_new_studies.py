@@ -113,6 +113,14 @@ def test_a_study_without_findings_keeps_its_score(arguments: dict[str, Any]):
     assert not (arguments["output"] / "overlays").exists()
 
 
+def test_two_files_of_one_id_are_listed_not_guessed(arguments: dict[str, Any]):
+    (arguments["source"] / "again").mkdir()
+    (arguments["source"] / "again" / "a.dcm").write_bytes((arguments["source"] / "a.dcm").read_bytes())
+    summary = new_studies.predict_new(**(arguments | {"overlays": False}))
+    assert summary == {"studies": 1, "with_findings": 1, "failed": 2}
+    assert pd.read_csv(arguments["output"] / "failed.csv")["patientId"].tolist() == ["a", "b"]
+
+
 def test_limit_takes_the_first_by_id(arguments: dict[str, Any]):
     assert new_studies.predict_new(**(arguments | {"limit": 1}))["studies"] == 1
 
