@@ -101,7 +101,7 @@ def apportion(total: int, weights: Mapping[_Key, int]) -> dict[_Key, int]:
 
 
 def _person_of_each_study(rng: np.random.Generator, studies: int) -> np.ndarray:
-    """Person numbers `[studies]`: many come once, a few dozens of times, nobody for over an eighth of all studies."""
+    """Person numbers `[studies]`: many come once, a few a dozen times, nobody for over an eighth of all studies."""
     sizes = np.arange(1, min(_MOST_STUDIES, max(2, studies // 8)) + 1)
     law = sizes**-_SIZE_LAW
     drawn = rng.choice(sizes, studies, p=law / law.sum())
