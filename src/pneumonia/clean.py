@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pneumonia import processes
 from pneumonia.archive import Studies, StudyArchive
 from pneumonia.decoders import MissingDecoderError
 from pneumonia.dicom import read_study
@@ -233,9 +232,7 @@ def _read_all(studies: Studies, workers: int) -> Iterator[Image | Rejected]:
     if workers == 1 or len(studies.studies) <= CHUNK:
         yield from (_read(studies, study) for study in studies.studies)
         return
-    # fork: all modules are there already. Elsewhere than on Linux it is not safe.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, _start_process, (studies,)) as executor:
+    with ProcessPoolExecutor(workers, processes.context(), _start_process, (studies,)) as executor:
         yield from executor.map(_read_in_process, studies.studies, chunksize=CHUNK)
 
 

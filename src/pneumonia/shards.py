@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -33,6 +32,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from pneumonia import processes
 from pneumonia.files import read_json, write_csv, write_json
 from pneumonia.images import ASPECTS, INDEX_COLUMNS, Placement, placement, resize_study, shard_name, square_rows
 
@@ -196,9 +196,7 @@ def _run(job: Job, tasks: Iterable[Task], workers: int) -> Iterator[tuple[int, l
         read = job.open_reader()
         yield from (fill(job, read, task) for task in tasks)
         return
-    # fork: all modules are there already. Elsewhere than on Linux it is not safe.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, _start_process, (job, os.getpid())) as executor:
+    with ProcessPoolExecutor(workers, processes.context(), _start_process, (job, os.getpid())) as executor:
         running: set[Future[tuple[int, list[Row]]]] = set()
         try:
             for task in tasks:
