@@ -18,7 +18,7 @@ def main() -> None:
     tags = tracking.tags("train_classifier", inputs.files)
     with tracking.run(**every.tracking.values(), name="classifier", params=p.values(), tags=tags) as run:
         trained = classifier.train(inputs.store, inputs.studies, OUT, state, **values, on_epoch=run.log_metrics)
-        run.log_artifact(training_files.write("classifier", trained))
+        run.log_history(training_files.write("classifier", trained))
         run.log_artifact(OUT)
 
 

@@ -20,7 +20,7 @@ def main() -> None:
         trained = maskrcnn.train(
             inputs.store, inputs.studies, inputs.boxes, OUT, state, **values, on_epoch=run.log_metrics
         )
-        run.log_artifact(training_files.write("maskrcnn", trained))
+        run.log_history(training_files.write("maskrcnn", trained))
         run.log_artifact(OUT)
 
 

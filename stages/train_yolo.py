@@ -18,7 +18,7 @@ def main() -> None:
     tags = tracking.tags("train_yolo", inputs.files)
     with tracking.run(**every.tracking.values(), name="yolo", params=p.values(), tags=tags) as run:
         trained = yolo.train(inputs.store, inputs.studies, inputs.boxes, OUT, state, **values, on_epoch=run.log_metrics)
-        run.log_artifact(training_files.write("yolo", trained))
+        run.log_history(training_files.write("yolo", trained))
         run.log_artifact(OUT)
 
 

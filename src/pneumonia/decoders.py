@@ -43,7 +43,8 @@ class MissingDecoderError(StudyError):
 
     def __init__(self, compression: str) -> None:
         super().__init__(
-            Reason.UNREADABLE, f"{compression} needs a decoder that is not installed: pip install 'pneumonia[dicom]'"
+            Reason.UNREADABLE,
+            f"{compression} needs a decoder that is not installed: pip install -e '.[dicom]' in the project",
         )
         self.compression = compression
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,23 @@ class Run:
             self._try(lambda mlflow: mlflow.log_artifacts(str(path), artifact_path=path.name))
         else:
             self._try(lambda mlflow: mlflow.log_artifact(str(path)))
+
+    def log_history(self, path: str | Path) -> None:
+        """A training's history (CSV with a column epoch), and a picture of its curves."""
+        path = Path(path)
+
+        def log(mlflow: Any) -> None:
+            import pandas as pd
+
+            from pneumonia.figures import training_curves
+
+            mlflow.log_artifact(str(path))
+            with TemporaryDirectory() as folder:
+                picture = Path(folder) / f"{path.stem}.png"
+                picture.write_bytes(training_curves(pd.read_csv(path), path.stem))
+                mlflow.log_artifact(str(picture), artifact_path="figures")
+
+        self._try(log)
 
     def _try(self, action: Callable[[Any], object]) -> None:
         if not self._works:

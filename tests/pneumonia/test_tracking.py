@@ -64,6 +64,25 @@ def test_what_is_logged(monkeypatch):
     ]
 
 
+def test_a_history_is_logged_with_its_curves(monkeypatch, tmp_path):
+    pictures = []
+
+    class Reader(Fake):
+        def log_artifact(self, path, artifact_path=None):
+            if artifact_path == "figures":
+                pictures.append((path.rsplit("/", 1)[1], open(path, "rb").read(8)))  # noqa: PTH123, SIM115
+            self.calls.append(("log_artifact", artifact_path, {}))
+
+    fake = Reader()
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    history = tmp_path / "yolo.csv"
+    history.write_text("epoch,loss,val_ap50\n1,2.0,0.1\n2,1.0,0.3\n")
+    with tracking.run(True, **OPTIONS) as run:
+        run.log_history(history)
+    assert [path for name, path, _ in fake.calls if name == "log_artifact"] == [None, "figures"]
+    assert pictures == [("yolo.png", b"\x89PNG\r\n\x1a\n")]
+
+
 def test_failing_server_warns_once_and_is_left_alone(monkeypatch, caplog):
     fake = Fake(broken=("set_experiment",))
     monkeypatch.setitem(sys.modules, "mlflow", fake)

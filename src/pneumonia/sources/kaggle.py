@@ -63,7 +63,7 @@ def connect() -> Any:
         client.authenticate()
     except ImportError as error:
         raise KaggleError(
-            "fetch.source is kaggle, but its client is not installed: pip install 'pneumonia[kaggle]'"
+            "fetch.source is kaggle, but its client is not installed: pip install -e '.[kaggle]' in the project"
         ) from error
     except (SystemExit, OSError, ValueError) as error:
         raise KaggleError(advice) from error
