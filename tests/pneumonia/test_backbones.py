@@ -108,7 +108,7 @@ def test_grey_input_equals_three_equal_channels(imagenet):
 
 def test_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr(efficientnet_lite0, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"pneumonia\[lite0\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"'\.\[lite0\]'"):
         efficientnet_lite0.read_imagenet()
 
 

@@ -94,7 +94,7 @@ def install(monkeypatch, api):
 
 def test_no_client(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "kaggle", None)
-    with pytest.raises(KaggleError, match=r"pip install 'pneumonia\[kaggle\]'"):
+    with pytest.raises(KaggleError, match=r"pip install -e '\.\[kaggle\]'"):
         kaggle.download(tmp_path)
 
 
