@@ -218,9 +218,7 @@ class TestDecoders:
         monkeypatch.setitem(sys.modules, "imagecodecs", None)
         # A JPEG-LS frame header for 6 x 8 pixels of 16 bits (ITU T.87, C.2.2), and an end marker.
         frame = b"\xff\xd8\xff\xf7\x00\x0b\x10\x00\x06\x00\x08\x01\x01\x11\x00\xff\xd9"
-        with pytest.raises(
-            MissingDecoderError, match=r"JPEG-LS Lossless .* pip install -e '\.\[dicom\]'"
-        ) as caught:
+        with pytest.raises(MissingDecoderError, match=r"JPEG-LS Lossless .* pip install -e '\.\[dicom\]'") as caught:
             read_study(encode(dataset(syntax=JPEGLSLossless, PixelData=encapsulate([frame]))))
         assert pickle.loads(pickle.dumps(caught.value)).detail == caught.value.detail
 
