@@ -67,7 +67,8 @@ def project(tmp_path_factory):
         {"persons_shared": 0, "subsets": dict.fromkeys(("train", "validation", "holdout"), counts)},
     )
     for name, points in result.curves.items():
-        write_csv(root / f"plots/{name}.csv", points)
+        for model, own in points.groupby("model"):
+            write_csv(root / f"plots/{name}/{model}.csv", own.drop(columns="model"))
     write_csv(root / "plots/confusion.csv", result.confusion)
     history = pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 0.5], "val_loss": [1.1, 0.7], "val_auc": [0.5, 0.6]})
     for model in ("classifier", "maskrcnn", "yolo"):
