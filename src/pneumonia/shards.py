@@ -21,7 +21,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -204,7 +204,7 @@ def _run(job: Job, tasks: Iterable[Task], workers: int) -> Iterator[tuple[int, l
                 if len(running) >= 4 * workers:  # a few tasks ahead; the rest would only be a long queue
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
-            yield from (future.result() for future in running)
+            yield from (future.result() for future in as_completed(running))
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
