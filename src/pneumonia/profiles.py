@@ -20,12 +20,7 @@ def names(folder: Path = Path("profiles")) -> list[str]:
 
 def diff(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> str:
     """What applying the profile would change, as a unified diff; empty where it is applied already."""
-    before = params.read_text(encoding="utf-8")
-    after = _merged(name, params, folder)
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), str(params), f"{params} with {name}", n=0, lineterm=""
-    )
-    return "\n".join(lines)
+    return _difference(name, params, _merged(name, params, folder))
 
 
 def apply(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> str:
@@ -33,9 +28,9 @@ def apply(name: str, params: Path = Path("params.yaml"), folder: Path = Path("pr
 
     Raises ParamsError for a profile that does not exist, a key that params.yaml does not have, or a result that the typed model refuses.
     """
-    difference = diff(name, params, folder)
+    text = _merged(name, params, folder)
+    difference = _difference(name, params, text)
     if difference:
-        text = _merged(name, params, folder)
         with write_atomic(params) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return difference
@@ -45,6 +40,12 @@ def applied(name: str, params: Path = Path("params.yaml"), folder: Path = Path("
     """Whether every value of the profile stands in `params`."""
     values, target = _read(folder, name), _yaml().load(params)
     return all(_get(target, keys) == value for keys, value in _leaves(values))
+
+
+def _difference(name: str, params: Path, after: str) -> str:
+    before = params.read_text(encoding="utf-8").splitlines()
+    lines = difflib.unified_diff(before, after.splitlines(), str(params), f"{params} with {name}", n=0, lineterm="")
+    return "\n".join(lines)
 
 
 def _merged(name: str, params: Path, folder: Path) -> str:
