@@ -5,18 +5,19 @@ from pathlib import Path
 from pneumonia import devices, maskrcnn, params, tracking, training_data, training_files
 
 OUT = Path("models/maskrcnn")
-ELSEWHERE = ("image_size", "device", "precision")  # said before the training starts
+ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
 
 
 def main() -> None:
     every = params.load()
     p = every.maskrcnn
-    devices.configure(p.device, p.precision, p.seed)
+    devices.configure(p.device, p.precision, p.seed, p.devices)
     inputs = training_files.read(p.image_size, boxes=True)
     state = training_data.state_path(Path("state/maskrcnn"), p.values(), inputs.files)
     values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
     tags = tracking.tags("train_maskrcnn", inputs.files)
-    with tracking.run(**every.tracking.values(), name="maskrcnn", params=p.values(), tags=tags) as run:
+    follow = tracking.run(**every.tracking.values(), name="maskrcnn", params=p.values(), tags=tags)
+    with devices.parallel(p.devices), follow as run:
         trained = maskrcnn.train(
             inputs.store, inputs.studies, inputs.boxes, OUT, state, **values, on_epoch=run.log_metrics
         )

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from detection.backend import device_share
+
 SCHEDULES = ("cosine", "steps")
 
 
@@ -132,4 +134,5 @@ def adamw(
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup is a share of the steps and must lie in [0, 1), got {warmup}")
     rate = WarmUp(learning_rate, total_steps, math.floor(warmup * total_steps), schedule)
-    return AdamW(rate, decay=weight_decay, multipliers=multipliers, global_clipnorm=clip_norm or None, beta_2=beta_2)
+    bound = device_share(clip_norm) if clip_norm else None
+    return AdamW(rate, decay=weight_decay, multipliers=multipliers, global_clipnorm=bound, beta_2=beta_2)

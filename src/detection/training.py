@@ -70,7 +70,7 @@ def fit(
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     history: list[Logs] = []
-    best = model.get_weights()
+    best = _weights(model)
     if state is not None and Path(state).exists():
         history, best = _load(Path(state), model)
     if on_epoch is not None:
@@ -91,7 +91,7 @@ def fit(
                 raise ValueError(f"monitor {monitor!r} is not among the values of an epoch: {sorted(logs)}")
             history.append(logs)
             if _best(history, monitor, mode, baseline) == len(history) - 1:
-                best = model.get_weights()
+                best = _weights(model)
             if state is not None:
                 _save(Path(state), model, history, best)
             bar.set_postfix({name: f"{logs[name]:.4f}" for name in dict.fromkeys(["loss", monitor])})
@@ -222,6 +222,11 @@ def _progress(title: str, done: int, epochs: int, steps: int | None) -> tqdm:
     # A log file gets a line every 30 seconds at most, a terminal a lively bar.
     interval = 0.5 if sys.stderr.isatty() else 30.0
     return tqdm(total=total, initial=done * (steps or 0), desc=title, unit="batch", mininterval=interval, leave=True)
+
+
+def _weights(model: keras.Model) -> list[np.ndarray]:
+    """Copies: PyTorch's arrays are views of the weights, which go on learning."""
+    return [np.array(weight) for weight in model.get_weights()]
 
 
 def _variables(model: keras.Model) -> list[keras.Variable]:

@@ -75,17 +75,18 @@ def norm_boxes(boxes: np.ndarray, shape: Shape) -> np.ndarray:
     A pixel box ends *after* its last pixel, a normalized one at the last pixel's coordinate: 0 is the first pixel and 1
     the last, so `(0, 0, height, width)` becomes `(0, 0, 1, 1)`.
     """
-    scale, shift = _frame(shape)
+    scale, shift = box_frame(shape)
     return ((np.asarray(boxes) - shift) / scale).astype(np.float32)
 
 
 def denorm_boxes(boxes: np.ndarray, shape: Shape) -> np.ndarray:
     """The inverse of `norm_boxes`, rounded to whole pixels, int32."""
-    scale, shift = _frame(shape)
+    scale, shift = box_frame(shape)
     return np.around(np.asarray(boxes) * scale + shift).astype(np.int32)
 
 
-def _frame(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+def box_frame(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """`(scale, shift)`, `[4]` each, of `norm_boxes` for an image of `shape`."""
     height, width = shape[:2]
     return np.array([height - 1, width - 1, height - 1, width - 1]), np.array([0, 0, 1, 1])
 

@@ -18,6 +18,7 @@ def box_refinement(boxes: Tensor, targets: Tensor) -> Tensor:
 
     Any unit; a box without area gives finite nonsense, to be masked by the caller.
     """
+    boxes, targets = ops.convert_to_tensor(boxes), ops.convert_to_tensor(targets)
     sides = ops.maximum(boxes[..., 2:] - boxes[..., :2], TINY)
     wanted = ops.maximum(targets[..., 2:] - targets[..., :2], TINY)
     shift = (targets[..., :2] + 0.5 * wanted - boxes[..., :2] - 0.5 * sides) / sides
@@ -26,6 +27,7 @@ def box_refinement(boxes: Tensor, targets: Tensor) -> Tensor:
 
 def apply_box_deltas(boxes: Tensor, deltas: Tensor) -> Tensor:
     """The inverse: `boxes` `[..., (y1, x1, y2, x2)]` corrected by `deltas` `[..., (dy, dx, log dh, log dw)]`."""
+    boxes, deltas = ops.convert_to_tensor(boxes), ops.convert_to_tensor(deltas)
     sides = boxes[..., 2:] - boxes[..., :2]
     centers = boxes[..., :2] + 0.5 * sides + deltas[..., :2] * sides
     # A growth beyond e^8 leaves any image; bounding it keeps an untrained network's boxes finite.

@@ -39,7 +39,7 @@ class RefineLayer(keras.layers.Layer):
         class_ids = ops.cast(ops.argmax(probs[..., first:], axis=2), "int32") + first
         scores = ops.take_along_axis(probs, class_ids[..., None], axis=2)[..., 0]
         own = ops.take_along_axis(deltas, class_ids[..., None, None], axis=2)[:, :, 0]
-        boxes = clip(apply_box_deltas(rois, own * self.std_dev), window[:, None, :])
+        boxes = clip(apply_box_deltas(rois, own * ops.convert_to_tensor(self.std_dev)), window[:, None, :])
         real = ops.any(rois != 0, axis=2)  # padding of the proposals is no region
         return boxes, ops.where(real, class_ids, 0), ops.where(real, scores, 0.0)
 

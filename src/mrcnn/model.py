@@ -15,12 +15,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from detection.backend import data_parallel, device_share, jit_compile
 from mrcnn import weights
 from mrcnn.anchors import denorm_boxes, norm_boxes, pyramid_anchors
 from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator, Dataset, compose_image_meta, load_image_gt, parse_image_meta
 from mrcnn.images import mold_image, resize_image, unmold_mask
-from mrcnn.network import Network, jit_compile
+from mrcnn.network import Network
 
 __all__ = ["LAYERS", "DataGenerator", "MaskRCNN", "load_image_gt", "parse_image_meta"]
 
@@ -47,9 +48,12 @@ class MaskRCNN:
         if mode not in ("training", "inference"):
             raise ValueError(f"mode must be 'training' or 'inference', got {mode!r}")
         self.mode, self.config, self.model_dir = mode, config, Path(model_dir)
-        self.network = Network(config)
         training = mode == "training"
-        self.keras_model: Any = self.network.training_model() if training else self.network.inference_model()
+        # Detection fills its batches on one device: `BATCH_SIZE` images are enough for it.
+        self._devices = data_parallel(config.GPU_COUNT if training else 1)
+        with self._devices.scope():
+            self.network = Network(config)
+            self.keras_model: Any = self.network.training_model() if training else self.network.inference_model()
         if not training:
             self.keras_model.compile(jit_compile=jit_compile())
         self.epoch = 0
@@ -86,8 +90,9 @@ class MaskRCNN:
 
     def compile(self, learning_rate: float, momentum: float) -> None:
         """SGD with a bound on the global norm of the gradient, as Matterport's."""
+        bound = self.config.GRADIENT_CLIP_NORM
         optimizer = keras.optimizers.SGD(
-            learning_rate, momentum=momentum, global_clipnorm=self.config.GRADIENT_CLIP_NORM or None
+            learning_rate, momentum=momentum, global_clipnorm=device_share(bound) if bound else None
         )
         self.keras_model.compile(optimizer=optimizer, jit_compile=jit_compile())
 
@@ -111,19 +116,20 @@ class MaskRCNN:
         if self.mode != "training":
             raise ValueError("train needs a model in mode 'training', this one is in mode 'inference'")
         self.set_trainable(LAYERS.get(layers, layers))
-        self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
         self.log_dir.mkdir(parents=True, exist_ok=True)
         callbacks = [_SaveEachEpoch(self), keras.callbacks.CSVLogger(str(self.log_dir / "log.csv"), append=True)]
-        history = self.keras_model.fit(
-            DataGenerator(
-                train_dataset, self.config, self.epoch, True, augmentation, steps=self.config.STEPS_PER_EPOCH
-            ),
-            validation_data=DataGenerator(val_dataset, self.config, steps=self.config.VALIDATION_STEPS),
-            initial_epoch=self.epoch,
-            epochs=epochs,
-            shuffle=False,  # the generator shuffles, from its seed
-            callbacks=[*callbacks, *(custom_callbacks or [])],
-        )
+        with self._devices.scope():
+            self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
+            history = self.keras_model.fit(
+                DataGenerator(
+                    train_dataset, self.config, self.epoch, True, augmentation, steps=self.config.STEPS_PER_EPOCH
+                ),
+                validation_data=DataGenerator(val_dataset, self.config, steps=self.config.VALIDATION_STEPS),
+                initial_epoch=self.epoch,
+                epochs=epochs,
+                shuffle=False,  # the generator shuffles, from its seed
+                callbacks=[*callbacks, *(custom_callbacks or [])],
+            )
         self.epoch = max(self.epoch, epochs)
         return history
 

@@ -5,31 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
+from detection.backend import device_share
 from mrcnn import losses
-from mrcnn.anchors import norm_boxes, pyramid_anchors
+from mrcnn.anchors import box_frame, norm_boxes, pyramid_anchors
 from mrcnn.backbone import backbone_graph
 from mrcnn.config import Config
 from mrcnn.detections import DetectionLayer, RefineLayer
 from mrcnn.fpn import COARSEST, fpn_graph, level_of
 from mrcnn.heads import BoxHead, MaskHead, rpn_graph
-from mrcnn.proposals import ProposalLayer
+from mrcnn.proposals import WHOLE, ProposalLayer
 from mrcnn.roi_align import PyramidROIAlign
 from mrcnn.targets import DetectionTargetLayer, RPNTargetLayer
 
 Tensor = Any
 META_BEFORE_CLASSES = 12  # image_id, original shape, shape, window, scale: see mrcnn.dataset.compose_image_meta
 WINDOW = slice(7, 11)
-
-
-def jit_compile() -> bool:
-    """Whether to compile models with XLA: where nothing else compiles (JAX).
-
-    TensorFlow's graphs take seconds to make and XLA's minutes, for steps that are no faster on a CPU.
-    """
-    return keras.backend.backend() == "jax"
 
 
 def key_count(config: Config) -> int:
@@ -74,9 +66,6 @@ class Network:
         rpn_match, rpn_target_bbox = RPNTargetLayer(self.anchors, self._rpn_options(), name="rpn_targets")(
             gt_class_ids, gt_boxes, keys[:, :anchors]
         )
-        height, width = (int(n) for n in config.IMAGE_SHAPE[:2])
-        shift = np.array([0, 0, 1, 1], np.float32)
-        scale = np.array([height - 1, width - 1, height - 1, width - 1], np.float32)
         targets = DetectionTargetLayer(
             self._roi_options(),
             config.MASK_SHAPE,
@@ -86,7 +75,7 @@ class Network:
         )(
             self._proposals(config.POST_NMS_ROIS_TRAINING),
             gt_class_ids,
-            (gt_boxes - shift) / scale,
+            self._normalized(gt_boxes),
             keys[:, anchors:],
             gt_masks,
         )
@@ -116,7 +105,8 @@ class Network:
         """
         config = self.config
         rois, probs, deltas = self._second_stage()
-        refined = RefineLayer(config.BBOX_STD_DEV, name="mrcnn_refine")(rois, probs, deltas, self._window())
+        window = self._normalized(self.meta[:, WINDOW])  # where the image lies in its padding
+        refined = RefineLayer(config.BBOX_STD_DEV, name="mrcnn_refine")(rois, probs, deltas, window)
         detections = DetectionLayer(
             config.DETECTION_MAX_INSTANCES,
             config.DETECTION_MIN_CONFIDENCE,
@@ -136,7 +126,7 @@ class Network:
         both can be chosen afterwards.
         """
         rois, probs, deltas = self._second_stage()
-        whole = ops.zeros_like(rois[:, 0]) + np.array([0, 0, 1, 1], np.float32)
+        whole = ops.zeros_like(rois[:, 0]) + ops.convert_to_tensor(WHOLE, "float32")
         refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
         return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
 
@@ -157,11 +147,10 @@ class Network:
         align = PyramidROIAlign(size, self.config.IMAGE_SHAPE, self.levels, name=name)
         return align(boxes, self.pyramid[: len(self.levels)])
 
-    def _window(self) -> Tensor:
-        """Where the image lies in its padding, normalized `[B, 4]`."""
-        height, width = (int(n) for n in self.config.IMAGE_SHAPE[:2])
-        shift = np.array([0, 0, 1, 1], np.float32)
-        return (self.meta[:, WINDOW] - shift) / np.array([height - 1, width - 1, height - 1, width - 1], np.float32)
+    def _normalized(self, boxes: Tensor) -> Tensor:
+        """`mrcnn.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
+        scale, shift = (ops.convert_to_tensor(part, "float32") for part in box_frame(self.config.IMAGE_SHAPE))
+        return (boxes - shift) / scale
 
     def _rpn_options(self) -> dict[str, Any]:
         config = self.config
@@ -203,6 +192,7 @@ class TrainingModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
+        """The weighted sum of the losses and the weight decay."""
         out = y_pred
         values = {
             "rpn_class_loss": losses.rpn_class_loss(out["rpn_match"], out["rpn_class_logits"]),
@@ -225,4 +215,4 @@ class TrainingModel(keras.Model):
             for variable in self.trainable_variables:
                 if variable.name not in ("gamma", "beta"):
                     total = total + self.weight_decay * ops.mean(ops.square(ops.cast(variable, "float32")))
-        return total
+        return device_share(total)

@@ -52,7 +52,7 @@ class ProposalLayer(keras.layers.Layer):
         scores, best = ops.top_k(ops.stop_gradient(rpn_probs[..., 1]), self.pre_nms_limit, sorted=True)
         deltas = ops.stop_gradient(ops.take_along_axis(rpn_bbox, best[..., None], axis=1))
         anchors = ops.take(ops.convert_to_tensor(self.anchors), best, axis=0)
-        boxes = clip(apply_box_deltas(anchors, deltas * self.std_dev), np.array(WHOLE, np.float32))
+        boxes = clip(apply_box_deltas(anchors, deltas * ops.convert_to_tensor(self.std_dev)), WHOLE)
         kept, valid = non_max_suppression(boxes, scores, self.proposal_count, self.nms_threshold)
         chosen = ops.take_along_axis(boxes, kept[..., None], axis=1)
         return ops.stop_gradient(ops.where(valid[..., None], chosen, 0.0))

@@ -85,7 +85,7 @@ def _samples(low: Tensor, high: Tensor, size: Tensor, pool: int) -> tuple[Tensor
     between: `[B, R, pool]` int32, int32, float32. `size` `[B, R]` is the number of cells along the axis."""
     last = ops.cast(size, "float32")[..., None] - 1.0
     share = np.linspace(0.0, 1.0, pool, dtype=np.float32) if pool > 1 else np.array([0.5], np.float32)
-    place = (low[..., None] + share * (high - low)[..., None]) * last
+    place = (low[..., None] + ops.convert_to_tensor(share) * (high - low)[..., None]) * last
     # Rounding may step over the border; there crop_and_resize would read zeros.
     place = ops.minimum(ops.maximum(place, 0.0), last)
     before = ops.floor(place)

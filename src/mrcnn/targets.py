@@ -72,7 +72,7 @@ def rpn_targets(
     rank, chosen = ops.top_k(order, most, sorted=True)  # lowest index first
     truth = ops.take_along_axis(ops.argmax(overlaps, axis=2), chosen, axis=1)
     wanted = ops.take_along_axis(gt_boxes, truth[..., None], axis=1)
-    deltas = box_refinement(ops.take(anchors, chosen, axis=0), wanted) / np.asarray(std_dev, np.float32)
+    deltas = box_refinement(ops.take(anchors, chosen, axis=0), wanted) / ops.convert_to_tensor(std_dev, "float32")
     return match, ops.where((rank > 0)[..., None], deltas, 0.0)
 
 
@@ -164,7 +164,7 @@ def detection_targets(
     instances = ops.cast(ops.take_along_axis(ops.argmax(overlaps, axis=2), chosen, axis=1), "int32")
     class_ids = ops.take_along_axis(ops.cast(gt_class_ids, "int32"), instances, axis=1)
     wanted = ops.take_along_axis(gt_boxes, instances[..., None], axis=1)
-    deltas = box_refinement(rois, wanted) / np.asarray(std_dev, np.float32)
+    deltas = box_refinement(rois, wanted) / ops.convert_to_tensor(std_dev, "float32")
     return (
         rois,
         ops.where(is_positive, class_ids, 0),
@@ -185,6 +185,7 @@ def mask_targets(rois: Tensor, instances: Tensor, gt_boxes: Tensor, gt_masks: Te
     """
     masks = ops.cast(ops.transpose(gt_masks, (0, 3, 1, 2)), "float32")
     masks = ops.take_along_axis(masks, instances[..., None, None], axis=1)  # [B, R, h, w]
+    rois = ops.convert_to_tensor(rois)
     low, high = rois[..., :2], rois[..., 2:]
     if mini:
         frame = ops.take_along_axis(ops.cast(gt_boxes, "float32"), instances[..., None], axis=1)
@@ -198,10 +199,10 @@ def mask_targets(rois: Tensor, instances: Tensor, gt_boxes: Tensor, gt_masks: Te
 def _interpolation(low: Tensor, high: Tensor, size: int, samples: int) -> Tensor:
     """Weights `[B, R, samples, size]` that read `samples` places from `low` to `high` (normalized) off `size` pixels;
     nothing is read outside them."""
-    share = np.linspace(0.0, 1.0, samples, dtype=np.float32)
+    share = ops.convert_to_tensor(np.linspace(0.0, 1.0, samples, dtype=np.float32))
     place = (low[..., None] + share * (high - low)[..., None]) * (size - 1)
     inside = ops.logical_and(place >= 0, place <= size - 1)
-    weight = ops.maximum(1.0 - ops.abs(place[..., None] - np.arange(size, dtype=np.float32)), 0.0)
+    weight = ops.maximum(1.0 - ops.abs(place[..., None] - ops.arange(size, dtype="float32")), 0.0)
     return ops.where(inside[..., None], weight, 0.0)
 
 

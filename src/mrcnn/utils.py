@@ -6,6 +6,7 @@ import numpy as np
 
 from mrcnn.anchors import compute_overlaps, denorm_boxes, generate_anchors, generate_pyramid_anchors, norm_boxes
 from mrcnn.dataset import Dataset
+from mrcnn.download import COCO_MODEL_URL, download_trained_weights
 from mrcnn.images import (
     expand_mask,
     extract_bboxes,
@@ -17,11 +18,13 @@ from mrcnn.images import (
 )
 
 __all__ = [
+    "COCO_MODEL_URL",
     "Dataset",
     "compute_matches",
     "compute_overlaps",
     "compute_overlaps_masks",
     "denorm_boxes",
+    "download_trained_weights",
     "expand_mask",
     "extract_bboxes",
     "generate_anchors",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumonia import devices, files, training_data
+from pneumonia import files, training_data
 from pneumonia import weights as weight_files
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def train(
     The others mirror the section `classifier` of params.yaml. The caller has set device, precision and seeds
     (`pneumonia.devices`). Without both classes in `validation` the training loss decides instead.
     """
+    from detection.backend import jit_compile
     from detection.optimizers import adamw
     from detection.training import Phase, best_epoch, fit_phases, forget
     from pneumonia.augmentation import Augmenter
@@ -96,7 +97,7 @@ def train(
             clip_norm,
             multipliers={f"^{SCORE}/": 1.0, "": backbone_rate},
         )
-        model.compile(optimizer, loss="binary_crossentropy", jit_compile=devices.jit())
+        model.compile(optimizer, loss="binary_crossentropy", jit_compile=jit_compile())
 
     phases = [
         Phase(heads, partial(prepare, heads, True), 0, "classifier, head"),
@@ -153,10 +154,12 @@ class Classifier:
     def __init__(self, model: keras.Model) -> None:
         import keras
 
+        from detection.backend import jit_compile
+
         self.image_size = int(model.input.shape[1])
         # The map before the pooling; the rest is one product with the weights of the last layer, done in NumPy.
         self._features = keras.Model(model.input, model.get_layer("pool").input)
-        self._features.compile(jit_compile=devices.jit())
+        self._features.compile(jit_compile=jit_compile())
         kernel, bias = model.get_layer(SCORE).get_weights()
         self._kernel, self._bias = kernel[:, 0].astype(np.float32), float(bias[0])
 

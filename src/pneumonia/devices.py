@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from typing import Any
 
 DEVICES = ("auto", "gpu", "cpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def configure(device: str = "auto", precision: str = "float32", seed: int = 0) -> str:
+def configure(device: str = "auto", precision: str = "float32", seed: int = 0, devices: int = 1) -> str:
     """Choose device and precision, seed every generator, ask for deterministic kernels. Returns "gpu" or "cpu".
+
+    devices: how many share each batch. Where that is the CPU, it is split into as many, to try the thing without GPUs.
 
     Raises:
         RuntimeError: device "gpu" and there is none; device "cpu" where the backend already runs on a GPU.
@@ -24,7 +28,9 @@ def configure(device: str = "auto", precision: str = "float32", seed: int = 0) -
         os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # Keras reads it at its import
     import keras
 
-    gpus = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend(), _none)(device)
+    gpus = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend(), _none)(
+        device, devices
+    )
     if device == "gpu" and not gpus:
         raise RuntimeError(
             f"device is gpu, but {keras.backend.backend()} sees none. Install the [gpu] extra and a driver that fits, "
@@ -35,19 +41,18 @@ def configure(device: str = "auto", precision: str = "float32", seed: int = 0) -
     return "gpu" if gpus and device != "cpu" else "cpu"
 
 
-def jit() -> bool:
-    """Whether to compile with XLA: only on JAX, where nothing else compiles.
+def parallel(devices: int) -> contextlib.AbstractContextManager[Any]:
+    """What has to be open while a model is built and trained whose batches `devices` devices share.
 
-    TensorFlow's XLA on two cores is no faster on common convolutions (179 ms against 125 ms a step of resnet_small, 16
-    studies at 128 px) and 16 times slower on depthwise ones (EfficientNet-Lite0 at 256 px, 8 studies: 26 s against 1.6
-    s).
+    Raises ValueError: there are fewer, or the backend has no way to. See `detection.backend.data_parallel`.
     """
-    import keras
+    from detection.backend import data_parallel
 
-    return str(keras.backend.backend()) == "jax"
+    scope: contextlib.AbstractContextManager[Any] = data_parallel(devices).scope()
+    return scope
 
 
-def _tensorflow(device: str) -> bool:
+def _tensorflow(device: str, devices: int) -> bool:
     import tensorflow as tf
 
     # The same bytes from the same input; Keras then leaves XLA off unless it is asked for.
@@ -59,6 +64,9 @@ def _tensorflow(device: str) -> bool:
         else:
             for gpu in gpus:
                 tf.config.experimental.set_memory_growth(gpu, True)
+        if devices > 1 and (device == "cpu" or not gpus):
+            parts = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
     except RuntimeError as error:
         raise RuntimeError(
             f"device {device}: TensorFlow already runs; call devices.configure before it does"
@@ -66,23 +74,25 @@ def _tensorflow(device: str) -> bool:
     return bool(gpus)
 
 
-def _jax(device: str) -> bool:
+def _jax(device: str, devices: int) -> bool:
     import jax
 
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
+    if devices > 1:
+        jax.config.update("jax_num_cpu_devices", devices)
     try:
         return bool(jax.devices("gpu")) and device != "cpu"
     except RuntimeError:  # no such backend
         return False
 
 
-def _torch(device: str) -> bool:
+def _torch(device: str, devices: int) -> bool:
     import torch
 
     torch.use_deterministic_algorithms(True, warn_only=True)
     return bool(torch.cuda.is_available())
 
 
-def _none(device: str) -> bool:
+def _none(device: str, devices: int) -> bool:
     return False

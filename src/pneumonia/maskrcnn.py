@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files, training_data
-from pneumonia.detectors import MONITOR, Boxes, corners_of, filled_batches, training_metrics, validation
+from pneumonia.detectors import Boxes, corners_of, filled_batches, most_boxes, training_metrics, validation
 from pneumonia.maskrcnn_network import add_backbone, configure, describe
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pneumonia.images import ShardStore
 
 LARGEST_BATCH = 16  # studies a detection call holds at most
+COCO = "mask_rcnn_coco.h5"  # Matterport's release, under weights/
 OF_CLASSES = ("mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask")  # layers whose shape the number of classes decides
 HEADS = r"^(mrcnn_|rpn_|fpn_)"
 
@@ -40,7 +41,7 @@ def train(
     backbone: str,
     weights: str,
     masks: bool,
-    anchors: Mapping[str, Sequence[float]],
+    anchors: Mapping[str, Any],
     phases: Sequence[Mapping[str, Any]],
     batch_size: int,
     learning_rate: float,
@@ -54,12 +55,13 @@ def train(
     train_rois: int,
     roi_positive_ratio: float,
     negatives_per_positive: float,
+    monitor: str,
     patience: int,
     seed: int,
     augmentation: Mapping[str, float],
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> training_data.Trained:
-    """Train on the studies of subset `train`, stop early by AP at IoU 0.5 on those of `validation`, write `out`.
+    """Train on the studies of subset `train`, stop early by AP at IoU 0.5 (or loss) on those of `validation`, write `out`.
 
     Args:
         store: images of the training's size, a multiple of 64.
@@ -69,7 +71,7 @@ def train(
         state: resume file of the training, removed at its end; None: not resumable.
         weights: `none`, `imagenet` (of the backbone), `coco` (Matterport's release, for `resnet101`), or a file.
         masks: train a mask head too, on masks that are the boxes.
-        anchors: `scales` (pixels of the resized image, one a pyramid level, see `maskrcnn_network.STRIDES`; empty:
+        anchors: `scales` (pixels of the resized image, one a pyramid level, see `maskrcnn_network.STRIDES`; `auto`:
             three from the training boxes) and `ratios` (width / height).
         phases: `layers` (heads, 3+, 4+, 5+, all, or a regular expression of layer names), `epochs`, `rate` (multiple of
             `learning_rate`), one after the other.
@@ -89,13 +91,15 @@ def train(
     train_studies = studies[studies["subset"] == "train"]
     held_out = sorted(studies["study"][studies["subset"] == "validation"])
     training_boxes = training_data.resized_boxes(store, boxes, train_studies["study"])
-    most = max([1, *(len(own) for own in training_boxes.values())])
-    scales = anchors["scales"] or anchor_scales(corners_of(training_boxes), 3)
+    truths = training_data.resized_boxes(store, boxes, held_out)
+    scales = anchors["scales"]
+    if scales == "auto":
+        scales = anchor_scales(corners_of(training_boxes), 3)
     described = describe(store.size, backbone, weights, masks, scales, anchors["ratios"])
     config = configure(
         described,
         IMAGES_PER_GPU=batch_size,
-        MAX_GT_INSTANCES=most,
+        MAX_GT_INSTANCES=most_boxes(training_boxes, truths),
         RPN_POSITIVE_IOU=rpn_positive_iou,
         RPN_TRAIN_ANCHORS_PER_IMAGE=rpn_train_anchors,
         RPN_POSITIVE_RATIO=rpn_positive_ratio,
@@ -118,9 +122,12 @@ def train(
     def batches(epoch: int) -> keras.utils.PyDataset:
         return _dataset(config, store, epoch_batches(epoch), training_boxes, augmenter, (seed, epoch))
 
-    truths = training_data.resized_boxes(store, boxes, held_out)
-    validate = validation(Detector(network), store, held_out, truths)
-    monitor, mode = (MONITOR, "max") if validate else ("loss", "min")
+    def loss() -> float:
+        listed = training_data.full_batches(held_out, batch_size)
+        data = _dataset(config, store, listed, truths, None, (seed, 0))
+        return float(model.evaluate(data, verbose=0, return_dict=True)["loss"])
+
+    check = validation(Detector(network), store, held_out, truths, monitor, loss)
     steps = len(epoch_batches(1))
     rates = {
         "warmup": warmup,
@@ -130,13 +137,20 @@ def train(
     }
     parts = _phases(model, phases, stages, steps, patience, learning_rate, rates)
     history = fit_phases(
-        model, batches, parts, monitor=monitor, mode=mode, validate=validate, state=state, on_epoch=on_epoch
+        model,
+        batches,
+        parts,
+        monitor=check.monitor,
+        mode=check.mode,
+        validate=check.measure,
+        state=state,
+        on_epoch=on_epoch,
     )
     with files.fresh_dir(out) as folder:
         weight_files.save(model, folder / "mask_rcnn.h5")
         files.write_json(folder / "model.json", described)
     forget(state, len(parts))
-    metrics = training_metrics(history, monitor, mode, training_boxes) | {
+    metrics = training_metrics(history, check, training_boxes) | {
         "anchor_scales": described["scales"],
         "anchor_recall": anchor_recall(network.anchors, corners_of(training_boxes)[:, [1, 0, 3, 2]]),
         "parameters": int(model.count_params()),
@@ -186,8 +200,8 @@ class Detector:
     def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
         import keras
 
+        from detection.backend import jit_compile
         from mrcnn.detections import DetectionLayer
-        from mrcnn.network import jit_compile
 
         key = (score_floor, nms_iou, max_detections)
         if key not in self._models:
@@ -218,11 +232,14 @@ def load(folder: str | Path) -> Detector:
 
 def _load_weights(model: keras.Model, weights: str) -> None:
     from mrcnn import weights as weight_files
-    from pneumonia.weights import resolve
+    from mrcnn.download import download_trained_weights
+    from pneumonia.weights import obtain, resolve
 
-    path = resolve("mask_rcnn_coco.h5" if weights == "coco" else weights)
-    exclude = OF_CLASSES if weights == "coco" else ()
-    weight_files.load(model, path, by_name=True, exclude=exclude)
+    if weights == "coco":
+        path = obtain(COCO, download_trained_weights)
+        weight_files.load(model, path, by_name=True, exclude=OF_CLASSES)
+    else:
+        weight_files.load(model, resolve(weights), by_name=True)
 
 
 def _phases(
@@ -235,9 +252,9 @@ def _phases(
     rates: Mapping[str, Any],
 ) -> list[Phase]:
     """Each of `phases` trains its layers at its own rate; stages: what `3+` and so on mean as a regular expression."""
+    from detection.backend import jit_compile
     from detection.optimizers import adamw
     from detection.training import Phase
-    from mrcnn.network import jit_compile
     from mrcnn.weights import set_trainable
 
     def prepare(phase: Mapping[str, Any]) -> None:
@@ -256,7 +273,7 @@ def _dataset(
     store: ShardStore,
     batches: list[list[str]],
     boxes: Boxes,
-    augmenter: Augmenter,
+    augmenter: Augmenter | None,
     place: tuple[int, int],
 ) -> keras.utils.PyDataset:
     from mrcnn.network import key_count

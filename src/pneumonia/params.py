@@ -19,6 +19,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "gpu", "cpu"]
+Monitor = Literal["ap50", "loss"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Source = Literal["synthetic", "kaggle", "local"]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
@@ -129,8 +130,17 @@ class Training(Section):
     patience: Count
     seed: Seed
     device: Device
+    devices: Count
     precision: Precision
     augmentation: Augmentation
+
+    @model_validator(mode="after")
+    def _devices_share_evenly(self) -> Training:
+        if self.batch_size % self.devices:
+            raise ValueError(
+                f"batch_size must be a multiple of devices={self.devices}, which share it, got {self.batch_size}"
+            )
+        return self
 
 
 class Classifier(Training):
@@ -149,7 +159,7 @@ class Phase(Section):
 
 
 class Anchors(Section):
-    scales: list[Positive]
+    scales: Literal["auto"] | Annotated[list[Positive], Field(min_length=1, max_length=5)]
     ratios: Annotated[list[Positive], Field(min_length=1)]
 
 
@@ -165,6 +175,7 @@ class MaskRCNN(Training):
     rpn_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
     train_rois: Count
     roi_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
+    monitor: Monitor
 
     @model_validator(mode="after")
     def _size_fits_the_pyramid(self) -> MaskRCNN:
@@ -184,6 +195,7 @@ class Yolo(Training):
     heads_epochs: Annotated[int, Field(ge=0)]
     schedule: Literal["cosine", "steps"]
     burn_in: Share
+    monitor: Monitor
 
     @model_validator(mode="after")
     def _size_fits_the_strides(self) -> Yolo:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from pneumonia import files
@@ -40,6 +41,21 @@ def resolve(weights: str, *, folder: Path = FOLDER, lock: Path = LOCK) -> str | 
     return path
 
 
+def obtain(name: str, download: Callable[[Path], None], *, folder: Path = FOLDER, lock: Path = LOCK) -> Path:
+    """The public weight file `name` under `folder`: downloaded, and its hash put into the lock, where it is not there.
+
+    Arguments:
+        download: writes the file to a path, whole or not at all.
+
+    Raises ValueError where the file is not the one that the lock wants.
+    """
+    path = folder / name
+    if not path.is_file():
+        download(path)
+    pin(path, lock=lock)
+    return path
+
+
 def check(path: Path, *, lock: Path = LOCK) -> str:
     """SHA-256 in hex of a weight file, after comparing it with the lock. Raises ValueError where they differ."""
     found = files.sha256(path)
@@ -56,8 +72,10 @@ def check(path: Path, *, lock: Path = LOCK) -> str:
 
 def pin(path: Path, *, lock: Path = LOCK) -> None:
     """Write the hash of a file into the lock, where it is not listed yet; where it is, they must agree."""
-    found = check(path, lock=lock)
-    files.write_json(lock, {**_read(lock), path.name: found})
+    if path.name in _read(lock):
+        check(path, lock=lock)
+    else:
+        files.write_json(lock, {**_read(lock), path.name: files.sha256(path)})
 
 
 def _read(lock: Path) -> dict[str, str]:

@@ -11,14 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files, training_data
-from pneumonia.detectors import (
-    MONITOR,
-    Boxes,
-    corners_of,
-    filled_batches,
-    training_metrics,
-    validation,
-)
+from pneumonia.detectors import Boxes, corners_of, filled_batches, most_boxes, training_metrics, validation
 
 if TYPE_CHECKING:
     import keras
@@ -58,12 +51,13 @@ def train(
     weight_decay: float,
     clip_norm: float,
     negatives_per_positive: float,
+    monitor: str,
     patience: int,
     seed: int,
     augmentation: Mapping[str, float],
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> training_data.Trained:
-    """Train on the studies of subset `train`, stop early by AP at IoU 0.5 on those of `validation`, write `out`.
+    """Train on the studies of subset `train`, stop early by AP at IoU 0.5 (or loss) on those of `validation`, write `out`.
 
     Args:
         store: images of the training's size, a multiple of 32.
@@ -101,14 +95,18 @@ def train(
         return training_data.full_batches(listed, batch_size)
 
     augmenter = Augmenter(**augmentation)
-    most = max([1, *(len(own) for own in training_boxes.values())])
+    truths = training_data.resized_boxes(store, boxes, held_out)
+    most = most_boxes(training_boxes, truths)
 
     def batches(epoch: int) -> keras.utils.PyDataset:
         return _dataset(store, epoch_batches(epoch), training_boxes, most, augmenter, multi_scale, (seed, epoch))
 
-    truths = training_data.resized_boxes(store, boxes, held_out)
-    validate = validation(Detector(model.network, description), store, held_out, truths)
-    monitor, mode = (MONITOR, "max") if validate else ("loss", "min")
+    def evaluate() -> float:
+        listed = training_data.full_batches(held_out, batch_size)
+        data = _dataset(store, listed, truths, most, None, False, (seed, 0))
+        return float(model.evaluate(data, verbose=0, return_dict=True)["loss"])
+
+    check = validation(Detector(model.network, description), store, held_out, truths, monitor, evaluate)
     steps = len(epoch_batches(1))
     rates = {
         "learning_rate": learning_rate,
@@ -119,12 +117,19 @@ def train(
     }
     phases = _phases(model, epochs, heads_epochs, architectures.BACKBONE_LAYERS[network], steps, patience, rates)
     history = fit_phases(
-        model, batches, phases, monitor=monitor, mode=mode, validate=validate, state=state, on_epoch=on_epoch
+        model,
+        batches,
+        phases,
+        monitor=check.monitor,
+        mode=check.mode,
+        validate=check.measure,
+        state=state,
+        on_epoch=on_epoch,
     )
     _write(out, model, network, seen=len(history) * steps * batch_size)
     forget(state, len(phases))
     sizes, own_anchors = _sizes(training_boxes), description.heads[0].anchors
-    metrics = training_metrics(history, monitor, mode, training_boxes) | {
+    metrics = training_metrics(history, check, training_boxes) | {
         "anchors": [list(anchor) for anchor in own_anchors],
         "anchors_mean_iou": mean_iou(sizes, own_anchors) if len(sizes) else None,
         "parameters": int(model.network.count_params()),
@@ -191,12 +196,13 @@ class Detector:
         return [np.concatenate([f["boxes"], f["scores"][:, None]], axis=1).astype(np.float32) for f in found]
 
     def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
+        from detection.backend import jit_compile
         from yolov3 import model
 
         key = (score_floor, nms_iou, max_detections)
         if key not in self._models:
             self._models[key] = model.Detector(self._network, self._description, *key)
-            self._models[key].compile(jit_compile=_jit())
+            self._models[key].compile(jit_compile=jit_compile())
         return self._models[key]
 
 
@@ -213,17 +219,11 @@ def load(folder: str | Path) -> Detector:
     return Detector(network, description)
 
 
-def _jit() -> bool:
-    """XLA only where nothing else compiles: on two cores a step takes 56 ms a study with it, 45 ms without."""
-    import keras
-
-    return keras.backend.backend() == "jax"
-
-
 def _phases(
     model: Yolo, epochs: int, heads_epochs: int, backbone: int, steps: int, patience: int, rates: Mapping[str, Any]
 ) -> list[Phase]:
     """The heads alone for `heads_epochs`, the layers before number `backbone` frozen; then everything."""
+    from detection.backend import jit_compile
     from detection.optimizers import adamw
     from detection.training import Phase
     from yolov3.network import set_trainable
@@ -232,7 +232,7 @@ def _phases(
 
     def prepare(count: int, frozen: bool) -> None:
         set_trainable(model.network, not frozen, before=backbone)
-        model.compile(optimizer=adamw(total_steps=count * steps, **rates), jit_compile=_jit())
+        model.compile(optimizer=adamw(total_steps=count * steps, **rates), jit_compile=jit_compile())
 
     return [
         Phase(heads, partial(prepare, heads, True), 0, "yolo, heads"),
@@ -245,7 +245,7 @@ def _dataset(
     batches: list[list[str]],
     boxes: Boxes,
     most: int,
-    augmenter: Augmenter,
+    augmenter: Augmenter | None,
     multi_scale: bool,
     place: tuple[int, int],
 ) -> keras.utils.PyDataset:

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from detection import boxes as box_ops
+from detection.backend import device_share
 from detection.nms import non_max_suppression
 from yolov3 import network
 from yolov3.cfg import Description
@@ -86,7 +87,7 @@ class Yolo(keras.Model):
         parts = losses(predictions, places, targets, self.kind, height, self.objectness_balance)
         for metric in self.parts:
             metric.update_state(parts[metric.name])
-        return parts["box_loss"] + parts["objectness_loss"] + parts["class_loss"]
+        return device_share(parts["box_loss"] + parts["objectness_loss"] + parts["class_loss"])
 
 
 def to_unit(images: Tensor, channels: int) -> Tensor:

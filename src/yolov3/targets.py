@@ -81,7 +81,7 @@ def assign(
     positive = ops.any(wanted, axis=1)  # (B, N)
     owner = ops.cast(ops.argmax(claim, axis=1), "int32")  # (B, N); the first of equal claims
 
-    overlap = ops.max(box_ops.iou(ops.stop_gradient(predicted), truths), axis=-1)
+    overlap = ops.max(box_ops.iou(ops.stop_gradient(ops.convert_to_tensor(predicted)), truths), axis=-1)
     ignored = ops.logical_and(overlap > ignore_threshold, ops.logical_not(positive))
     return Targets(
         positive=positive,

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from detection.optimizers import AdamW, WarmUp, adamw
 
@@ -51,7 +52,7 @@ def test_clip_is_of_the_global_norm():
     # Gradients 3 and 4 in two variables: norm 5, clipped to 1 they become 0.6 and 0.8; momentum holds a tenth of them.
     a, b = keras.Variable(np.zeros(1, "float32"), name="a"), keras.Variable(np.zeros(1, "float32"), name="b")
     optimizer = adamw(0.1, total_steps=10, clip_norm=1.0)
-    optimizer.apply([np.array([3.0], "float32"), np.array([4.0], "float32")], [a, b])
+    optimizer.apply([ops.convert_to_tensor([3.0]), ops.convert_to_tensor([4.0])], [a, b])
     momenta = [float(value(v)[0]) for v in optimizer.variables if "momentum" in v.path]
     assert momenta == pytest.approx([0.06, 0.08], rel=1e-5)
 

@@ -27,7 +27,7 @@ def make(seed=3):
     inputs = keras.Input((5,))
     x = keras.layers.Dense(6, activation="relu")(inputs)
     x = keras.layers.BatchNormalization()(x)
-    x = keras.layers.Dropout(0.5)(x)
+    x = keras.layers.Dropout(0.5, seed=seed)(x)
     model = keras.Model(inputs, keras.layers.Dense(1)(x))
     model.compile(adamw(0.05, total_steps=12, warmup=0.1, weight_decay=0.01, clip_norm=5.0), loss="mse")
     return model

@@ -43,15 +43,20 @@ class Store:
 
 def test_validation_is_the_ap_and_absent_without_boxes():
     none, box = np.zeros((0, 4), np.float32), np.array([[0, 0, 4, 4]], np.float32)
-    validate = detectors.validation(Perfect(), Store(), ["ill", "well"], {"ill": box, "well": none})
-    assert validate() == {"val_ap50": pytest.approx(1.0)}
-    assert detectors.validation(Perfect(), Store(), ["well"], {"well": none}) is None
+    truths = {"ill": box, "well": none}
+    by_ap = detectors.validation(Perfect(), Store(), ["ill", "well"], truths, "ap50", lambda: 7.0)
+    assert by_ap[1:] == ("val_ap50", "max")
+    assert by_ap.measure() == {"val_ap50": pytest.approx(1.0)}
+    by_loss = detectors.validation(Perfect(), Store(), ["ill", "well"], truths, "loss", lambda: 7.0)
+    assert by_loss[1:] == ("val_loss", "min")
+    assert by_loss.measure() == {"val_ap50": pytest.approx(1.0), "val_loss": 7.0}
+    assert detectors.validation(Perfect(), Store(), ["well"], truths, "loss", lambda: 7.0) == (None, "loss", "min")
 
 
 def test_metrics_are_those_of_the_best_epoch():
     history = [{"epoch": 1, "loss": 2.0, "val_ap50": 0.3}, {"epoch": 2, "loss": 1.0, "val_ap50": 0.2}]
     boxes = {"a": np.zeros((1, 4), np.float32), "b": np.zeros((0, 4), np.float32)}
-    assert detectors.training_metrics(history, "val_ap50", "max", boxes) == {
+    assert detectors.training_metrics(history, detectors.Validation(None, "val_ap50", "max"), boxes) == {
         "ap50": 0.3,
         "loss": 2.0,
         "best_epoch": 1,

@@ -9,7 +9,7 @@ from pneumonia import devices
 @pytest.fixture
 def no_gpu(monkeypatch):
     for name in ("_tensorflow", "_jax", "_torch"):
-        monkeypatch.setattr(devices, name, lambda device: False)
+        monkeypatch.setattr(devices, name, lambda device, devices: False)
     before = keras.config.dtype_policy()
     yield
     keras.config.set_dtype_policy(before)

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from pneumonia.weights import check, pin, resolve
+from pneumonia.weights import check, obtain, pin, resolve
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # SHA-256 of "abc", FIPS 180-2 appendix B.1
 
@@ -47,6 +47,22 @@ def test_pinned_file_must_not_change(place):
     path.write_bytes(b"abd")
     with pytest.raises(ValueError, match=f"wants {ABC}"):
         resolve("net.h5", **place)
+
+
+def test_a_public_file_is_downloaded_and_pinned_once(place):
+    calls = []
+
+    def download(path):
+        calls.append(path)
+        path.write_bytes(b"abc")
+
+    path = place["folder"] / "public.h5"
+    assert [obtain("public.h5", download, **place) for _ in range(2)] == [path, path]
+    assert calls == [path]
+    assert json.loads(place["lock"].read_text()) == {"public.h5": ABC}
+    path.unlink()  # another machine, another file under that address
+    with pytest.raises(ValueError, match=f"wants {ABC}"):
+        obtain("public.h5", lambda path: path.write_bytes(b"abd"), **place)
 
 
 def test_lock_of_another_form(place):

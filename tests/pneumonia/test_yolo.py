@@ -30,6 +30,7 @@ VALUES: dict[str, Any] = {
     "weight_decay": 0.0005,
     "clip_norm": 5.0,
     "negatives_per_positive": 1.0,
+    "monitor": "ap50",
     "patience": 2,
     "seed": 1,
     "augmentation": AUGMENTATION,
@@ -125,7 +126,15 @@ def test_other_sizes_without_validation_boxes(data: Any, tmp_path: Path):
     """Several input sizes, COCO's anchors, the original loss, steps; nothing to find in validation."""
     store, studies, boxes = data
     studies = studies.assign(subset=["train"] * 4 + ["holdout"] * 2 + ["validation"] * 2 + ["holdout"])
-    values = {**VALUES, "multi_scale": True, "anchors": "coco", "loss": "darknet", "schedule": "steps", "epochs": 1}
+    values = {
+        **VALUES,
+        "monitor": "loss",
+        "multi_scale": True,
+        "anchors": "coco",
+        "loss": "darknet",
+        "schedule": "steps",
+        "epochs": 1,
+    }
     metrics, history = yolo.train(store, studies, boxes, tmp_path / "model", None, **{**values, "heads_epochs": 0})
     assert len(history) == 1
     assert metrics["ap50"] is None
