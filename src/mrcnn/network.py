@@ -79,7 +79,7 @@ class Network:
             keys[:, anchors:],
             gt_masks,
         )
-        rois, class_ids, bbox = targets[:3]
+        rois, class_ids, bbox, *masks = targets
         logits, _, deltas = self.box_head(self._pool(config.POOL_SIZE, "roi_align_classifier", rois))
         outputs = {
             "active_class_ids": self.meta[:, META_BEFORE_CLASSES:],
@@ -93,8 +93,10 @@ class Network:
             "mrcnn_bbox": deltas,
         }
         if self.mask_head is not None:
-            outputs["target_mask"] = targets[3]
-            outputs["mrcnn_mask"] = self.mask_head(self._pool(config.MASK_POOL_SIZE, "roi_align_mask", rois))
+            (outputs["target_mask"],) = masks
+            # Positive regions come first and no others have a mask to learn: the head need not see the rest.
+            positives = rois[:, : masks[0].shape[1]]
+            outputs["mrcnn_mask"] = self.mask_head(self._pool(config.MASK_POOL_SIZE, "roi_align_mask", positives))
         return TrainingModel(inputs, outputs, config.LOSS_WEIGHTS, config.WEIGHT_DECAY)
 
     def inference_model(self) -> keras.Model:
@@ -204,7 +206,7 @@ class TrainingModel(keras.Model):
         }
         if "mrcnn_mask" in out:
             values["mrcnn_mask_loss"] = losses.mrcnn_mask_loss(
-                out["target_mask"], out["target_class_ids"], out["mrcnn_mask"]
+                out["target_mask"], out["target_class_ids"][:, : out["target_mask"].shape[1]], out["mrcnn_mask"]
             )
         for mean in self.loss_means:
             mean.update_state(values[mean.name])

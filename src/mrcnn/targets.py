@@ -210,7 +210,8 @@ def _interpolation(low: Tensor, high: Tensor, size: int, samples: int) -> Tensor
 class DetectionTargetLayer(keras.layers.Layer):
     """`detection_targets` and, given masks, `mask_targets`; regions and boxes are normalized.
 
-    Call: `(proposals, gt_class_ids, gt_boxes, keys, gt_masks or None) -> (rois, class_ids, deltas[, masks])`.
+    Call: `(proposals, gt_class_ids, gt_boxes, keys, gt_masks or None) -> (rois, class_ids, deltas[, masks])`; masks are
+    those of the first regions alone, as many as may be positive.
     `add_instances` puts the instances' own boxes before the proposals (Girshick 2015 trains so); then `keys` are
     `[B, G + P]`.
     """
@@ -231,6 +232,8 @@ class DetectionTargetLayer(keras.layers.Layer):
         rois, class_ids, deltas, instances = detection_targets(proposals, gt_class_ids, gt_boxes, keys, **self.options)
         result = [rois, class_ids, deltas]
         if gt_masks is not None:
+            most = max(1, int(self.options["count"] * self.options["positive_ratio"]))
+            rois, class_ids, instances = rois[:, :most], class_ids[:, :most], instances[:, :most]
             masks = mask_targets(rois, instances, gt_boxes, gt_masks, self.mask_shape, self.mini_mask)
             result.append(ops.where((class_ids > 0)[..., None, None], masks, 0.0))
         return tuple(ops.stop_gradient(tensor) for tensor in result)

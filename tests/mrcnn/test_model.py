@@ -13,13 +13,19 @@ from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator
 from mrcnn.network import Network
 
-BACKBONE = r"(bb\d.*)"
+OUTSIDE = {  # layers that must not learn in a phase
+    "heads": r"res\d",
+    "3+": r"res[12]",
+    "4+": r"res[123]",
+    "5+": r"res[1234]",
+    "all": r"(?!)",
+}
 
 
 def tiny_backbone(image, stage5=True, train_bn=None):
     x, maps = image, []
     for level in range(1, 6):
-        x = keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name=f"bb{level}")(x)
+        x = keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name=f"res{level}")(x)
         maps.append(x)
     return maps
 
@@ -160,7 +166,7 @@ def test_batches_are_reproducible_and_hold_negatives(dataset):
     assert sorted(counts) == [0, 0, 1, 1, 1, 1]
 
 
-@pytest.mark.parametrize(("layers", "outside"), [("heads", BACKBONE), ("all", r"(?!)")])
+@pytest.mark.parametrize(("layers", "outside"), OUTSIDE.items())
 def test_a_gradient_reaches_what_learns_and_nothing_else(dataset, layers, outside):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("takes gradients with TensorFlow's tape")
@@ -188,6 +194,71 @@ def test_a_gradient_reaches_what_learns_and_nothing_else(dataset, layers, outsid
     ):
         assert gradient is not None, variable.path
         assert np.abs(ops.convert_to_numpy(gradient)).max() > 0, variable.path
+
+
+def first_loss(dataset, jit=False):
+    """Loss of the untrained model on one batch, and after a step on it."""
+    keras.utils.set_random_seed(0)
+    model = Network(TinyConfig()).training_model()
+    model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=jit)
+    batch = DataGenerator(dataset, TinyConfig())[0]
+    return [float(model.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(2)]
+
+
+def detections(trained, folder, jit=False):
+    model = modellib.MaskRCNN("inference", TinyConfig(), folder)
+    model.keras_model.compile(jit_compile=jit)
+    model.load_weights(trained.find_last())
+    images = list(np.random.default_rng(1).integers(0, 255, (2, 64, 64, 3), np.uint8))
+    return [np.asarray(result["scores"]) for result in model.detect(images)]
+
+
+@pytest.mark.slow
+def test_bfloat16(trained, dataset, tmp_path):
+    single, scores = first_loss(dataset), detections(trained, tmp_path)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        np.testing.assert_allclose(first_loss(dataset), single, rtol=0.05)  # 8 bits of mantissa
+        half = detections(trained, tmp_path)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for a, b in zip(scores, half, strict=True):
+        assert b.dtype == np.float32
+        np.testing.assert_allclose(a[:1], b[:1], atol=0.02)
+
+
+@pytest.mark.slow
+def test_xla(trained, dataset, tmp_path):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the other tests compile with XLA on JAX; PyTorch has none")
+    np.testing.assert_allclose(first_loss(dataset, jit=True), first_loss(dataset), rtol=1e-4)
+    for a, b in zip(detections(trained, tmp_path), detections(trained, tmp_path, jit=True), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_resnet101_has_matterports_weights(tmp_path):
+    """Counts that Keras prints for Matterport's COCO model (81 classes): 64,158,584, of which 111,488 are moments."""
+
+    class Coco(Config):
+        NUM_CLASSES = 1 + 80
+        BACKBONE = "resnet101"
+        IMAGE_MIN_DIM = IMAGE_MAX_DIM = 320
+
+    network = Network(Coco())
+    model = network.inference_model()
+    assert model.count_params() == 64_158_584
+    names = [leaf.name for outer in weights.weighted_layers(model) for leaf in weights.leaf_layers(outer)]
+    moments = [v for layer in model.layers for v in layer.weights if "moving" in v.name]
+    assert sum(int(np.prod(v.shape)) for v in moments) == 111_488
+    assert [name for name in names if re.fullmatch(r"res4._branch2a", name)] == [
+        f"res4{letter}_branch2a" for letter in "abcdefghijklmnopqrstuvw"
+    ]
+    # Any size: 3 anchors a cell on strides 4 to 64 of 320 pixels.
+    assert len(network.anchors) == 3 * (80**2 + 40**2 + 20**2 + 10**2 + 5**2)
+    images = np.random.default_rng(0).normal(0, 50, (1, 320, 320, 3)).astype("float32")
+    levels = keras.Model(network.image, network.pyramid).predict_on_batch(images)
+    assert [level.shape for level in levels] == [(1, side, side, 256) for side in (80, 40, 20, 10, 5)]
+    assert all(np.isfinite(level).all() for level in levels)
 
 
 def test_boxes_only_and_inputs_of_the_wrong_shape(tmp_path):
