@@ -79,12 +79,13 @@ def evaluate(
 
     def measures(weights: Array) -> dict[Key, Array]:
         values: dict[Key, Array] = {("yardsticks", "view_only_auc"): view_only(weights)}
-        for name, model in models.items():
-            values |= {(name, key): v for key, v in model.measures(weights).items()}
+        known = {name: model.measures(weights) for name, model in models.items()}
+        for name, own in known.items():
+            values |= {(name, key): v for key, v in own.items()}
         for one, other, key in _pairs(models):
             values[f"{one}_minus_{other}", key] = values[one, key] - values[other, key]
-        for at, table in tables.items():
-            values |= {(*at, key): v for key, v in table.measures(weights).items()}
+        for (kind, name), table in tables.items():
+            values |= {(kind, name, key): v for key, v in table.measures(weights, known[name]).items()}
         return values
 
     once = {key: float(v[0]) for key, v in measures(np.ones((1, len(holdout.ids)))).items()}

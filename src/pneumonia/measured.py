@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from detection.average_precision import COCO_IOUS
 from pneumonia.metrics import challenge, operating_point
 from pneumonia.metrics.calibration import calibration_error
 from pneumonia.metrics.calls import call_pairs
 from pneumonia.metrics.froc import RATES
 from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, assigned, box_table
-from pneumonia.metrics.ranking import coco_ranking, size_ranking
-from pneumonia.metrics.ratios import Array, Pair, evaluate, mean_pair, ratio
+from pneumonia.metrics.ranking import BoxRanking, coco_ranked, size_ranked
+from pneumonia.metrics.ratios import Array, Pair, Ratios, mean_pair, ratio
 from pneumonia.subsets import Labelled
 
 VIEWS = ("AP", "PA")
@@ -72,12 +74,9 @@ class MeasuredModel:
         if not np.array_equal(table.highest(), own):
             self.box_threshold = operating_point.choose(table.highest(), validation.targets, rule, value)
         self.challenge_threshold, _ = challenge.best_threshold(table)
-        edges = (0.0, *size_limits, np.inf)
-        self._ranking = coco_ranking(self.table)
-        self._sizes = {
-            name: size_ranking(self.table, low, high)
-            for name, low, high in zip(SIZES, edges[:-1], edges[1:], strict=True)
-        }
+        edges = pairwise((0.0, *size_limits, np.inf))
+        sizes = [size_ranked(self.table, low, high) for low, high in edges]
+        self._ranking = BoxRanking([coco_ranked(self.table), *sizes], RATES)
 
     def constants(self) -> dict[str, float]:
         """What no resample changes: the thresholds, what the rule asked for, and what it got on validation."""
@@ -94,22 +93,18 @@ class MeasuredModel:
     def measures(self, weights: Array) -> dict[str, Array]:
         """weights `[B, N]`, how often each holdout study counts -> name -> `[B]`; NaN without a denominator."""
         result = {name: auc(weights[:, at]) for name, (at, auc) in self._aucs.items()}
-        result |= evaluate(self._pairs, weights)
+        result |= self._ratios(weights)
         result["ece"] = calibration_error(self.scores, self.targets, weights)
         if self.table is not None:
-            by_step = evaluate(self._challenges, weights)
-            result["challenge_mean"] = np.mean(list(by_step.values()), axis=0)
-            levels = self._ranking.measure(weights)  # ten overlaps, then seven rates
-            result["ap50"], result["ap"] = levels[:, 0], levels[:, : -len(RATES)].mean(axis=1)
-            froc = levels[:, -len(RATES) :]
+            result["challenge_mean"] = np.mean(list(self._challenges(weights).values()), axis=0)
+            levels, sizes, froc = np.split(
+                self._ranking.measure(weights), [len(COCO_IOUS), len(COCO_IOUS) + len(SIZES)], axis=1
+            )
+            result["ap50"], result["ap"] = levels[:, 0], levels.mean(axis=1)
+            result |= {f"ap50_{name}": values for name, values in zip(SIZES, sizes.T, strict=True)}
             result |= dict(zip(FROC_KEYS, froc.T, strict=True))
             result["froc_mean"] = froc.mean(axis=1)
-            result |= {f"ap50_{name}": self.size_precision(name, weights) for name in SIZES}
         return result
-
-    def size_precision(self, size: str, weights: Array) -> Array:
-        """AP at IoU 0.5 of one of `SIZES`: `[B]`."""
-        return self._sizes[size].average_precision(weights)[:, 0]
 
     def pairs_at(self, threshold: float, box_threshold: float) -> dict[str, Pair]:
         """The measures of the calls and, of a detector, of the shown boxes, as pairs of sums over the studies."""
@@ -145,7 +140,7 @@ class MeasuredModel:
         return {name: (at, Auc(self.scores[at], self.targets[at])) for name, at in places.items()}
 
     @cached_property
-    def _pairs(self) -> dict[str, Pair]:
+    def _ratios(self) -> Ratios[str]:
         result = self.pairs_at(self.threshold, self.box_threshold)
         reached = operating_point.looked_at(result, self.rule)
         if reached is not None:
@@ -153,10 +148,10 @@ class MeasuredModel:
         result["brier"] = mean_pair((self.scores - self.targets) ** 2)
         if self.table is not None:
             result["challenge"] = mean_pair(challenge.study_scores(self.table, self.challenge_threshold))
-        return result
+        return Ratios(result)
 
     @cached_property
-    def _challenges(self) -> dict[float, Pair]:
+    def _challenges(self) -> Ratios[float]:
         assert self.table is not None
         scores = challenge.study_scores_at(self.table, CHALLENGE_STEPS)
-        return dict(zip(CHALLENGE_STEPS, map(mean_pair, scores), strict=True))
+        return Ratios(dict(zip(CHALLENGE_STEPS, map(mean_pair, scores), strict=True)))

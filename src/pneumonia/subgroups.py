@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumonia.measured import SIZES, MeasuredModel
+from pneumonia.measured import SIZES, VIEWS, MeasuredModel
 from pneumonia.metrics.image_level import Auc
-from pneumonia.metrics.ratios import Array, Pair, evaluate
+from pneumonia.metrics.ratios import Array, Pair, Ratios
 from pneumonia.split import age_bands
 from pneumonia.subsets import Labelled
 from pneumonia.tables import Estimates, Intervals
@@ -26,6 +26,7 @@ from pneumonia.tables import Estimates, Intervals
 SMALL_PERSONS = 30
 WIDE_INTERVAL = 0.30
 MEASURES = ("sensitivity", "specificity", "box_sensitivity", "boxes_per_normal")  # of a group of studies, and auc
+AUC_KEYS = {"all": "auc", **{view: f"auc_{view.lower()}" for view in VIEWS}}  # what a model measures anyway
 UNKNOWN = "unknown"
 
 Bool = NDArray[np.bool_]
@@ -126,6 +127,9 @@ class Subgroups:
         self.groups = {(group.name, group.value): group for group in groups}
         self.pairs: dict[Key, Pair] = {}
         self.aucs: dict[Key, tuple[NDArray[np.int64], Auc]] = {}
+        self.known = {
+            Key("size", group.value, "ap50"): f"ap50_{group.value}" for group in groups if group.name == "size"
+        }
         at = model.pairs_at(model.threshold, model.box_threshold)
         for group in groups:
             if group.boxes is None:
@@ -134,7 +138,7 @@ class Subgroups:
                 found = model.truths_found(model.box_threshold) & group.boxes
                 pair = (found.sum(axis=1).astype(np.float64), group.boxes.sum(axis=1).astype(np.float64))
                 self.pairs[Key(group.name, group.value, "box_sensitivity")] = pair
-        self.sizes = [Key("size", group.value, "ap50") for group in groups if group.name == "size"]
+        self.ratios = Ratios(self.pairs)
 
     def _add_studies(self, group: Group, at: Mapping[str, Pair]) -> None:
         measures = ("specificity", "boxes_per_normal") if group.name == "negative" else MEASURES
@@ -146,14 +150,17 @@ class Subgroups:
         members = np.flatnonzero(group.studies)
         targets = self.model.targets[members]
         if 0 < targets.sum() < len(targets):
-            self.aucs[Key(group.name, group.value, "auc")] = (members, Auc(self.model.scores[members], targets))
+            key = Key(group.name, group.value, "auc")
+            if group.name in ("all", "view") and (name := AUC_KEYS.get(group.value)):
+                self.known[key] = name
+            else:
+                self.aucs[key] = (members, Auc(self.model.scores[members], targets))
 
-    def measures(self, weights: Array) -> dict[Key, Array]:
-        """weights `[B, N]` -> a value `[B]` for each row of the table."""
-        result = evaluate(self.pairs, weights)
+    def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[Key, Array]:
+        """weights `[B, N]`, known: what the model measured under them -> a value `[B]` for each row of the table."""
+        result = self.ratios(weights)
         result |= {key: auc(weights[:, at]) for key, (at, auc) in self.aucs.items()}
-        result |= {key: self.model.size_precision(key.value, weights) for key in self.sizes}
-        return result
+        return result | {key: known[name] for key, name in self.known.items()}
 
     def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
         """group, value, measure, studies, positives, boxes, estimate, low, high, small (0 or 1): groups in order."""

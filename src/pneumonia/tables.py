@@ -1,7 +1,7 @@
 """The tables of operating points and of calibration, one model each: estimates with intervals, ready for a CSV.
 
-A table is measured like a model: `measures(weights)` gives every value under any weighting of the holdout's studies,
-`table(estimates, intervals)` lays them out.
+A table is measured like a model: `measures(weights, known)` gives every value under any weighting of the holdout's
+studies, where `known` is what the model measured under it; `table(estimates, intervals)` lays them out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 
 from pneumonia.measured import MeasuredModel
 from pneumonia.metrics import calibration
-from pneumonia.metrics.ratios import Array, Pair, evaluate
+from pneumonia.metrics.ratios import Array, Ratios
 
 THRESHOLDS = (0.3, 0.5, 0.7)  # of the table of operating points, besides the chosen one
 MEASURES = (
@@ -28,7 +28,7 @@ Intervals = Mapping[Any, tuple[float, float]]
 class Table(Protocol):
     """What an evaluation asks of a table; keys are the table's own."""
 
-    def measures(self, weights: Array) -> Mapping[Any, Array]: ...
+    def measures(self, weights: Array, known: Mapping[str, Array]) -> Mapping[Any, Array]: ...
 
     def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame: ...
 
@@ -43,14 +43,16 @@ class Operating:
     def __init__(self, model: MeasuredModel) -> None:
         self.model = model
         self.rows = [(t, t, 0) for t in THRESHOLDS] + [(model.threshold, model.box_threshold, 1)]
-        self.pairs: dict[tuple[int, str], Pair] = {
-            (row, measure): pair
-            for row, (threshold, box_threshold, _) in enumerate(self.rows)
-            for measure, pair in model.pairs_at(threshold, box_threshold).items()
-        }
+        self.ratios = Ratios(
+            {
+                (row, measure): pair
+                for row, (threshold, box_threshold, _) in enumerate(self.rows)
+                for measure, pair in model.pairs_at(threshold, box_threshold).items()
+            }
+        )
 
-    def measures(self, weights: Array) -> dict[tuple[int, str], Array]:
-        return evaluate(self.pairs, weights)
+    def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[tuple[int, str], Array]:
+        return self.ratios(weights)
 
     def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
         """threshold, box_threshold, chosen, the four cells of the confusion matrix, then `MEASURES` with intervals."""
@@ -80,16 +82,16 @@ class Calibration:
         self.bins = calibration.calibration(model.scores, model.targets)
         place = calibration.bin_of(model.scores)
         positive = (model.targets == 1).astype(np.float64)
-        self.pairs: dict[int, Pair] = {
-            number: (positive * (place == number), (place == number).astype(np.float64)) for number in self.bins["bin"]
-        }
+        self.ratios = Ratios(
+            {number: (positive * (place == number), (place == number) * 1.0) for number in self.bins["bin"].tolist()}
+        )
 
-    def measures(self, weights: Array) -> dict[int, Array]:
-        return evaluate(self.pairs, weights)
+    def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[int, Array]:
+        return self.ratios(weights)
 
     def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
         """predicted, observed, studies, observed_low, observed_high: a row for each bin that has studies."""
-        bounds = [intervals.get(number, (np.nan, np.nan)) for number in self.bins["bin"]]
+        bounds = [intervals.get(number, (np.nan, np.nan)) for number in self.bins["bin"].tolist()]
         low, high = np.reshape(bounds, (-1, 2)).T
         return self.bins.drop(columns="bin").assign(observed_low=low, observed_high=high)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumonia.metrics.ratios import Array, Pair, evaluate
+from pneumonia.metrics.ratios import Array, Pair, Ratios
 
 
 def call_pairs(called: NDArray[np.bool_], targets: NDArray[np.int64]) -> dict[str, Pair]:
@@ -25,4 +25,4 @@ def call_pairs(called: NDArray[np.bool_], targets: NDArray[np.int64]) -> dict[st
 
 def rates(called: NDArray[np.bool_], targets: NDArray[np.int64], weights: Array | None = None) -> dict[str, Array]:
     """The values of `call_pairs`: 0-d arrays, or `[B]` for weights `[B, N]`."""
-    return evaluate(call_pairs(called, targets), np.ones(len(targets)) if weights is None else weights)
+    return Ratios(call_pairs(called, targets))(np.ones(len(targets)) if weights is None else weights)

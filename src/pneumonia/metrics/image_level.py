@@ -20,27 +20,26 @@ class Auc:
         positive = targets == 1
         levels, place = np.unique(scores[positive], return_inverse=True)
         self._levels = len(levels)
-        # Bins 0 to 2 K: a negative between levels k - 1 and k is in 2 k, one that ties with level k in 2 k + 1.
-        # Then one bin for the positives of each level. One count a weighting then holds all that is needed.
+        # Bin k < K: the negatives below level k of the positives but not below level k - 1; bin K + k: those that tie
+        # with level k; bin 2 K + k: the positives of level k; the last: negatives no positive beats.
         self._bin = np.empty(len(scores), np.int64)
-        negative = scores[~positive]
-        self._bin[~positive] = np.searchsorted(levels, negative, "left") + np.searchsorted(levels, negative, "right")
-        self._bin[positive] = 2 * len(levels) + 1 + place
+        self._bin[positive] = 2 * len(levels) + place
+        above = np.searchsorted(levels, scores[~positive], "right")
+        tied = np.searchsorted(levels, scores[~positive], "left") < above
+        self._bin[~positive] = np.where(
+            tied, len(levels) + above - 1, np.where(above < len(levels), above, 3 * len(levels))
+        )
 
     def __call__(self, weights: Array) -> Array:
         """weights `[N]` or `[B, N]`, how often each study counts -> 0-d array or `[B]`; NaN where a class is missing."""
-        if weights.ndim == 1:
-            return np.asarray(self._one(weights))
-        return np.array([self._one(row) for row in weights])
-
-    def _one(self, weights: Array) -> float:
-        count = 2 * self._levels + 1
-        sums = np.bincount(self._bin, weights, minlength=count + self._levels)
-        negative, positive = np.cumsum(sums[:count]), sums[count:]
-        pairs = positive.sum() * negative[-1]
-        # Level k beats all of bins 0 to 2 k, and half of bin 2 k + 1: the mean of the sums up to either.
-        won = positive @ (negative[:-1:2] + negative[1::2]) / 2
-        return float(won / pairs) if pairs > 0 else float("nan")
+        count = self._levels
+        sums = np.array([np.bincount(self._bin, row, 3 * count + 1) for row in np.atleast_2d(weights)])
+        below, tied, positive, above = np.split(sums, [count, 2 * count, 3 * count], axis=1)
+        pairs = positive.sum(axis=1) * (below.sum(axis=1) + tied.sum(axis=1) + above[:, 0])
+        below[:, 1:] += tied[:, :-1]
+        won = np.einsum("bk,bk->b", positive, below.cumsum(axis=1) + tied / 2)
+        result = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+        return result.reshape(weights.shape[:-1])
 
 
 def auc(scores: Array, targets: NDArray[np.int64], weights: Array | None = None) -> Array:

@@ -75,7 +75,7 @@ def box_table(studies: Sequence[str], detections: pd.DataFrame, boxes: pd.DataFr
     """
     if len(set(studies)) != len(studies):
         raise ValueError(f"every study is wanted once, got {len(studies) - len(set(studies))} repeats")
-    number = pd.Series(np.arange(len(studies)), index=pd.Index(list(studies), dtype=object))
+    number = pd.Index(list(studies), dtype=object)
     study, corners, score = _rows(number, detections, scored=True)
     truth_study, truth_corners, _ = _rows(number, boxes, scored=False)
     # Equal scores are ordered by place, so that the order of the file decides nothing.
@@ -141,13 +141,14 @@ def ranked(table: BoxTable, iou: float = BOX_IOU, max_detections: int = 100) -> 
 
 
 def _rows(
-    number: pd.Series, frame: pd.DataFrame, *, scored: bool
+    number: pd.Index, frame: pd.DataFrame, *, scored: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    frame = frame[frame["study"].isin(number.index)]
-    study = number.loc[frame["study"].to_numpy()].to_numpy(np.int64)
-    x, y, width, height = (frame[name].to_numpy(np.float64) for name in ("x", "y", "width", "height"))
-    score = frame["score"].to_numpy(np.float64) if scored else np.zeros(len(frame))
-    return study, np.stack([x, y, x + width, y + height], -1).reshape(-1, 4), score
+    study = number.get_indexer(pd.Index(frame["study"]))
+    known = study >= 0
+    columns = frame[["x", "y", "width", "height", *(["score"] if scored else [])]].to_numpy(np.float64)[known]
+    corner, sides = columns[:, :2], columns[:, 2:4]
+    score = columns[:, 4] if scored else np.zeros(len(columns))
+    return study[known].astype(np.int64), np.concatenate([corner, corner + sides], axis=1), score
 
 
 def _rank(group: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,58 +9,83 @@ of equal scores ends): between two such places recall stands still while precisi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detection.average_precision import COCO_IOUS, RECALL_POINTS
-from pneumonia.metrics.froc import RATES
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, assigned
 
 Array = NDArray[np.float64]
 MAX_DETECTIONS = 100  # best detections of a study that count, as in COCO
 
 
-class BoxRanking:
+@dataclass(frozen=True)
+class Ranked:
     """Detections of all studies by falling score, and which of them find a truth box at each of K overlaps.
 
-    score: float `[D]`; study: int `[D]`; hits: bool `[K, D]`, the first row that of FROC; truths: int `[N]`, truth
-    boxes of each study. Detections of equal score keep their order, as in pycocotools.
+    score: float `[D]`; study: int `[D]`; hits: bool `[K, D]`; truths: int `[N]`, truth boxes of each study.
+    Detections of equal score keep their order, as in pycocotools.
     """
 
-    def __init__(
-        self,
-        score: Array,
-        study: NDArray[np.int64],
-        hits: NDArray[np.bool_],
-        truths: NDArray[np.int64],
-        rates: Sequence[float] = (),
-    ) -> None:
-        from scipy.sparse import csr_array
+    score: Array
+    study: NDArray[np.int64]
+    hits: NDArray[np.bool_]
+    truths: NDArray[np.int64]
 
-        order = np.argsort(-score, kind="stable")
-        score, study, hits = score[order], study[order], hits[:, order]
-        self.truths = truths.astype(np.float64)
+    def __post_init__(self) -> None:
+        order = np.argsort(-self.score, kind="stable")
+        for name in ("score", "study", "hits"):
+            object.__setattr__(self, name, getattr(self, name)[..., order])
+
+
+class BoxRanking:
+    """Average precision at every overlap of every one of `parts`, and FROC of the first part's first overlap.
+
+    parts: of the same N studies; L is the sum of their overlaps. rates: R numbers of false boxes a study.
+    """
+
+    def __init__(self, parts: Sequence[Ranked], rates: Sequence[float] = ()) -> None:
+        from scipy.sparse import csr_array, vstack
+
         self.rates = np.asarray(rates, np.float64)
-        places = [np.flatnonzero(row) for row in hits]
-        last = np.flatnonzero(np.r_[score[1:] != score[:-1], True]) if len(score) else np.zeros(0, np.int64)
-        ends = last[np.searchsorted(last, places[0])]  # of each hit: where its group of equal scores ends
-        marks = np.unique(np.concatenate([*places, ends]))
-        count = int(marks[-1]) + 1 if len(marks) else 0
-        # Row k sums the weights of the detections after mark k - 1, up to and with mark k.
-        self._steps = csr_array((np.ones(count), study[:count], np.r_[0, marks + 1]), shape=(len(marks), len(truths)))
-        self._hits = [(np.searchsorted(marks, place), study[place]) for place in places]
-        self._ends = np.searchsorted(marks, ends)
-        self._until = np.searchsorted(places[0], ends, "right") - 1  # the last hit of that group
-
-    def average_precision(self, weights: Array) -> Array:
-        """weights `[N]` or `[B, N]` -> `[K]` or `[B, K]`; NaN where no truth box has weight."""
-        return self.measure(weights)[..., : len(self._hits)]
+        self._truths = np.stack([part.truths for part in parts]).astype(np.float64)  # (P, N)
+        # Everything stands one after the other, part by part and overlap by overlap: one pass over it under each
+        # weighting costs less than a short pass for each.
+        steps, starts, rows, studies, levels = [], [0], [], [], []
+        part_of: list[int] = []
+        for number, part in enumerate(parts):
+            level, place = np.nonzero(part.hits)
+            marks = np.union1d(place, _ends(part.score, place)) if number == 0 else np.unique(place)
+            count = int(marks[-1]) + 1 if len(marks) else 0
+            # Row k sums the weights of the detections after mark k - 1, up to and with mark k.
+            steps.append(
+                csr_array(
+                    (np.ones(count), part.study[:count], np.r_[0, marks + 1]), shape=(len(marks), len(part.truths))
+                )
+            )
+            rows.append(starts[-1] + np.searchsorted(marks, place))
+            starts.append(starts[-1] + len(marks))
+            studies.append(part.study[place])
+            levels.append(len(part_of) + level)
+            part_of += [number] * len(part.hits)
+            if number == 0:
+                first = place[level == 0]
+                ends = _ends(part.score, first)
+                self._froc_rows = np.searchsorted(marks, ends)
+                self._froc_hits = np.searchsorted(first, ends, "right") - 1  # the last hit of that group of scores
+        self._steps = vstack(steps, format="csr")
+        self._row, self._study, self._level = (np.concatenate(lists) for lists in (rows, studies, levels))
+        self._part_of = np.array(part_of)  # (L,)
+        self._part = self._part_of[self._level]
+        self._part_starts = np.array(starts[:-1])
+        self._bounds = np.searchsorted(self._level, np.arange(len(part_of) + 1))
 
     def measure(self, weights: Array) -> Array:
-        """weights `[N]` or `[B, N]` -> `[K + R]` or `[B, K + R]`.
+        """weights `[N]` or `[B, N]`, whole numbers -> `[L + R]` or `[B, L + R]`.
 
-        The average precision at each of the K overlaps, then the largest sensitivity with at most each of the R `rates`
+        The average precision of each of the L overlaps, then the largest sensitivity with at most each of the R `rates`
         of false boxes a study; NaN where no truth box has weight.
         """
         if weights.ndim == 1:
@@ -69,35 +94,60 @@ class BoxRanking:
         return np.array([self._one(row) for row in weights]).reshape(len(weights), -1)
 
     def _one(self, weights: Array) -> Array:
-        total = float(weights @ self.truths)
-        if total <= 0:
-            return np.full(len(self._hits) + len(self.rates), np.nan)
-        seen = np.cumsum(self._steps @ weights)
-        found = [np.cumsum(weights[studies]) for _, studies in self._hits]
-        levels = [_precision(hit, seen[rows], total) for hit, (rows, _) in zip(found, self._hits, strict=True)]
-        reached = np.r_[0.0, found[0][self._until]]
-        false = np.r_[0.0, seen[self._ends] - found[0][self._until]]
-        at = np.searchsorted(false, self.rates * weights.sum(), side="right") - 1
-        return np.r_[levels, reached[at] / total]
+        levels = len(self._part_of)
+        result = np.zeros(levels + len(self.rates))
+        total = self._truths @ weights  # (P,)
+        if len(self._study):
+            seen = (self._steps @ weights).cumsum()
+            found = weights.take(self._study).cumsum()
+            seen_before, found_before = _before(seen, self._part_starts), _before(found, self._bounds[:-1])
+            found -= found_before.take(self._level)
+            at_hit = seen.take(self._row) - seen_before.take(self._part)
+            result[:levels] = self._precision(found, at_hit, np.maximum(total, 1.0))
+            reached = found.take(self._froc_hits)
+            within = (seen.take(self._froc_rows) - reached).searchsorted(self.rates * weights.sum(), side="right")
+            if len(reached):
+                result[levels:] = np.where(within > 0, reached.take(within - 1), 0.0) / max(total[0], 1.0)
+        result[:levels][total.take(self._part_of) <= 0] = np.nan
+        result[levels:][total[0] <= 0] = np.nan
+        return result
+
+    def _precision(self, found: Array, seen: Array, total: Array) -> Array:
+        """COCO's average precision `[L]` from the running weight of the hits and of all detections, at each hit."""
+        precision = found / np.maximum(seen, 1e-12)  # nothing seen, nothing found: 0
+        # The best precision from here on, within an overlap: lowered by 2 an overlap, the next one's are never better.
+        lowered = 2.0 * self._level
+        best = np.maximum.accumulate((precision - lowered)[::-1])[::-1] + lowered
+        # How many must be found to reach a recall point, compared as pycocotools compares: found / total >= point.
+        needed = np.floor(RECALL_POINTS * total[:, None])  # (P, 101)
+        needed += needed / total[:, None] < RECALL_POINTS
+        step = total.max() + 1
+        wanted = needed.take(self._part_of, axis=0) + step * np.arange(len(self._part_of))[:, None]  # (L, 101)
+        at = (found + step * self._level).searchsorted(wanted)
+        reached = at < self._bounds[1:, None]
+        return np.where(reached, best.take(at, mode="clip"), 0.0).sum(axis=1) / len(RECALL_POINTS)
 
 
-def _precision(found: Array, seen: Array, total: float) -> float:
-    """COCO's average precision from the running weight of the hits and of all detections, at each hit."""
-    if not len(found):
-        return 0.0
-    precision = found / np.maximum(seen, 1e-12)  # nothing seen, nothing found: 0
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(found / total, RECALL_POINTS, side="left")
-    return float(best[at[at < len(best)]].sum()) / len(RECALL_POINTS)
+def _ends(score: Array, place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the group of equal scores that each place is in ends; `score` falls."""
+    last = np.flatnonzero(np.r_[score[1:] != score[:-1], True]) if len(score) else np.zeros(0, np.int64)
+    return last[np.searchsorted(last, place)]
 
 
-def coco_ranking(table: BoxTable, rates: Sequence[float] = RATES) -> BoxRanking:
+def _before(running: Array, starts: NDArray[np.int64]) -> Array:
+    """The running sum just before each of `starts`."""
+    if not len(running):
+        return np.zeros(len(starts))
+    return np.where(starts > 0, running.take(starts - 1, mode="clip"), 0.0)
+
+
+def coco_ranked(table: BoxTable) -> Ranked:
     """The ranking at COCO's overlaps 0.50, 0.55 ... 0.95."""
     table = table.top(MAX_DETECTIONS)
-    return BoxRanking(table.score, table.study, assigned(table, COCO_IOUS, strict=False) >= 0, table.truths, rates)
+    return Ranked(table.score, table.study, assigned(table, COCO_IOUS, strict=False) >= 0, table.truths)
 
 
-def size_ranking(table: BoxTable, low: float, high: float) -> BoxRanking:
+def size_ranked(table: BoxTable, low: float, high: float) -> Ranked:
     """The ranking at overlap 0.5 against the truth boxes of `low` <= area < `high`, as COCO's AP by area.
 
     Other truth boxes are neither to be found nor false when found: a detection that takes one is left out, and so is
@@ -108,4 +158,4 @@ def size_ranking(table: BoxTable, low: float, high: float) -> BoxRanking:
     place = assigned(table, [BOX_IOU], strict=False, wanted=wanted)[0]
     hit = (place >= 0) & wanted[table.study, place] if place.size and wanted.size else np.zeros(len(place), bool)
     keep = hit | ((place < 0) & (table.area >= low) & (table.area < high))
-    return BoxRanking(table.score[keep], table.study[keep], hit[None, keep], wanted.sum(axis=1))
+    return Ranked(table.score[keep], table.study[keep], hit[None, keep], wanted.sum(axis=1))

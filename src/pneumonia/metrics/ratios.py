@@ -7,7 +7,7 @@ pair of columns, one number a study each, any of them is a matrix product for al
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,33 @@ Pair = tuple[Array, Array]  # (numerator, denominator), `[N]` each
 Key = TypeVar("Key", bound=Hashable)
 
 
-def evaluate(pairs: Mapping[Key, Pair], weights: Array) -> dict[Key, Array]:
-    """The ratio of each pair, NaN where its denominator is 0.
+class Ratios(Generic[Key]):
+    """pairs: name -> (numerator `[N]`, denominator `[N]`). Columns that several pairs share are summed once."""
 
-    pairs: name -> (numerator `[N]`, denominator `[N]`). weights: how often each study counts, `[N]` or `[B, N]`.
-    Returns name -> 0-d array, or `[B]`.
-    """
-    if not pairs:
-        return {}
-    columns = np.stack([column for pair in pairs.values() for column in pair], -1)  # (N, 2 P)
-    sums = weights @ columns
-    return {key: ratio(sums[..., 2 * i], sums[..., 2 * i + 1]) for i, key in enumerate(pairs)}
+    def __init__(self, pairs: Mapping[Key, Pair]) -> None:
+        columns: dict[bytes, int] = {}
+        kept: list[Array] = []
+        self.places: dict[Key, tuple[int, int]] = {}
+        for key, pair in pairs.items():
+            place = []
+            for column in pair:
+                content = np.ascontiguousarray(column, np.float64).tobytes()
+                if content not in columns:
+                    columns[content] = len(kept)
+                    kept.append(column)
+                place.append(columns[content])
+            self.places[key] = (place[0], place[1])
+        self.columns = np.stack(kept, -1) if kept else np.zeros((0, 0))  # (N, C)
+
+    def __call__(self, weights: Array) -> dict[Key, Array]:
+        """weights: how often each study counts, `[N]` or `[B, N]`. Returns name -> 0-d array, or `[B]`.
+
+        A ratio without a denominator is NaN.
+        """
+        if not self.places:
+            return {}
+        sums = weights @ self.columns
+        return {key: ratio(sums[..., top], sums[..., bottom]) for key, (top, bottom) in self.places.items()}
 
 
 def mean_pair(values: Array) -> Pair:

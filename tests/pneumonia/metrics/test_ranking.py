@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from detection.average_precision import ranked_average_precision
 from pneumonia.metrics.froc import RATES, sensitivity_at
 from pneumonia.metrics.matching import box_table, ranked
-from pneumonia.metrics.ranking import BoxRanking, coco_ranking, size_ranking
+from pneumonia.metrics.ranking import BoxRanking, Ranked, coco_ranked, size_ranked
 
 BOX = ["study", "x", "y", "width", "height"]
 LIMITS = (7000.0, 16000.0)
@@ -37,6 +37,15 @@ def random_frames(seed, studies=50, ties=False):
     frame = pd.DataFrame(detections, columns=BOX).assign(score=rng.uniform(0, 1, len(detections)))
     frame["score"] = frame["score"].round(1 if ties else 6)
     return pd.DataFrame(truth, columns=BOX), frame
+
+
+def coco_ranking(boxes):
+    return BoxRanking([coco_ranked(boxes)], RATES)
+
+
+def sizes(boxes, *edges):
+    """AP50 of the truth boxes between each two edges."""
+    return BoxRanking([size_ranked(boxes, *limits) for limits in pairwise(edges)]).measure(np.ones(50)).tolist()
 
 
 def table(truth, detections):
@@ -78,16 +87,11 @@ def coco(truth, detections):
 @pytest.mark.parametrize("seed", range(6))
 def test_equals_pycocotools(seed):
     truth, detections = random_frames(seed, ties=seed % 2 == 1)
-    whole, ap50, *sizes = coco(truth, detections)
+    whole, *ap50 = coco(truth, detections)
     boxes = table(truth, detections)
-    once = np.ones(50)
-    levels = coco_ranking(boxes).average_precision(once)
-    assert levels.shape == (10,)
+    levels = coco_ranking(boxes).measure(np.ones(50))[:10]
     assert levels.mean() == pytest.approx(whole, abs=1e-6)
-    assert levels[0] == pytest.approx(ap50, abs=1e-6)
-    edges = [0, *LIMITS, np.inf]
-    ours = [size_ranking(boxes, *limits).average_precision(once)[0] for limits in pairwise(edges)]
-    assert ours == pytest.approx(sizes, abs=1e-6)
+    assert [levels[0], *sizes(boxes, 0, *LIMITS, np.inf)] == pytest.approx(ap50, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -114,7 +118,7 @@ def test_weighted_precision_is_that_of_one_weighting_at_a_time():
     boxes = table(*random_frames(3))
     weights = np.random.default_rng(3).integers(0, 4, (7, 50)).astype(float)
     expected = [ranked_average_precision(ranked(boxes), row) for row in weights]
-    np.testing.assert_allclose(coco_ranking(boxes).average_precision(weights)[:, 0], expected, atol=1e-12)
+    np.testing.assert_allclose(coco_ranking(boxes).measure(weights)[:, 0], expected, atol=1e-12)
 
 
 def test_froc_is_that_of_the_curve():
@@ -127,10 +131,11 @@ def test_froc_is_that_of_the_curve():
 
 def ranking(rates=(0.5,)):
     # By falling score: hit in a, miss in a, hit in b and miss in d tied; truths in a, b.
-    return BoxRanking(
+    ranked = Ranked(
         np.array([0.5, 0.9, 0.8, 0.5]), np.array([1, 0, 0, 3]), np.array([[True, True, False, False]]),
-        np.array([1, 1, 0, 0]), rates,
+        np.array([1, 1, 0, 0]),
     )  # fmt: skip
+    return BoxRanking([ranked], rates)
 
 
 def test_by_hand():
@@ -151,7 +156,7 @@ def test_by_hand_under_weights():
 
 
 def test_nothing_found_and_nothing_detected():
-    miss = BoxRanking(np.array([0.5]), np.array([0]), np.array([[False]]), np.array([1]), (1.0,))
+    miss = BoxRanking([Ranked(np.array([0.5]), np.array([0]), np.array([[False]]), np.array([1]))], (1.0,))
     assert miss.measure(np.ones(1)).tolist() == [0.0, 0.0]
     quiet = coco_ranking(table(random_frames(0)[0], pd.DataFrame(columns=[*BOX, "score"])))
     assert quiet.measure(np.ones((2, 50))).tolist() == [[0.0] * 17] * 2
@@ -159,7 +164,7 @@ def test_nothing_found_and_nothing_detected():
     assert np.isnan(no_truth.measure(np.ones(50))).all()
     nothing = table(pd.DataFrame(columns=BOX), pd.DataFrame(columns=[*BOX, "score"]))
     assert np.isnan(coco_ranking(nothing).measure(np.ones(50))).all()
-    assert np.isnan(size_ranking(nothing, 0, 10).measure(np.ones(50))).all()
+    assert np.isnan(sizes(nothing, 0, 10, 20)).all()
 
 
 def test_sizes_ignore_what_is_out_of_range():
@@ -168,10 +173,11 @@ def test_sizes_ignore_what_is_out_of_range():
     boxes = table(truth, truth.assign(score=[0.8, 0.7]).pipe(
         lambda f: pd.concat([f, pd.DataFrame([("s01", 0, 0, 90, 90, 0.9)], columns=f.columns)])
     ))  # fmt: skip
-    once = np.ones(50)
-    assert size_ranking(boxes, 0, 1000).average_precision(once)[0] == 1.0  # the false box is large, so not its matter
-    assert size_ranking(boxes, 1000, np.inf).average_precision(once)[0] == pytest.approx(0.5)
-    assert np.isnan(size_ranking(boxes, 1000, 2000).average_precision(once)[0])  # no truth of that size
+    # To the small boxes the false one, being large, is no matter; there is no truth between 1000 and 2000.
+    small, between, large = sizes(boxes, 0, 1000, 2000, np.inf)
+    assert small == 1.0
+    assert np.isnan(between)
+    assert large == pytest.approx(0.5)
 
 
 @settings(max_examples=25, deadline=None)
