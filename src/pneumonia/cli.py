@@ -107,14 +107,15 @@ def _compare(arguments: argparse.Namespace) -> int:
     from pneumonia.revisions import files_of
 
     p = load().evaluate
-    models = (arguments.model, arguments.other or arguments.model)
+    revisions, models = (arguments.first, arguments.second), (arguments.model, arguments.other or arguments.model)
     inputs = []
-    for revision, model in zip((arguments.first, arguments.second), models, strict=True):
+    for revision, model in zip(revisions, models, strict=True):
         with files_of(revision, evaluation_files.paths([model])) as folder:
             inputs.append(evaluation_files.read(folder, [model]))
-    result = comparison.compare(*inputs, *models, **p.operating_point.values(), resamples=p.bootstrap, seed=p.seed)
-    names = [f"{revision} {model}" if arguments.other else revision
-             for revision, model in zip((arguments.first, arguments.second), models, strict=True)]  # fmt: skip
+    result = comparison.compare(
+        inputs[0], inputs[1], *models, **p.operating_point.values(), resamples=p.bootstrap, seed=p.seed
+    )
+    names = revisions if models[0] == models[1] else [" ".join(pair) for pair in zip(revisions, models, strict=True)]
     if arguments.json:
         print(json.dumps(comparison.as_dict(result, *names), indent=2, allow_nan=False))
     else:

@@ -7,10 +7,9 @@ of the difference: its interval is far narrower than the two models' own (a pair
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from pneumonia.evaluation_files import Inputs
 from pneumonia.measured import LOWER_IS_BETTER, MeasuredModel
@@ -23,15 +22,27 @@ LABELS = ["study", "target", "view"]
 BOX = ["study", "x", "y", "width", "height"]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """counts: of the holdout studies. table: measure, a, b, difference (b - a), low, high (95%), better.
+class Difference(NamedTuple):
+    """One measure of both, `b` minus `a`, and the 95% interval of that (NaN: unknown).
 
-    better: `a` or `b` where the interval of the difference leaves out 0, else empty.
+    better: `a` or `b` where the interval leaves out 0, else empty.
     """
 
+    measure: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    better: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """counts: of the holdout studies."""
+
     counts: dict[str, int]
-    table: pd.DataFrame
+    differences: list[Difference]
 
 
 def compare(
@@ -60,14 +71,14 @@ def compare(
 
     once = {key: float(v[0]) for key, v in measures(np.ones((1, len(holdouts[0].ids)))).items()}
     ranges = bootstrap.intervals(measures, holdouts[0].studies["person"].tolist(), resamples, seed)
-    rows = []
-    for side, measure in once:
-        if side != "difference":
-            continue
-        low, high = ranges.get((side, measure), (np.nan, np.nan))
-        values = {name: once[name, measure] for name in ("a", "b", "difference")}
-        rows.append({"measure": measure, **values, "low": low, "high": high, "better": _better(measure, low, high)})
-    return Comparison(holdouts[0].counts(), pd.DataFrame(rows))
+    differences = []
+    for side, key in once:
+        if side == "difference":
+            low, high = ranges.get((side, key), (np.nan, np.nan))
+            differences.append(
+                Difference(key, once["a", key], once["b", key], once[side, key], low, high, _better(key, low, high))
+            )
+    return Comparison(holdouts[0].counts(), differences)
 
 
 def check_same(a: Labelled, b: Labelled) -> None:
@@ -94,11 +105,11 @@ def text(comparison: Comparison, name_a: str, name_b: str) -> str:
     counts = comparison.counts
     head = ["measure", name_a, name_b, "difference", "95% interval", "better"]
     lines = [head]
-    for row in comparison.table.itertuples():
+    for row in comparison.differences:
         numbers = [f"{value:.3f}" for value in (row.a, row.b)]
         interval = "" if np.isnan(row.low) else f"{row.low:+.3f} to {row.high:+.3f}"
-        better = {"a": name_a, "b": name_b}.get(str(row.better), "")
-        lines.append([str(row.measure), *numbers, f"{row.difference:+.3f}", interval, better])
+        better = {"a": name_a, "b": name_b}.get(row.better, "")
+        lines.append([row.measure, *numbers, f"{row.difference:+.3f}", interval, better])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     table = ["  ".join(_padded(line, widths)).rstrip() for line in lines]
     intro = (
@@ -111,11 +122,12 @@ def text(comparison: Comparison, name_a: str, name_b: str) -> str:
 def as_dict(comparison: Comparison, name_a: str, name_b: str) -> dict[str, Any]:
     """The comparison as plain values, for JSON: floats with six decimals, None for what is unknown."""
     measures = {
-        row.pop("measure"): {
+        row.measure: {
             name: value if isinstance(value, str) else None if np.isnan(value) else round(value, 6)
-            for name, value in row.items()
+            for name, value in row._asdict().items()
+            if name != "measure"
         }
-        for row in comparison.table.to_dict("records")
+        for row in comparison.differences
     }
     return {"a": name_a, "b": name_b, "holdout": comparison.counts, "measures": measures}
 
