@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumonia.metrics.image_level import pr_curve, rates, roc_curve
+from pneumonia.metrics.calls import rates
+from pneumonia.metrics.curves import pr_curve, roc_curve
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, found
 
 RULES = ("threshold", "best_f1", "min_sensitivity", "max_false_positive_rate")
+# Rules whose value is a wish to be met, and the measure it is about (1 - specificity: the false-positive rate).
+LOOKS_AT = {"min_sensitivity": "sensitivity", "max_false_positive_rate": "specificity"}
 STEP = 1e-6  # scores on disk have six decimals
 
 
@@ -45,6 +48,12 @@ def choose(scores: NDArray[np.float64], targets: NDArray[np.int64], rule: str, v
         chosen = float(thresholds[np.flatnonzero(false_positive_rate <= value + 1e-12)[-1]])
     # The curve's first point calls nothing: a finite threshold just above every score says the same.
     return chosen if np.isfinite(chosen) else float(scores.max()) + STEP
+
+
+def got(called: NDArray[np.bool_], targets: NDArray[np.int64], rule: str) -> float:
+    """What a rule of `LOOKS_AT` looks at, as the calls `[N]` have it: their sensitivity or false-positive rate."""
+    result = float(rates(called, targets)[LOOKS_AT[rule]])
+    return 1 - result if rule == "max_false_positive_rate" else result
 
 
 def table(boxes: BoxTable, targets: NDArray[np.int64], thresholds: Sequence[float]) -> pd.DataFrame:
