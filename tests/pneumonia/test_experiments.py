@@ -234,3 +234,16 @@ def test_folds_of_one_pipeline_agree():
 def test_folds_that_do_not_belong_together(other: dict, message: str):
     with pytest.raises(ValueError, match=message):
         check([made(0), made(1, **other)])
+
+
+def test_stages_and_tables_are_those_of_the_pipeline():
+    import yaml
+
+    stages = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
+    assert {name.split("@")[0] for name in (*FOLD_STAGES, *experiments.SHARED)} <= set(stages)
+    assert [name for name in FOLD_STAGES if "@" in name] == [
+        f"predict@{m}" for m in stages["predict"]["matrix"]["model"]
+    ]
+    outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
+    folders = {out.replace("${item.model}", model) for out in outs for model in experiments.MODELS}
+    assert [path for path in experiments.TABLES if str(Path(path).parent) not in folders] == []
