@@ -132,18 +132,6 @@ def test_ensemble_params_rerun_only_what_follows(project: Path):
         restore(project)
 
 
-def test_another_fold_shares_all_that_comes_before_the_split(project: Path):
-    text = (project / "params.yaml").read_text()
-    assert "\n  fold: 0 " in text
-    (project / "params.yaml").write_text(text.replace("\n  fold: 0 ", "\n  fold: 1 "))
-    try:
-        stages = set(run(project, "dvc", "stage", "list", "--name-only").split())
-        before = {"fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test"}
-        assert ran(run(project, "dvc", "repro", "--dry")) == stages - before
-    finally:
-        restore(project)
-
-
 def test_a_fresh_clone_with_a_remote_reruns_only_what_changed(project: Path, tmp_path: Path):
     clone = tmp_path / "clone"
     run(project, "git", "clone", "-q", str(project), str(clone))
