@@ -108,15 +108,11 @@ def clean_labels(folder: Path) -> None:
 
 def predict(folder: Path) -> None:
     """Make up predictions of every study, of the test studies, and the test set's index."""
-    studies, boxes = (
-        read_csv("data/clean/studies.csv", STUDY_COLUMNS)["study"],
-        read_csv("data/clean/boxes.csv", BOX_COLUMNS),
-    )
+    studies = read_csv("data/clean/studies.csv", STUDY_COLUMNS)["study"]
+    boxes = read_csv("data/clean/boxes.csv", BOX_COLUMNS)
     test = labels.read_ids(folder / "stage_2_sample_submission.csv")
-    for place, (ids, truth) in {
-        "predictions": (studies, boxes),
-        "predictions_test": (pd.Series(test), boxes[:0]),
-    }.items():
+    sets = {"predictions": (studies, boxes), "predictions_test": (pd.Series(test), boxes[:0])}
+    for place, (ids, truth) in sets.items():
         for seed, model in enumerate(("classifier", *DETECTORS)):
             detections = made_up(ids, truth, np.random.default_rng(seed))
             scores = detections.groupby("study")["score"].max().reindex(ids, fill_value=0.0)

@@ -183,9 +183,10 @@ def _assigned(folds: Sequence[Fold]) -> pd.DataFrame:
         raise ValueError(f"fold {twice[0]} comes {len(names)} times: {', '.join(names)}; name one of them")
     missing = [number for number in wanted if number not in found]
     if missing:
+        value = missing[0] if len(missing) == 1 else f"choice({','.join(map(str, missing))})"
         raise ValueError(
             f"fold {', '.join(map(str, missing))} of {len(wanted)} is missing; found {', '.join(map(str, found))}. Run "
-            f"dvc exp run --queue {' '.join(f'-S split.fold={number}' for number in missing[:1])}, then dvc queue start"
+            f"dvc exp run --queue -S 'split.fold={value}', then dvc queue start"
         )
     seen: dict[str, str] = {}
     for fold in folds:

@@ -212,12 +212,10 @@ def _refs(root: Path, pattern: str) -> list[tuple[str, str]]:
 
 
 def _load(name: str, rev: str, root: Path) -> Experiment:
-    params, lock = (_yaml(_git(root, "show", f"{rev}:./{file}")) for file in ("params.yaml", "dvc.lock"))
-    return Experiment(name, rev, _flat(params), lock["stages"])
-
-
-def _yaml(text: str) -> Any:
-    return YAML(typ="safe").load(text)
+    params = YAML(typ="safe").load(_git(root, "show", f"{rev}:./params.yaml"))
+    ran = "dvc.lock" in _git(root, "ls-tree", "--name-only", rev, "dvc.lock")
+    lock = YAML(typ="safe").load(_git(root, "show", f"{rev}:./dvc.lock"))["stages"] if ran else {}
+    return Experiment(name, rev, _flat(params), lock)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

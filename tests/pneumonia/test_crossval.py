@@ -111,10 +111,10 @@ def test_the_table_has_a_row_a_fold_and_one_for_all():
 
 
 def test_a_missing_fold():
-    with pytest.raises(
-        ValueError, match=r"fold 1 of 3 is missing; found 0, 2\. Run dvc exp run --queue -S split.fold=1"
-    ):
+    with pytest.raises(ValueError, match=r"fold 1 of 3 is missing; found 0, 2\. Run dvc .* -S 'split.fold=1', then"):
         out_of_fold([FOLDS[0], FOLDS[2]])
+    with pytest.raises(ValueError, match=r"fold 1, 2 of 3 is missing; found 0\. .* -S 'split.fold=choice\(1,2\)'"):
+        out_of_fold(FOLDS[:1])
 
 
 def test_a_fold_that_comes_twice():
