@@ -2,19 +2,25 @@
 
 from pneumonia import params
 from pneumonia.files import read_csv, write_csv, write_json
-from pneumonia.split import STUDY_COLUMNS, split, summary
+from pneumonia.labels import read_ids
+from pneumonia.split import FACTORS, STUDY_COLUMNS, split, summary
 
 
 def main() -> None:
     p = params.load().split
     studies = read_csv("data/clean/studies.csv", STUDY_COLUMNS)
-    assigned = split(studies, **p.values())
-    numbers = summary(assigned, studies, by=p.by)
+    holdout_ids = read_ids(p.holdout_ids)
+    assigned = split(studies, **p.values() | {"holdout_ids": holdout_ids})
+    numbers = summary(assigned, studies, by=p.by, holdout_ids=holdout_ids)
     write_csv("data/split/split.csv", assigned)
     write_json("metrics/split.json", numbers)
     for name, counts in numbers["subsets"].items():
         print(f"{name}: {counts['studies']} studies, {counts['positive']} positive, {counts['persons']} persons")
     print(f"persons in several subsets: {numbers['persons_shared']} (unknown for {numbers['person_unknown']} studies)")
+    worst = 100 * max(numbers["balance"][factor] for factor in FACTORS)
+    print(
+        f"shares of class, view, sex and age within {worst:.2f} percentage points of the whole, in every subset and fold"
+    )
 
 
 if __name__ == "__main__":

@@ -132,6 +132,23 @@ def test_ensemble_params_rerun_only_what_follows(project: Path):
         restore(project)
 
 
+def test_a_fresh_clone_with_a_remote_reruns_only_what_changed(project: Path, tmp_path: Path):
+    clone = tmp_path / "clone"
+    run(project, "git", "clone", "-q", str(project), str(clone))
+    for repository in (project, clone):
+        run(repository, "dvc", "remote", "add", "-q", "--local", "-d", "store", str(tmp_path / "store"))
+    run(project, "dvc", "push", "-q")
+    assert run(clone, "git", "status", "--porcelain") == ""
+    text = (clone / "params.yaml").read_text()
+    (clone / "params.yaml").write_text(text.replace("strategy: wbf", "strategy: union"))
+    output = run(clone, "dvc", "repro", "--pull", "--allow-missing", "evaluate")  # not report: each pull takes seconds
+    assert ran(output) == {"ensemble", "evaluate"}
+    assert sorted(path.name for path in (clone / "data").iterdir() if path.is_dir()) == [
+        "clean", "ensemble", "predictions", "predictions_test", "split",
+    ]  # fmt: skip
+    assert not (clone / "models" / "maskrcnn").exists()
+
+
 def test_another_test_set_trains_nothing(project: Path):
     p = params.load(project / "params.yaml")
     assert p.fetch_test.synthetic.studies == 6

@@ -54,6 +54,22 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.set_defaults(run=_compare)
 
+    crossval = commands.add_parser("crossval", help="gather the folds' DVC experiments into one out-of-fold evaluation")
+    crossval.add_argument(
+        "experiments",
+        nargs="*",
+        metavar="EXPERIMENT",
+        help="one a fold, by name or commit (default: the newest of this commit that differ in split.fold alone)",
+    )
+    crossval.add_argument(
+        "--output",
+        type=Path,
+        default=Path("crossval"),
+        metavar="DIR",
+        help="where the figures and predictions go; must not exist or be empty (default: crossval)",
+    )
+    crossval.set_defaults(run=_crossval)
+
     profile = commands.add_parser("profile", help="write a profile's values over params.yaml, comments kept")
     profile.add_argument("name", nargs="?", help="a file of profiles/ without .yaml; none lists them")
     profile.add_argument(
@@ -120,6 +136,53 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(json.dumps(comparison.as_dict(result, *names), indent=2, allow_nan=False))
     else:
         print(comparison.text(result, *names))
+    return 0
+
+
+def _crossval(arguments: argparse.Namespace) -> int:
+    from tempfile import TemporaryDirectory
+
+    from pneumonia import crossval, experiments
+    from pneumonia.files import fresh_dir, read_csv, write_csv, write_json
+    from pneumonia.predictions import BOX_COLUMNS, write_predictions
+
+    output = arguments.output
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"{output} exists and is not empty; name another --output")
+    found = experiments.gather(arguments.experiments)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folds = []
+        for experiment in found:
+            print(f"fold {experiment.fold}: {experiment.name} ({experiment.rev[:7]})", flush=True)
+            experiments.fetch(experiment, folder / str(experiment.fold))
+            folds.append(experiments.read_fold(experiment, folder / str(experiment.fold)))
+        labels = folder / str(found[0].fold) / "data/clean"  # of any fold: gather saw that all have the same
+        studies = read_csv(labels / "studies.csv", crossval.STUDY_COLUMNS)
+        boxes = read_csv(labels / "boxes.csv", BOX_COLUMNS)
+    assigned, predictions = crossval.out_of_fold(folds)
+    p = found[0].params
+    metrics = crossval.evaluate(
+        studies,
+        boxes,
+        assigned,
+        predictions,
+        rule=p["evaluate.operating_point.rule"],
+        value=p["evaluate.operating_point.value"],
+        resamples=p["evaluate.bootstrap"],
+        seed=p["evaluate.seed"],
+    )
+    rows = crossval.table(metrics)
+    with fresh_dir(output) as folder:
+        write_json(folder / "evaluation.json", metrics)
+        write_csv(folder / "folds.csv", rows, dict.fromkeys(rows.columns[4:], 6))
+        write_csv(folder / "split.csv", assigned)
+        for model, own in predictions.items():
+            if own.detections is None:
+                write_csv(folder / "predictions" / model / "scores.csv", own.scores.reset_index(), {"score": 6})
+            else:
+                write_predictions(folder / "predictions" / model, own.detections, own.scores)
+    print(rows.round(3).to_string(index=False, na_rep="-"))
     return 0
 
 

@@ -6,6 +6,8 @@ What is wrong with a row's form is an error here; what is wrong with a study's l
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CATEGORIES = {"Normal": "normal", "No Lung Opacity / Not Normal": "not_normal", "Lung Opacity": "opacity"}
+ID_COLUMNS = ("patientId", "study")
 BOX = ["x", "y", "width", "height"]
 
 Table = str | Path | IO[bytes]  # a CSV file
@@ -51,6 +54,35 @@ def read_classes(path: Table, name: str = "") -> pd.DataFrame:
 def read_persons(path: str | Path) -> pd.DataFrame:
     """data/raw/persons.csv as `study, person`, rows where the person is known."""
     return read_table(path, ["study", "person"])
+
+
+def read_ids(path: str | Path) -> list[str]:
+    """A list of study ids, sorted: a CSV with a column `patientId` or `study`, or a text file with an id a line.
+
+    Lines that start with `#` and empty lines are passed over; a list without ids is empty. The challenge's sample
+    submissions are such CSVs. Raises FileNotFoundError, and ValueError for an id that stands there twice or a CSV
+    without such a column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such list of study ids")
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    rows = list(csv.reader(line for line in lines if line and not line.startswith("#")))
+    header = [name.strip() for name in rows[0]] if rows else []
+    column = next((header.index(name) for name in ID_COLUMNS if name in header), None)
+    if column is not None:
+        rows = rows[1:]
+    elif any(len(row) > 1 for row in rows):
+        raise ValueError(
+            f"{path}: a column {' or '.join(ID_COLUMNS)} or one id a line is wanted, got {','.join(header)}"
+        )
+    ids = [row[column or 0].strip() if len(row) > (column or 0) else "" for row in rows]
+    if "" in ids:
+        raise ValueError(f"{path}: row {ids.index('') + 1} has no id")
+    if len(set(ids)) != len(ids):
+        twice = next(study for study, count in Counter(ids).items() if count > 1)
+        raise ValueError(f"{path}: every id is wanted once, {twice} comes twice")
+    return sorted(ids)
 
 
 def read_table(path: Table, columns: Sequence[str], name: str = "") -> pd.DataFrame:

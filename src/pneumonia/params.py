@@ -96,6 +96,7 @@ class Images(Section):
 class Split(Section):
     by: Literal["person", "image"]
     holdout: Annotated[float, Field(gt=0, lt=1)]
+    holdout_ids: Annotated[str, Field(min_length=1)]  # a file: DVC takes it as a dep
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)]
     subset: Annotated[int, Field(ge=0)]
@@ -298,8 +299,12 @@ def check(values: Any, source: str = "params.yaml") -> Params:
 
 
 def load(path: str | Path = "params.yaml") -> Params:
-    """Read and check params.yaml. Raises ParamsError naming the file and every wrong key."""
+    """Read and check params.yaml. Raises ParamsError naming the file and every wrong key.
+
+    Every stage comes by here, so this also refuses to run other code than DVC hashes: see `_check_code`.
+    """
     path = Path(path)
+    _check_code(Path("src"), Path(__file__).parents[1])
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     except FileNotFoundError:
@@ -307,6 +312,22 @@ def load(path: str | Path = "params.yaml") -> Params:
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return check(values, str(path))
+
+
+def _check_code(here: Path, running: Path) -> None:
+    """Raise ParamsError where the current folder has a `src` whose modules differ from those that run.
+
+    `dvc exp run --queue` and `--temp` run a copy of the project, while an editable install leads Python to the original's
+    `src`: what is edited there meanwhile would run under the hashes of the copy.
+    """
+    if not (here / "pneumonia").is_dir() or here.samefile(running):
+        return
+    packages = [path.name for path in here.iterdir() if (path / "__init__.py").is_file()]
+    found = ((base, base.glob(f"{package}/**/*.py")) for base in (here, running) for package in packages)
+    for name in sorted({path.relative_to(base) for base, paths in found for path in paths}):
+        one, other = here / name, running / name
+        if not (one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()):
+            raise ParamsError(f"{one} is not the code that runs, which is {other}; set PYTHONPATH=src and start again")
 
 
 def _loader() -> type[yaml.SafeLoader]:

@@ -58,8 +58,8 @@ def split(
         fold: the fold that is `validation`; the others are `train`. Hold-out studies have fold -1.
         subset: this many studies, each fold and stratum in proportion; the others are left out. 0: all.
         seed: order of persons of equal size.
-        holdout_ids: exactly these studies are the hold-out, in place of a share. By person, the other studies of
-            their persons are left out: neither hold-out nor fit to train on.
+        holdout_ids: exactly these studies are the hold-out, in place of the share `holdout`. By person, the other
+            studies of their persons are left out: not on the list, and not fit to train on.
 
     Raises ValueError for impossible values, and where a subset would be empty.
     """
@@ -110,17 +110,22 @@ def age_bands(age: pd.Series) -> pd.Series:
     return pd.Series(np.where(np.isnan(years), UNKNOWN, np.array(names)[band]), index=age.index)
 
 
-def summary(assigned: pd.DataFrame, studies: pd.DataFrame, *, by: str = "person") -> dict[str, Any]:
+def summary(
+    assigned: pd.DataFrame, studies: pd.DataFrame, *, by: str = "person", holdout_ids: Sequence[str] = ()
+) -> dict[str, Any]:
     """Numbers for metrics/split.json, of what `split` returned.
 
     `subsets` and `folds`: studies, positives, boxes, persons and studies a category. `person_unknown`: studies that may
-    belong to the same person without anyone knowing. `balance`: for each factor (and crossed) the largest difference
+    belong to the same person without anyone knowing. `left_out`: studies that are in no subset; of them
+    `left_out_of_holdout_persons` for being of a person of `holdout_ids`. `balance`: for each factor (and crossed) the largest difference
     between a stratum's share in a subset or fold and its share in the whole, 0 to 1. `persons_shared`: persons that
     stand in more than one subset. `sharing_person`: validation and hold-out studies whose person is in train, too.
     Raises ValueError where a person is shared in spite of `by="person"`.
     """
     table = assigned.merge(_with_factors(studies).drop(columns="person"), on="study", validate="one_to_one")
     folds = sorted(set(table["fold"]) - {HOLDOUT_FOLD})
+    person, listed = persons(studies), studies["study"].isin(set(holdout_ids))
+    relatives = person.isin(set(person[listed])) & ~listed & (by == "person")
     spread = table.groupby("person")["subset"].nunique()
     shared = int((spread > 1).sum())
     if shared and by == "person":
@@ -137,6 +142,7 @@ def summary(assigned: pd.DataFrame, studies: pd.DataFrame, *, by: str = "person"
         "persons": int(table["person"].nunique()),
         "person_unknown": int((table["person"] == table["study"]).sum()),
         "left_out": len(studies) - len(table),
+        "left_out_of_holdout_persons": int(relatives.sum()),
         "subsets": {name: _counts(table[table["subset"] == name]) for name in SUBSETS},
         "folds": {str(number): _counts(table[table["fold"] == number]) for number in folds},
         "balance": {**balance, "max": max(balance.values())},
@@ -218,7 +224,13 @@ def _held_out(table: pd.DataFrame, group: pd.Series, holdout_ids: Sequence[str])
     chosen = table["study"].isin(set(holdout_ids))
     unknown = sorted(set(holdout_ids) - set(table["study"]))
     if unknown:
-        raise ValueError(f"holdout_ids: {len(unknown)} are not among the {len(table)} studies, such as {unknown[:3]}")
+        raise ValueError(
+            f"split.holdout_ids: {len(unknown)} of {len(set(holdout_ids))} ids are not among the {len(table)} studies, "
+            f"such as {unknown[:3]}; take those that clean rejected (data/clean/rejected.csv) off the list, or give "
+            "the list of this data set"
+        )
+    if chosen.all():
+        raise ValueError(f"split.holdout_ids: all {len(table)} studies are on the list; none is left to train on")
     return chosen | ~group.isin(set(group[chosen]))
 
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from pneumonia.labels import read_classes, read_labels, read_persons
+from pneumonia.labels import read_classes, read_ids, read_labels, read_persons
 
 HEADER = "patientId,x,y,width,height,Target\n"
 
@@ -73,3 +73,39 @@ def test_an_open_file_goes_by_the_name_it_is_given():
 
 def test_infinite_coordinates_are_left_to_clean(tmp_path):
     assert np.isinf(read_labels(write(tmp_path / "l.csv", HEADER + "a,inf,2,3,4,1\n")).loc[0, "x"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "b\na\n",
+        "# first-stage test\n\n a \nb\n",
+        "patientId,PredictionString\nb,0.5 0 0 100 100\na,\n",
+        "person,study\r\np,b\r\np,a\r\n",
+    ],
+)
+def test_a_list_of_ids(tmp_path, text):
+    assert read_ids(write(tmp_path / "list.csv", text)) == ["a", "b"]
+
+
+def test_a_list_may_be_empty(tmp_path):
+    assert read_ids(write(tmp_path / "list.txt", "# none\n")) == []
+    assert read_ids(write(tmp_path / "list.txt", "patientId\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\nb\na\n", "every id is wanted once, a comes twice"),
+        ("id,name\na,x\n", "a column patientId or study or one id a line is wanted, got id,name"),
+        ("person,study\np,a\np\n", "row 2 has no id"),
+    ],
+)
+def test_a_broken_list_of_ids_says_what_is_wrong(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_ids(write(tmp_path / "list.csv", text))
+
+
+def test_no_list_of_ids(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such list of study ids"):
+        read_ids(tmp_path / "list.csv")

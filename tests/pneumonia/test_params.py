@@ -1,5 +1,6 @@
 """The typed model of params.yaml: what it takes, what it refuses and in which words."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,18 @@ def test_broken_yaml_is_named(tmp_path: Path):
     (tmp_path / "params.yaml").write_text("fetch: [1,\n")
     with pytest.raises(params.ParamsError, match="not valid YAML"):
         params.load(tmp_path / "params.yaml")
+
+
+def test_other_code_than_this_folders_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As in the copy that `dvc exp run --queue` works in, while an editable install leads to the original."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    params.load()
+    edited = tmp_path / "src" / "mrcnn" / "losses.py"
+    edited.write_text(edited.read_text() + "# edited\n")
+    with pytest.raises(params.ParamsError, match=r"mrcnn.losses\.py is not the code that runs, .* set PYTHONPATH=src"):
+        params.load()
+    edited.unlink()
+    with pytest.raises(params.ParamsError, match=r"mrcnn.losses\.py is not the code that runs"):
+        params.load()

@@ -138,9 +138,26 @@ def test_a_holdout_by_ids():
     kin = set(studies.loc[studies["study"].isin(wanted), "person"])
     assert not set(chosen.loc[chosen["subset"] != "holdout", "person"]) & kin
     left_out = studies["person"].isin(kin).sum() - 30
-    assert summary(chosen, studies)["left_out"] == left_out > 0
-    with pytest.raises(ValueError, match=r"1 are not among the 300 studies, such as \['nobody'\]"):
-        run(studies, holdout_ids=["nobody"])
+    numbers = summary(chosen, studies, holdout_ids=wanted)
+    assert numbers["left_out"] == numbers["left_out_of_holdout_persons"] == left_out > 0
+    some = run(studies, holdout_ids=wanted, subset=100)
+    numbers = summary(some, studies, holdout_ids=wanted)
+    assert (numbers["left_out"], numbers["left_out_of_holdout_persons"]) == (200, left_out)
+    with pytest.raises(ValueError, match=r"1 of 2 ids are not among the 300 studies, such as \['nobody'\]"):
+        run(studies, holdout_ids=["nobody", wanted[0]])
+    with pytest.raises(ValueError, match="all 300 studies are on the list; none is left to train on"):
+        run(studies, holdout_ids=studies["study"].tolist())
+
+
+def test_a_holdout_by_ids_keeps_persons_apart_by_hand():
+    studies = frame(8).assign(study=list("abcdefgh"), person=["p", "p", "q", "q", "r", "", "s", "t"])
+    chosen = run(studies, holdout_ids=["a", "f"], folds=2)
+    # b is of a's person: not on the list, not fit to train on. f has no known person, so nobody shares it.
+    assert chosen.loc[chosen["subset"] == "holdout", "study"].tolist() == ["a", "f"]
+    assert chosen.loc[chosen["subset"] != "holdout", "study"].tolist() == ["c", "d", "e", "g", "h"]
+    by_image = run(studies, holdout_ids=["a", "f"], folds=2, by="image")
+    assert by_image["study"].tolist() == list("abcdefgh")
+    assert summary(by_image, studies, by="image", holdout_ids=["a", "f"])["left_out_of_holdout_persons"] == 0
 
 
 def test_missing_facts_are_strata_too(studies):
@@ -264,6 +281,31 @@ def test_the_leak_of_the_challenge(challenge):
     # "about 70% of validation images, 88% of the positive ones" for a random split of 80 to 20
     assert sharing["studies"] / 4269 == pytest.approx(0.67, abs=0.04)
     assert sharing["positive"] / 962 == pytest.approx(0.88, abs=0.03)
+
+
+def test_every_share_of_the_challenge_is_kept(challenge):
+    """In every subset and each of 5 or 10 folds: class, view, sex, age within 1.5 percentage points of the whole."""
+    whole = challenge.assign(band=age_bands(challenge["age"]))
+    for folds in (5, 10):
+        table = run(challenge, folds=folds)[["study", "fold", "subset"]].merge(whole, on="study")
+        for factor in ("category", "view", "sex", "band"):
+            shares = table[factor].value_counts(normalize=True)
+            for part in ("fold", "subset"):
+                own = table.groupby(part)[factor].value_counts(normalize=True).unstack(fill_value=0.0)
+                assert own.sub(shares, axis=1).abs().max().max() < 0.005
+
+
+def test_the_first_stage_test_as_holdout(challenge):
+    """The challenge's second stage added the 1,000 studies of the first one's test: the labels file ends with them."""
+    labels = pd.read_csv(LABELS / "stage_2_train_labels.csv", usecols=["patientId"])["patientId"].unique().tolist()
+    assert [i for i in range(1, 26684) if labels[i] < labels[i - 1]] == [25684]  # sorted, but for where they begin
+    listed = labels[25684:]
+    assigned = run(challenge, holdout_ids=listed)
+    numbers = summary(assigned, challenge, holdout_ids=listed)
+    assert assigned.loc[assigned["subset"] == "holdout", "study"].tolist() == sorted(listed)
+    assert numbers["persons_shared"] == 0
+    assert (numbers["studies"], numbers["left_out"], numbers["left_out_of_holdout_persons"]) == (22294, 4390, 4390)
+    assert numbers["subsets"]["holdout"]["positive"] == 353  # 35%, against 23% of the whole
 
 
 def test_a_thousand_studies_of_the_challenge(challenge):

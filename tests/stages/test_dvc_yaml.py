@@ -42,6 +42,24 @@ def test_tracked_params_exist():
                 value = value[part]
 
 
+def test_another_fold_runs_nothing_that_comes_before_the_split():
+    """What follows from split through deps that are outs; `dvc repro --dry` does not look through a changed stage."""
+
+    def paths(stage: dict[str, Any], key: str) -> set[str]:
+        found = [next(iter(item)) if isinstance(item, dict) else item for item in stage.get(key, [])]
+        return {path.replace("${item.model}", model) for path in found for model in ("classifier", "maskrcnn", "yolo")}
+
+    after = {"split"}
+    while True:
+        made = {path for name in after for path in paths(STAGES[name], "outs")}
+        more = {name for name, stage in STAGES.items() if paths(stage, "deps") & made}
+        if more <= after:
+            break
+        after |= more
+    assert set(STAGES) - after == {"fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test"}
+    assert [name for name in set(STAGES) - after if "split" in STAGES[name].get("params", [])] == []
+
+
 def read_params(script: Path) -> set[str]:
     """Keys a stage script reads, as `params.load().section...` or through a name given to (a part of) it."""
     tree = ast.parse(script.read_text())

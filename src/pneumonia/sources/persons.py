@@ -11,12 +11,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumonia.labels import read_table
+from pneumonia.labels import ID_COLUMNS, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STUDY_COLUMNS = ("patientId", "study")
 PERSON_COLUMNS = ("person", "nih_patient")
 
 
@@ -44,7 +43,7 @@ def _from_csv(path: Path) -> pd.DataFrame:
 
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         header = [name.strip().strip('"') for name in stream.readline().split(",")]
-    study = next((name for name in STUDY_COLUMNS if name in header), STUDY_COLUMNS[0])
+    study = next((name for name in ID_COLUMNS if name in header), ID_COLUMNS[0])
     person = next((name for name in PERSON_COLUMNS if name in header), PERSON_COLUMNS[0])
     table = read_table(path, [study, person])
     return pd.DataFrame({"study": table[study], "person": table[person]})
