@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pneumonia.params import ParamsError, load
 
+MODELS = ("classifier", "maskrcnn", "yolo", "ensemble")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status: 0 done, 1 done but something to see to, 2 wrong use or input."""
@@ -43,6 +45,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--limit", type=int, metavar="N", help="only the first N studies, by id")
     predict.add_argument("--no-overlays", dest="overlays", action="store_false", help="write no pictures")
     predict.set_defaults(run=_predict)
+
+    compare = commands.add_parser("compare", help="how a model of two revisions differs on the same holdout studies")
+    compare.add_argument("first", metavar="REV_A", help="commit, branch, tag or experiment; or `workspace`")
+    compare.add_argument("second", metavar="REV_B", help="the same; measures are given as second minus first")
+    compare.add_argument("--model", default="ensemble", choices=MODELS, help="whose predictions (default: ensemble)")
+    compare.add_argument("--with", dest="other", choices=MODELS, help="another model of REV_B (default: the same one)")
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    compare.set_defaults(run=_compare)
 
     profile = commands.add_parser("profile", help="write a profile's values over params.yaml, comments kept")
     profile.add_argument("name", nargs="?", help="a file of profiles/ without .yaml; none lists them")
@@ -88,6 +98,29 @@ def _predict(arguments: argparse.Namespace) -> int:
         f"{summary['failed']} failed; results in {arguments.output}"
     )
     return 1 if summary["failed"] else 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    import json
+
+    from pneumonia import comparison, evaluation_files
+    from pneumonia.revisions import files_of
+
+    p = load().evaluate
+    revisions, models = (arguments.first, arguments.second), (arguments.model, arguments.other or arguments.model)
+    inputs = []
+    for revision, model in zip(revisions, models, strict=True):
+        with files_of(revision, evaluation_files.paths([model])) as folder:
+            inputs.append(evaluation_files.read(folder, [model]))
+    result = comparison.compare(
+        inputs[0], inputs[1], *models, **p.operating_point.values(), resamples=p.bootstrap, seed=p.seed
+    )
+    names = revisions if models[0] == models[1] else [" ".join(pair) for pair in zip(revisions, models, strict=True)]
+    if arguments.json:
+        print(json.dumps(comparison.as_dict(result, *names), indent=2, allow_nan=False))
+    else:
+        print(comparison.text(result, *names))
+    return 0
 
 
 def _profile(arguments: argparse.Namespace) -> int:

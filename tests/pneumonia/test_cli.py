@@ -79,6 +79,8 @@ def test_predict_does_not_write_over_results(project: Path, capsys: pytest.Captu
         "annotate",
         "fusion",
         "evaluation",
+        "evaluation_files",
+        "comparison",
         "submission",
     ],
 )

@@ -1,33 +1,31 @@
-"""The evaluation on a set small enough to work out by hand, and on the whole challenge's labels for its cost."""
+"""The evaluation on a set small enough to work out by hand."""
 
 from __future__ import annotations
 
 import math
-import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pneumonia.evaluation import CURVE_POINTS, Predictions, evaluate
+from pneumonia.evaluation import Predictions, evaluate
+from pneumonia.measured import FROC_KEYS
 
 BOX = ["study", "x", "y", "width", "height"]
-LABELS = Path(__file__).parents[2] / "../shared/labels"
 
 # Holdout: a, b show an opacity, c, d do not. Validation: v (opacity), w.
 STUDIES = pd.DataFrame(
     [
-        ("a", "p1", "opacity", 1, "AP"),
-        ("b", "p2", "opacity", 1, "PA"),
-        ("c", "p3", "normal", 0, "AP"),
-        ("d", "", "not_normal", 0, "PA"),
-        ("v", "p4", "opacity", 1, "AP"),
-        ("w", "p5", "normal", 0, "PA"),
-        ("t", "p6", "opacity", 1, "AP"),
+        ("a", "p1", "opacity", 1, "AP", "F", 57.0),
+        ("b", "p2", "opacity", 1, "PA", "M", 83.0),
+        ("c", "p3", "normal", 0, "AP", "F", np.nan),
+        ("d", "", "not_normal", 0, "PA", "", 41.0),
+        ("v", "p4", "opacity", 1, "AP", "M", 30.0),
+        ("w", "p5", "normal", 0, "PA", "F", 30.0),
+        ("t", "p6", "opacity", 1, "AP", "F", 30.0),
     ],
-    columns=["study", "person", "category", "target", "view"],
-)
+    columns=["study", "person", "category", "target", "view", "sex", "age"],
+).assign(rows=100, columns=100)
 SPLIT = pd.DataFrame({"study": list("abcdvwt"), "subset": ["holdout"] * 4 + ["validation"] * 2 + ["train"]})
 TRUTH = pd.DataFrame([("a", 0, 0, 10, 10), ("b", 0, 0, 10, 10), ("v", 0, 0, 10, 10)], columns=BOX)
 DETECTIONS = pd.DataFrame(
@@ -83,6 +81,8 @@ def test_study_level_on_holdout(result):
     assert classifier["auc"] == 0.875
     assert (classifier["sensitivity"], classifier["specificity"], classifier["precision"]) == (0.5, 1.0, 1.0)
     assert classifier["brier"] == pytest.approx((0.01 + 0.64 + 0.04 + 0.01) / 4)
+    # Bins of 0.9, of 0.2 (one of two is ill) and of 0.1.
+    assert classifier["ece"] == pytest.approx((0.1 + 2 * 0.3 + 0.1) / 4)
     assert result.metrics["ensemble"]["auc"] == 1.0
     assert (yolo["auc_ap"], yolo["auc_pa"]) == (1.0, 1.0)
 
@@ -97,6 +97,18 @@ def test_boxes_on_holdout(result):
     assert yolo["box_precision"] == pytest.approx(1 / 3)
     assert yolo["boxes_per_normal"] == 0.5
     assert "ap50" not in result.metrics["classifier"]
+    # The only hit overlaps fully, so it is one at all ten overlaps.
+    assert yolo["ap"] == pytest.approx(51 / 101)
+    # Outside the holdout all boxes measure 100: nothing is small or medium, everything large.
+    assert result.metrics["box_sizes"] == {"small_below": 100.0, "large_from": 100.0}
+    assert yolo["ap50_large"] == pytest.approx(51 / 101)
+    assert math.isnan(yolo["ap50_small"])
+    # False boxes: 0.7, 0.6, 0.3; in four studies the one hit comes before any, and no other ever.
+    assert [yolo[key] for key in FROC_KEYS] == [0.5] * 7
+    assert yolo["froc_mean"] == 0.5
+    # Kept from 0.05 to 0.30 (six steps): a 1/2, b 0, c 0; to 0.60 (six): the same; to 0.70 (two): a 1, b 0, c 0;
+    # to 0.90 (four): a 1, b 0 and c left out; at 0.95 nothing: a 0, b 0.
+    assert yolo["challenge_mean"] == pytest.approx((12 * 0.5 / 3 + 2 / 3 + 4 / 2) / 19)
 
 
 def test_comparison_counts_and_yardstick(result):
@@ -112,7 +124,7 @@ def test_intervals_hold_the_value_and_repeat(result):
     for model in ("classifier", "yolo", "ensemble"):
         numbers = result.metrics[model]
         assert numbers["auc_low"] <= numbers["auc"] <= numbers["auc_high"]
-    assert run().metrics == result.metrics
+    np.testing.assert_equal(run().metrics, result.metrics)
     without = run(resamples=0).metrics["yolo"]
     assert without["auc"] == 0.75
     assert math.isnan(without["auc_low"])
@@ -126,6 +138,10 @@ def test_curves_and_confusion(result):
     assert yolo["sensitivity"].tolist() == [0, 0.5, 0.5, 1, 1]
     assert set(result.curves["froc"]["model"]) == {"ensemble", "yolo"}
     assert list(result.curves["pr"].columns) == ["model", "recall", "precision"]
+    challenge = result.curves["challenge"].query("model == 'yolo'")
+    # From 0.3 and 0.6 on: 0.5 of three studies; from 0.7: a 1, b 0, c 0; at 0.9: a 1, b 0.
+    assert challenge["threshold"].tolist() == [0.3, 0.6, 0.7, 0.9]
+    assert challenge["challenge"].tolist() == pytest.approx([0.5 / 3, 0.5 / 3, 1 / 3, 0.5])
     assert result.confusion.to_numpy().tolist() == [
         ["opacity", "opacity"], ["opacity", "opacity"], ["no opacity", "no opacity"], ["no opacity", "no opacity"]
     ]  # fmt: skip
@@ -135,6 +151,18 @@ def test_operating_point_rules():
     assert run("threshold", 0.95).metrics["yolo"]["sensitivity"] == 0.0
     assert run("min_sensitivity", 1.0).metrics["yolo"]["threshold"] == 0.5
     assert run("max_false_positive_rate", 1.0).metrics["yolo"]["threshold"] == 0.4
+
+
+def test_what_the_rule_wanted_stands_beside_what_it_got():
+    yolo = run("min_sensitivity", 0.9).metrics["yolo"]
+    assert (yolo["wanted"], yolo["reached_validation"], yolo["reached"]) == (0.9, 1.0, 0.5)
+    assert yolo["reached_low"] <= 0.5 <= yolo["reached_high"]
+    yolo = run("max_false_positive_rate", 0.1).metrics["yolo"]  # c is called, d is not
+    assert (yolo["wanted"], yolo["reached_validation"], yolo["reached"]) == (0.1, 0.0, 0.5)
+    best = run().metrics["yolo"]  # F1: a called rightly, c wrongly, b missed
+    assert (best["reached_validation"], best["reached"]) == (1.0, 0.5)
+    assert "wanted" not in best
+    assert "reached" not in run("threshold", 0.5).metrics["yolo"]
 
 
 def test_errors_name_what_is_missing():
@@ -147,44 +175,61 @@ def test_errors_name_what_is_missing():
         run(predictions=short | {"yolo": Predictions(pd.Series(dict.fromkeys("abcdv", 0.5)), DETECTIONS)})
 
 
-@pytest.mark.slow
-def test_the_whole_challenge_takes_seconds():
-    path = LABELS / "stage_2_train_labels.csv"
-    if not path.exists():
-        pytest.skip(f"{path.name} of the challenge is not at ../shared/labels")
-    labels = pd.read_csv(path).rename(columns={"patientId": "study", "Target": "target"})
-    studies = labels.groupby("study", as_index=False)["target"].max()
-    assert len(studies) == 26_684
-    studies = studies.assign(person=studies["study"], category="normal", view="AP")
-    rng = np.random.default_rng(0)
-    count = 5 * len(studies)
-    side = rng.uniform(50, 300, (2, count))
-    boxes = pd.DataFrame(
-        {
-            "study": np.repeat(studies["study"], 5).to_numpy(),
-            "x": rng.uniform(0, 700, count), "y": rng.uniform(0, 700, count),
-            "width": side[0], "height": side[1], "score": rng.uniform(0, 1, count),
-        }
-    )  # fmt: skip
-    split = studies[["study"]].assign(subset=np.where(rng.uniform(size=len(studies)) < 0.2, "validation", "holdout"))
-    scores = boxes.groupby("study")["score"].max()
-    start = time.process_time()
-    evaluate(
-        studies, labels[labels["target"] == 1], split, {"yolo": Predictions(scores, boxes)},
-        rule="best_f1", value=0.5, resamples=200, seed=1,
-    )  # fmt: skip
-    assert time.process_time() - start < 10
+def test_operating_table(result):
+    table = result.tables["operating"].set_index("model")
+    yolo = table.loc["yolo"]
+    assert yolo["threshold"].tolist() == [0.3, 0.5, 0.7, 0.5]
+    assert yolo["chosen"].tolist() == [0, 0, 0, 1]
+    # Called from 0.3: a, b, c; from 0.5 and 0.7: a and c.
+    assert yolo["sensitivity"].tolist() == [1, 0.5, 0.5, 0.5]
+    assert yolo["specificity"].tolist() == [0.5, 0.5, 0.5, 0.5]
+    assert yolo["precision"].tolist() == pytest.approx([2 / 3, 0.5, 0.5, 0.5])
+    assert yolo["box_sensitivity"].tolist() == [0.5, 0.5, 0.5, 0.5]
+    assert yolo["box_precision"].tolist() == pytest.approx([1 / 4, 1 / 3, 1 / 2, 1 / 3])
+    assert yolo["boxes_per_normal"].tolist() == [0.5, 0.5, 0.5, 0.5]
+    cells = ["true_positives", "false_positives", "false_negatives", "true_negatives"]
+    assert yolo[cells].to_numpy().tolist() == [[2, 1, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]]
+    ensemble = table.loc["ensemble"].iloc[-1]
+    assert (ensemble["threshold"], ensemble["box_threshold"]) == (0.6, 0.5)
+    assert (yolo["sensitivity_low"] <= yolo["sensitivity"]).all()
+    classifier = table.loc["classifier"]
+    assert classifier[["box_threshold", "box_sensitivity", "boxes_per_normal_high"]].isna().all(axis=None)
 
 
-def test_curves_are_thinned():
+def test_calibration_table(result):
+    table = result.tables["calibration"].query("model == 'classifier'")
+    assert table["predicted"].tolist() == pytest.approx([0.1, 0.2, 0.9])
+    assert table["observed"].tolist() == [0, 0.5, 1]
+    assert table["studies"].tolist() == [1, 2, 1]
+    assert table["observed_low"].tolist()[::2] == [0, 1]
+
+
+def test_the_order_of_studies_and_rows_decides_nothing(result):
     rng = np.random.default_rng(0)
-    ids = [f"s{i:04d}" for i in range(1000)]
-    studies = pd.DataFrame(
-        {"study": ids, "person": ids, "category": "normal", "target": rng.integers(0, 2, 1000), "view": ""}
+
+    def shuffled(frame):
+        return frame.iloc[rng.permutation(len(frame))]
+
+    mixed = {name: Predictions(shuffled(p.scores), None if p.detections is None else shuffled(p.detections))
+             for name, p in reversed(predictions().items())}  # fmt: skip
+    other = evaluate(
+        shuffled(STUDIES), shuffled(TRUTH), shuffled(SPLIT), mixed, rule="best_f1", value=0.5, resamples=50, seed=1
     )
-    split = pd.DataFrame({"study": ids, "subset": np.where(np.arange(1000) < 300, "validation", "holdout")})
-    scores = {"classifier": Predictions(pd.Series(rng.uniform(size=1000), index=ids))}
-    curves = evaluate(studies, TRUTH, split, scores, rule="best_f1", value=0, resamples=2, seed=1).curves
-    roc = curves["roc"]
-    assert len(roc) <= CURVE_POINTS
-    assert roc.iloc[[0, -1], 1:].to_numpy().tolist() == [[0, 0], [1, 1]]
+    np.testing.assert_equal(other.metrics, result.metrics)
+    for name, table in result.tables.items():
+        pd.testing.assert_frame_equal(other.tables[name], table)
+
+
+def test_a_holdout_without_truth_or_without_detections():
+    quiet = SPLIT.copy()
+    quiet.loc[quiet["study"].isin(["a", "b"]), "subset"] = "train"
+    metrics = run(split=quiet).metrics["yolo"]  # c and d are left, both negative
+    assert math.isnan(metrics["auc"])
+    assert math.isnan(metrics["ap50"])
+    assert math.isnan(metrics["sensitivity"])
+    assert metrics["challenge"] == 0.0
+    blind = {"yolo": Predictions(pd.Series(0.0, index=STUDIES["study"]), DETECTIONS.iloc[:0])}
+    metrics = run("threshold", 0.5, predictions=blind).metrics["yolo"]
+    assert (metrics["ap50"], metrics["ap"], metrics["froc_8"], metrics["box_sensitivity"]) == (0, 0, 0, 0)
+    assert (metrics["auc"], metrics["boxes_per_normal"], metrics["challenge"]) == (0.5, 0, 0)
+    assert math.isnan(metrics["box_precision"])

@@ -7,13 +7,13 @@ one step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detection.average_precision import RECALL_POINTS, Matches
-
+Key = TypeVar("Key", bound=Hashable)
 BLOCK = 100  # resamples held in memory at once
 
 
@@ -35,18 +35,18 @@ def person_weights(
 
 
 def intervals(
-    measures: Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]],
+    measures: Callable[[NDArray[np.float64]], Mapping[Key, NDArray[np.float64]]],
     persons: Sequence[str],
     resamples: int,
     seed: int,
     level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
+) -> dict[Key, tuple[float, float]]:
     """Percentile interval of each measure.
 
     measures: weights `[b, N]` -> name -> values `[b]`. Resamples where a measure is NaN are left out of it; an interval
     without any is (NaN, NaN), and so is one from zero resamples.
     """
-    collected: dict[str, list[NDArray[np.float64]]] = {}
+    collected: dict[Key, list[NDArray[np.float64]]] = {}
     for weights in person_weights(persons, resamples, seed):
         for name, values in measures(weights).items():
             collected.setdefault(name, []).append(values)
@@ -57,30 +57,4 @@ def intervals(
         values = values[~np.isnan(values)]
         low, high = np.percentile(values, [tail, 100 - tail]) if len(values) else (np.nan, np.nan)
         result[name] = (float(low), float(high))
-    return result
-
-
-def weighted_average_precision(matches: Matches, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`detection.average_precision.ranked_average_precision` for B weightings at once: weights `[B, N]` -> `[B]`.
-
-    Precision is looked up at true positives only: between two of them recall stands still and precision falls.
-    """
-    from scipy.sparse import csr_array
-
-    total = weights @ matches.truths
-    hit = np.flatnonzero(matches.true_positive)
-    if not len(hit):
-        return np.where(total > 0, 0.0, np.nan)
-    # Row k adds the weights of the detections ranked after hit k - 1, up to and with hit k.
-    bounds = np.r_[0, hit + 1]
-    steps = csr_array((np.ones(hit[-1] + 1), matches.image[: hit[-1] + 1], bounds), shape=(len(hit), weights.shape[1]))
-    seen = np.cumsum((steps @ weights.T).T, axis=1)  # (B, hits)
-    hits = np.cumsum(weights[:, matches.image[hit]], axis=1)
-    precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    result = np.full(len(weights), np.nan)
-    for row in np.flatnonzero(total > 0):
-        at = np.searchsorted(hits[row] / total[row], RECALL_POINTS, side="left")
-        reached = at < len(hit)
-        result[row] = precision[row, at[reached]].sum() / len(RECALL_POINTS)
     return result

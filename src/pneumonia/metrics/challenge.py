@@ -8,6 +8,8 @@ threshold.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,12 +20,17 @@ IOUS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 
 def study_scores(table: BoxTable, threshold: float = 0.0) -> NDArray[np.float64]:
     """Each study's score with the detections of at least `threshold`: float64 `[N]`, NaN where it is left out."""
+    return study_scores_at(table, [threshold])[0]
+
+
+def study_scores_at(table: BoxTable, thresholds: Sequence[float]) -> NDArray[np.float64]:
+    """`study_scores` at each of T thresholds, matched once: float64 `[T, N]`."""
     prefix = _prefix_scores(table)
-    counts = table.count(threshold)
-    result = np.where(table.truths > 0, 0.0, np.nan)
-    # Detections are sorted by score within a study, so those above the threshold are its first ones.
-    last = table.rank == counts[table.study] - 1
-    result[table.study[last]] = prefix[last]
+    result = np.tile(np.where(table.truths > 0, 0.0, np.nan), (len(thresholds), 1))
+    for row, threshold in zip(result, thresholds, strict=True):
+        # Detections are sorted by score within a study, so those above the threshold are its first ones.
+        last = table.rank == table.count(threshold)[table.study] - 1
+        row[table.study[last]] = prefix[last]
     return result
 
 

@@ -1,101 +1,47 @@
-"""Study-level measures: does the study show an opacity, and how sure are we?
-
-Every measure takes `weights`, `[N]` or `[B, N]`: how often each study counts, so that one call gives B bootstrap
-resamples. A measure without its denominator (the sensitivity where nothing is positive) is NaN.
+"""How well a score ranks the studies. Training reads this module too: what only an evaluation needs stands elsewhere,
+so that a change of it trains nothing again.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
 
-def auc(scores: Array, targets: NDArray[np.int64], weights: Array | None = None) -> Array:
-    """Area under the ROC curve, as the share of (positive, negative) pairs ranked right, ties half (Mann-Whitney).
+class Auc:
+    """Area under the ROC curve of fixed scores, for any weights: the share of (positive, negative) pairs ranked right.
 
-    scores: float `[N]`. targets: 0 or 1, `[N]`. Returns a 0-d array, or `[B]` for weights `[B, N]`.
+    Ties count half (Mann-Whitney). scores: float `[N]`. targets: 0 or 1, `[N]`.
     """
-    weight = _weights(weights, len(scores))
-    positive, negative = np.flatnonzero(targets == 1), np.flatnonzero(targets != 1)
-    negative = negative[np.argsort(scores[negative], kind="stable")]
-    below = np.zeros((*weight.shape[:-1], len(negative) + 1))  # weight of the k lowest negatives
-    np.cumsum(weight[..., negative], axis=-1, out=below[..., 1:])
-    beaten = np.searchsorted(scores[negative], scores[positive], side="left")
-    reached = np.searchsorted(scores[negative], scores[positive], side="right")
-    own = weight[..., positive]
-    won = (own * (below[..., beaten] + below[..., reached])).sum(-1) / 2
-    return _ratio(won, own.sum(-1) * below[..., -1])
+
+    def __init__(self, scores: Array, targets: NDArray[np.int64]) -> None:
+        positive = targets == 1
+        levels, place = np.unique(scores[positive], return_inverse=True)
+        self._levels = len(levels)
+        # Bin k < K: the negatives below level k of the positives but not below level k - 1; bin K + k: those that tie
+        # with level k; bin 2 K + k: the positives of level k; the last: negatives no positive beats.
+        self._bin = np.empty(len(scores), np.int64)
+        self._bin[positive] = 2 * len(levels) + place
+        above = np.searchsorted(levels, scores[~positive], "right")
+        tied = np.searchsorted(levels, scores[~positive], "left") < above
+        self._bin[~positive] = np.where(
+            tied, len(levels) + above - 1, np.where(above < len(levels), above, 3 * len(levels))
+        )
+
+    def __call__(self, weights: Array) -> Array:
+        """weights `[N]` or `[B, N]`, how often each study counts -> 0-d array or `[B]`; NaN where a class is missing."""
+        count = self._levels
+        sums = np.array([np.bincount(self._bin, row, 3 * count + 1) for row in np.atleast_2d(weights)])
+        below, tied, positive, above = np.split(sums, [count, 2 * count, 3 * count], axis=1)
+        pairs = positive.sum(axis=1) * (below.sum(axis=1) + tied.sum(axis=1) + above[:, 0])
+        below[:, 1:] += tied[:, :-1]
+        won = np.einsum("bk,bk->b", positive, below.cumsum(axis=1) + tied / 2)
+        result = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+        return result.reshape(weights.shape[:-1])
 
 
-def rates(called: NDArray[np.bool_], targets: NDArray[np.int64], weights: Array | None = None) -> dict[str, Array]:
-    """Sensitivity, specificity, precision (PPV), npv, f1 and accuracy of calls `[N]` against targets `[N]`."""
-    truth = targets == 1
-    cells = np.stack([called & truth, called & ~truth, ~called & truth, ~called & ~truth], -1)  # (N, 4)
-    tp, fp, fn, tn = np.moveaxis(_weights(weights, len(targets)) @ cells.astype(np.float64), -1, 0)
-    return {
-        "sensitivity": _ratio(tp, tp + fn),
-        "specificity": _ratio(tn, tn + fp),
-        "precision": _ratio(tp, tp + fp),
-        "npv": _ratio(tn, tn + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
-    }
-
-
-def mean(values: Array, weights: Array | None = None) -> Array:
-    """Mean of `values` `[N]`; studies with NaN are left out."""
-    known = ~np.isnan(values)
-    columns = np.stack([np.where(known, values, 0.0), known], -1)  # (N, 2)
-    total, count = np.moveaxis(_weights(weights, len(values)) @ columns, -1, 0)
-    return _ratio(total, count)
-
-
-def roc_curve(scores: Array, targets: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-    """(false positive rate, sensitivity, threshold), each `[K + 1]`, over the K distinct scores falling."""
-    thresholds, tp, fp = _cumulative(scores, targets)
-    positives = int((targets == 1).sum())
-    return (
-        _ratio(np.r_[0.0, fp], np.asarray(len(targets) - positives, float)),
-        _ratio(np.r_[0.0, tp], np.asarray(positives, float)),
-        np.r_[np.inf, thresholds],
-    )
-
-
-def pr_curve(scores: Array, targets: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-    """(recall, precision, threshold), each `[K]`, over the K distinct scores falling."""
-    thresholds, tp, fp = _cumulative(scores, targets)
-    return _ratio(tp, np.asarray((targets == 1).sum(), float)), _ratio(tp, tp + fp), thresholds
-
-
-def calibration(scores: Array, targets: NDArray[np.int64], bins: int = 10) -> pd.DataFrame:
-    """Reliability in `bins` equal-width bins of the score: predicted (mean score), observed (share), studies."""
-    place = np.clip((scores * bins).astype(int), 0, bins - 1)
-    frame = pd.DataFrame({"bin": place, "predicted": scores, "observed": targets.astype(float), "studies": 1})
-    result = frame.groupby("bin").agg({"predicted": "mean", "observed": "mean", "studies": "sum"})
-    return result.reset_index(drop=True)
-
-
-def calibration_error(scores: Array, targets: NDArray[np.int64], bins: int = 10) -> float:
-    """Expected calibration error: mean over studies of |predicted - observed| of their bin (Guo et al. 2017, eq. 3)."""
-    table = calibration(scores, targets, bins)
-    return float(((table["predicted"] - table["observed"]).abs() * table["studies"]).sum() / max(len(scores), 1))
-
-
-def _cumulative(scores: Array, targets: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-    order = np.argsort(-scores, kind="stable")
-    ordered, hit = scores[order], (targets[order] == 1).astype(np.float64)
-    last = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True]) if len(ordered) else np.zeros(0, np.int64)
-    tp = np.cumsum(hit)[last]
-    return ordered[last], tp, last + 1 - tp
-
-
-def _weights(weights: Array | None, count: int) -> Array:
-    return np.ones(count) if weights is None else weights
-
-
-def _ratio(top: Array, bottom: Array) -> Array:
-    top, bottom = np.broadcast_arrays(np.asarray(top, np.float64), np.asarray(bottom, np.float64))
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+def auc(scores: Array, targets: NDArray[np.int64], weights: Array | None = None) -> Array:
+    """`Auc` at once: a 0-d array, or `[B]` for weights `[B, N]`."""
+    return Auc(scores, targets)(np.ones(len(scores)) if weights is None else weights)

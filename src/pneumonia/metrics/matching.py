@@ -7,7 +7,7 @@ costs one NumPy step per rank (at most twenty or so), not one per study.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -26,31 +26,33 @@ class BoxTable:
     study: int64 `[D]`.
     rank: int64 `[D]`, 0 for the best detection of its study.
     score: float64 `[D]`.
+    area: float64 `[D]`, pixels of the original image, squared.
     truths: int64 `[N]`, truth boxes of each study.
     overlaps: float64 `[D, M]`, IoU with each truth box of the study; -1 where it has fewer than M.
-    truth_area: float64 `[N, M]`, pixels of the original image; NaN where the study has fewer than M.
+    truth_boxes: float64 `[N, M, 4]` x1, y1, x2, y2 in pixels of the original image; NaN where a study has fewer than M.
     """
 
     studies: tuple[str, ...]
     study: NDArray[np.int64]
     rank: NDArray[np.int64]
     score: NDArray[np.float64]
+    area: NDArray[np.float64]
     truths: NDArray[np.int64]
     overlaps: NDArray[np.float64]
-    truth_area: NDArray[np.float64]
+    truth_boxes: NDArray[np.float64]
+
+    @property
+    def truth_area(self) -> NDArray[np.float64]:
+        """float64 `[N, M]`, pixels of the original image, squared; NaN where the study has fewer than M boxes."""
+        return _area(self.truth_boxes)
 
     def top(self, limit: int) -> BoxTable:
         """Only the `limit` best detections of each study."""
         keep = self.rank < limit
-        return BoxTable(
-            self.studies,
-            self.study[keep],
-            self.rank[keep],
-            self.score[keep],
-            self.truths,
-            self.overlaps[keep],
-            self.truth_area,
-        )
+        if keep.all():
+            return self
+        rows = {name: getattr(self, name)[keep] for name in ("study", "rank", "score", "area", "overlaps")}
+        return replace(self, **rows)
 
     def highest(self) -> NDArray[np.float64]:
         """float64 `[N]`: the score of each study's best detection, 0 without one."""
@@ -73,26 +75,19 @@ def box_table(studies: Sequence[str], detections: pd.DataFrame, boxes: pd.DataFr
     """
     if len(set(studies)) != len(studies):
         raise ValueError(f"every study is wanted once, got {len(studies) - len(set(studies))} repeats")
-    number = pd.Series(np.arange(len(studies)), index=pd.Index(list(studies), dtype=object))
+    number = pd.Index(list(studies), dtype=object)
     study, corners, score = _rows(number, detections, scored=True)
     truth_study, truth_corners, _ = _rows(number, boxes, scored=False)
-    order = np.lexsort((-score, study))  # stable: equal scores keep their order in the file
+    # Equal scores are ordered by place, so that the order of the file decides nothing.
+    order = np.lexsort((*corners.T[::-1], -score, study))
     study, corners, score = study[order], corners[order], score[order]
     truths = np.bincount(truth_study, minlength=len(studies)).astype(np.int64)
-    place = _rank(truth_study)
-    width = int(truths.max(initial=0))
-    padded = np.full((len(studies), width, 4), np.nan)
-    padded[truth_study, place] = truth_corners
-    sides = padded[..., 2:] - padded[..., :2]
-    return BoxTable(
-        tuple(studies),
-        study,
-        _rank(study),
-        score,
-        truths,
-        _overlaps(corners, padded[study]),
-        sides[..., 0] * sides[..., 1],
-    )
+    padded = np.full((len(studies), int(truths.max(initial=0)), 4), np.nan)
+    order = np.lexsort((*truth_corners.T[::-1], truth_study))
+    truth_study, truth_corners = truth_study[order], truth_corners[order]
+    padded[truth_study, _rank(truth_study)] = truth_corners
+    overlaps = _overlaps(corners, padded[study])
+    return BoxTable(tuple(studies), study, _rank(study), score, _area(corners), truths, overlaps, padded)
 
 
 def found(table: BoxTable, ious: Sequence[float], *, strict: bool) -> NDArray[np.bool_]:
@@ -104,23 +99,34 @@ def found(table: BoxTable, ious: Sequence[float], *, strict: bool) -> NDArray[np
     return assigned(table, ious, strict=strict) >= 0
 
 
-def assigned(table: BoxTable, ious: Sequence[float], *, strict: bool) -> NDArray[np.int64]:
-    """As `found`, but the place (0 to M - 1) of the truth box taken, -1 for none: int64 `[len(ious), D]`."""
+def assigned(
+    table: BoxTable, ious: Sequence[float], *, strict: bool, wanted: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """As `found`, but the place (0 to M - 1) of the truth box taken, -1 for none: int64 `[len(ious), D]`.
+
+    Of equal overlaps the later box is taken, as pycocotools does. wanted: bool `[N, M]`; a truth box that is not
+    wanted is taken only where the detection finds no wanted one.
+    """
     levels = np.asarray(ious, np.float64)
     result = np.full((len(levels), len(table.score)), -1, np.int64)
     if table.overlaps.size == 0:
         return result
-    free = np.ones((len(levels), *table.truth_area.shape), bool)  # (K, N, M)
+    free = np.ones((len(levels), *table.truth_boxes.shape[:2]), bool)  # (K, N, M)
+    last = free.shape[-1] - 1
     each = np.arange(len(levels))[:, None]
+    limit = levels[:, None, None]
     for rank in range(int(table.rank.max()) + 1):
         rows = np.flatnonzero((table.rank == rank) & (table.truths[table.study] > 0))
         if not len(rows):
             continue
         study = table.study[rows]
         overlap = np.where(free[:, study], table.overlaps[rows], -1.0)  # (K, R, M)
-        choice = overlap.argmax(-1)
-        best = np.take_along_axis(overlap, choice[..., None], -1)[..., 0]
-        hit = best > levels[:, None] if strict else best >= levels[:, None]
+        reached = overlap > limit if strict else overlap >= limit
+        if wanted is not None:
+            better = reached & wanted[study]
+            reached = np.where(better.any(-1, keepdims=True), better, reached)
+        choice = last - np.where(reached, overlap, -1.0)[..., ::-1].argmax(-1)
+        hit = reached.any(-1)
         free[each, study, choice] &= ~hit
         result[:, rows] = np.where(hit, choice, -1)
     return result
@@ -135,13 +141,14 @@ def ranked(table: BoxTable, iou: float = BOX_IOU, max_detections: int = 100) -> 
 
 
 def _rows(
-    number: pd.Series, frame: pd.DataFrame, *, scored: bool
+    number: pd.Index, frame: pd.DataFrame, *, scored: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    frame = frame[frame["study"].isin(number.index)]
-    study = number.loc[frame["study"].to_numpy()].to_numpy(np.int64)
-    x, y, width, height = (frame[name].to_numpy(np.float64) for name in ("x", "y", "width", "height"))
-    score = frame["score"].to_numpy(np.float64) if scored else np.zeros(len(frame))
-    return study, np.stack([x, y, x + width, y + height], -1).reshape(-1, 4), score
+    study = number.get_indexer(pd.Index(frame["study"]))
+    known = study >= 0
+    columns = frame[["x", "y", "width", "height", *(["score"] if scored else [])]].to_numpy(np.float64)[known]
+    corner, sides = columns[:, :2], columns[:, 2:4]
+    score = columns[:, 4] if scored else np.zeros(len(columns))
+    return study[known].astype(np.int64), np.concatenate([corner, corner + sides], axis=1), score
 
 
 def _rank(group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -160,7 +167,12 @@ def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArra
     one = boxes[:, None]
     sides = np.clip(np.minimum(one[..., 2:], others[..., 2:]) - np.maximum(one[..., :2], others[..., :2]), 0.0, None)
     shared = sides[..., 0] * sides[..., 1]
-    area, other = (np.prod(b[..., 2:] - b[..., :2], axis=-1) for b in (one, others))
-    union = area + other - shared
+    union = _area(one) + _area(others) - shared
     result = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return np.where(np.isnan(others[..., 0]), -1.0, result)
+
+
+def _area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area of boxes `[..., 4]` (x1, y1, x2, y2)."""
+    sides: NDArray[np.float64] = corners[..., 2:] - corners[..., :2]
+    return sides[..., 0] * sides[..., 1]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumonia.metrics.image_level import pr_curve, rates, roc_curve
+from pneumonia.metrics.calls import rates
+from pneumonia.metrics.curves import pr_curve, roc_curve
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, found
+from pneumonia.metrics.ratios import Pair
 
 RULES = ("threshold", "best_f1", "min_sensitivity", "max_false_positive_rate")
+LOOKS_AT = {"best_f1": "f1", "min_sensitivity": "sensitivity"}
+WANTING = ("min_sensitivity", "max_false_positive_rate")  # rules whose value is a wish to be met
 STEP = 1e-6  # scores on disk have six decimals
 
 
@@ -45,6 +49,14 @@ def choose(scores: NDArray[np.float64], targets: NDArray[np.int64], rule: str, v
         chosen = float(thresholds[np.flatnonzero(false_positive_rate <= value + 1e-12)[-1]])
     # The curve's first point calls nothing: a finite threshold just above every score says the same.
     return chosen if np.isfinite(chosen) else float(scores.max()) + STEP
+
+
+def looked_at(pairs: Mapping[str, Pair], rule: str) -> Pair | None:
+    """What `rule` looks at, of `calls.call_pairs`: F1, sensitivity or the false-positive rate; None for `threshold`."""
+    if rule == "max_false_positive_rate":
+        right, negatives = pairs["specificity"]
+        return negatives - right, negatives
+    return pairs[LOOKS_AT[rule]] if rule in LOOKS_AT else None
 
 
 def table(boxes: BoxTable, targets: NDArray[np.int64], thresholds: Sequence[float]) -> pd.DataFrame:

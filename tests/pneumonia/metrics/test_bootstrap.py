@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detection.average_precision import match, ranked_average_precision
-from pneumonia.metrics.bootstrap import intervals, person_weights, weighted_average_precision
+from pneumonia.metrics.bootstrap import intervals, person_weights
 
 
 def test_studies_of_a_person_come_and_go_together():
@@ -46,27 +45,3 @@ def test_resamples_without_an_answer_are_left_out():
     assert result["some"] == (1.0, 1.0)
     assert np.isnan(result["none"]).all()
     assert intervals(lambda w: {"some": w[:, 0]}, list("abc"), 0, 1) == {}
-
-
-def test_weighted_average_precision_equals_one_at_a_time():
-    rng = np.random.default_rng(3)
-    detections, truths = [], []
-    for _ in range(30):
-        corner = rng.uniform(0, 200, (rng.integers(0, 4), 2))
-        truth = np.c_[corner, corner + 80]
-        extra = rng.uniform(0, 200, (3, 2))
-        boxes = np.r_[truth + rng.normal(0, 10, truth.shape), np.c_[extra, extra + 80]]
-        detections.append(np.c_[boxes, rng.uniform(size=len(boxes))])
-        truths.append(truth)
-    matches = match(detections, truths)
-    weights = rng.integers(0, 4, (7, 30)).astype(float)
-    weights[6] = 0
-    result = weighted_average_precision(matches, weights)
-    expected = [ranked_average_precision(matches, row) for row in weights]
-    np.testing.assert_allclose(result, expected, atol=1e-12)
-    assert np.isnan(result[6])
-
-
-def test_weighted_average_precision_without_hits():
-    matches = match([np.array([[0, 0, 1, 1, 0.5]]), []], [[], np.array([[0, 0, 9, 9]])])
-    assert weighted_average_precision(matches, np.ones((2, 2))).tolist() == [0.0, 0.0]

@@ -1,4 +1,4 @@
-"""Study-level measures: hand-worked, and scikit-learn as the reference."""
+"""How a score ranks studies: hand-worked, and scikit-learn as the reference."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pneumonia.metrics.image_level import auc, calibration, calibration_error, mean, pr_curve, rates, roc_curve
+from pneumonia.metrics.image_level import auc
 
 
 def test_auc_counts_pairs_and_halves_ties():
@@ -18,61 +20,16 @@ def test_auc_counts_pairs_and_halves_ties():
 def test_auc_without_one_class_is_unknown():
     assert math.isnan(float(auc(np.array([0.1, 0.2]), np.array([1, 1]))))
     assert math.isnan(float(auc(np.array([0.1, 0.2]), np.array([0, 0]))))
-
-
-def test_rates():
-    called = np.array([True, True, False, True, False, False])
-    targets = np.array([1, 1, 1, 0, 0, 0])
-    result = rates(called, targets)  # tp 2, fn 1, fp 1, tn 2
-    assert {name: float(value) for name, value in result.items()} == {
-        "sensitivity": pytest.approx(2 / 3),
-        "specificity": pytest.approx(2 / 3),
-        "precision": pytest.approx(2 / 3),
-        "npv": pytest.approx(2 / 3),
-        "f1": pytest.approx(2 / 3),
-        "accuracy": pytest.approx(2 / 3),
-    }
-    nothing = rates(np.zeros(6, bool), targets)
-    assert math.isnan(float(nothing["precision"]))
-    assert float(nothing["sensitivity"]) == 0.0
+    assert math.isnan(float(auc(np.zeros(0), np.zeros(0, int))))
 
 
 def test_weights_repeat_studies():
     scores, targets = np.array([0.9, 0.6, 0.4, 0.1]), np.array([1, 0, 1, 0])
-    weights = np.array([[2.0, 1.0, 0.0, 3.0], [1.0, 1.0, 1.0, 1.0]])
-    repeated = np.repeat(np.arange(4), [2, 1, 0, 3])
-    assert auc(scores, targets, weights).tolist() == pytest.approx(
-        [float(auc(scores[repeated], targets[repeated])), 0.75]
-    )
-    expected = rates(scores[repeated] > 0.5, targets[repeated])
-    result = rates(scores > 0.5, targets, weights)
-    assert all(result[name][0] == pytest.approx(float(expected[name])) for name in expected)
-
-
-def test_mean_leaves_unknown_values_out():
-    assert float(mean(np.array([1.0, np.nan, 3.0]))) == 2.0
-    assert mean(np.array([1.0, np.nan, 3.0]), np.array([[3.0, 9.0, 1.0]])).tolist() == [1.5]
-
-
-def test_curves():
-    scores, targets = np.array([0.9, 0.5, 0.5, 0.1]), np.array([1, 0, 1, 0])
-    false_positive_rate, sensitivity, thresholds = roc_curve(scores, targets)
-    assert false_positive_rate.tolist() == [0, 0, 0.5, 1]
-    assert sensitivity.tolist() == [0, 0.5, 1, 1]
-    assert thresholds[1:].tolist() == [0.9, 0.5, 0.1]
-    recall, precision, thresholds = pr_curve(scores, targets)
-    assert recall.tolist() == [0.5, 1, 1]
-    assert precision.tolist() == pytest.approx([1, 2 / 3, 0.5])
-    assert thresholds.tolist() == [0.9, 0.5, 0.1]
-
-
-def test_calibration():
-    scores, targets = np.array([0.1, 0.3, 0.9, 1.0]), np.array([0, 1, 1, 1])
-    table = calibration(scores, targets, bins=2)
-    assert table["predicted"].tolist() == pytest.approx([0.2, 0.95])
-    assert table["observed"].tolist() == [0.5, 1.0]
-    # Half of the studies are off by 0.3, half by 0.05.
-    assert calibration_error(scores, targets, bins=2) == pytest.approx(0.175)
+    # Twice 0.9 (positive), once 0.6 (negative), thrice 0.1 (negative): all 8 pairs are right. All once: 3 of 4.
+    weights = np.array([[2.0, 1.0, 0.0, 3.0], [1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0]])
+    values = auc(scores, targets, weights)
+    assert values[:2].tolist() == [1.0, 0.75]
+    assert math.isnan(values[2])  # no negative is drawn
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -86,11 +43,14 @@ def test_equals_scikit_learn(seed):
     assert auc(scores, targets, weights[None])[0] == pytest.approx(
         reference.roc_auc_score(targets, scores, sample_weight=weights)
     )
-    false_positive_rate, sensitivity, _ = roc_curve(scores, targets)
-    expected = reference.roc_curve(targets, scores, drop_intermediate=False)
-    np.testing.assert_allclose(false_positive_rate, expected[0])
-    np.testing.assert_allclose(sensitivity, expected[1])
-    called = scores >= 0.5
-    result = rates(called, targets)
-    assert float(result["f1"]) == pytest.approx(reference.f1_score(targets, called))
-    assert float(result["precision"]) == pytest.approx(reference.precision_score(targets, called))
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 1)), min_size=2, max_size=40), st.randoms())
+def test_only_the_ranks_matter_and_no_order_does(studies, random):
+    scores, targets = (np.array(values) for values in zip(*studies, strict=True))
+    value = float(auc(scores.astype(float), targets))
+    shuffled = random.sample(range(len(studies)), len(studies))
+    other = float(auc(np.exp(scores[shuffled] / 3), targets[shuffled]))  # exp is rising
+    assert other == pytest.approx(value, nan_ok=True)
+    turned = float(auc(-scores.astype(float), targets))
+    assert turned == pytest.approx(1 - value, nan_ok=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumonia.metrics.image_level import rates
+from pneumonia.metrics.calls import rates
 from pneumonia.metrics.matching import box_table
 from pneumonia.metrics.operating_point import choose, table
 

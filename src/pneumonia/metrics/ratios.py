@@ -1,0 +1,58 @@
+"""Measures that are one sum over the studies divided by another: most of what an evaluation says.
+
+Sensitivity is (called positives) / (positives), a mean is (sum) / (count), F1 is 2 TP / (2 TP + FP + FN). Written as a
+pair of columns, one number a study each, any of them is a matrix product for all bootstrap resamples at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Pair = tuple[Array, Array]  # (numerator, denominator), `[N]` each
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Ratios(Generic[Key]):
+    """pairs: name -> (numerator `[N]`, denominator `[N]`). Columns that several pairs share are summed once."""
+
+    def __init__(self, pairs: Mapping[Key, Pair]) -> None:
+        columns: dict[bytes, int] = {}
+        kept: list[Array] = []
+        self.places: dict[Key, tuple[int, int]] = {}
+        for key, pair in pairs.items():
+            place = []
+            for column in pair:
+                content = np.ascontiguousarray(column, np.float64).tobytes()
+                if content not in columns:
+                    columns[content] = len(kept)
+                    kept.append(column)
+                place.append(columns[content])
+            self.places[key] = (place[0], place[1])
+        self.columns = np.stack(kept, -1) if kept else np.zeros((0, 0))  # (N, C)
+
+    def __call__(self, weights: Array) -> dict[Key, Array]:
+        """weights: how often each study counts, `[N]` or `[B, N]`. Returns name -> 0-d array, or `[B]`.
+
+        A ratio without a denominator is NaN.
+        """
+        if not self.places:
+            return {}
+        sums = weights @ self.columns
+        return {key: ratio(sums[..., top], sums[..., bottom]) for key, (top, bottom) in self.places.items()}
+
+
+def mean_pair(values: Array) -> Pair:
+    """The mean of `values` `[N]` as a pair; studies with NaN are left out."""
+    known = ~np.isnan(values)
+    return np.where(known, values, 0.0), known.astype(np.float64)
+
+
+def ratio(top: Array, bottom: Array) -> Array:
+    """top / bottom, NaN where `bottom` is 0."""
+    top, bottom = np.broadcast_arrays(np.asarray(top, np.float64), np.asarray(bottom, np.float64))
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
