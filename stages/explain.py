@@ -27,7 +27,7 @@ def main() -> None:
         seed=p.evaluate.seed,
     )
     write_json("metrics/explain.json", result)
-    for name in sorted(result.keys() & {"cam", "uniform", "usual_place"}):
+    for name in sorted(result.keys() & {"cam", "cam_relative", "uniform", "usual_place"}):
         print(f"{name}: points at an opacity {result[name]['pointing']:.2f}, mass inside {result[name]['mass']:.2f}")
 
 

@@ -8,7 +8,11 @@ the holdout studies with an opacity:
 - mass: the share of the map inside the truth boxes (Wang et al. 2020, Score-CAM, call it the energy-based pointing
   game). A map is taken as constant within a cell, and a cell that a box covers in part counts in part.
 
-A map without anything above zero points nowhere: both are 0. Two maps that saw no image are measured beside it:
+A map without anything above zero points nowhere: both are 0.
+
+A network may light some places of every image up (borders, where padding is seen): such a map shows where the score
+comes from, but not what tells an ill study from a well one. So each measure is also of `cam_relative`, the map less
+`usual_map`, the mean map of the validation studies without an opacity. Two maps that saw no image are measured beside it:
 `uniform`, the same everywhere, whose mass is the area of the boxes; and `usual_place`, the mean of the boxes of all
 studies outside the holdout: what is known before looking.
 """
@@ -22,8 +26,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from pneumonia.evaluation import subset
 from pneumonia.metrics import bootstrap
+from pneumonia.subsets import subset
 
 Array = NDArray[np.float64]
 
@@ -77,6 +81,19 @@ def pointing(maps: ArrayLike, centres: NDArray[np.bool_]) -> Array:
     return (hit & (flat.max(axis=1) > 0)).astype(np.float64)
 
 
+def usual_map(studies: pd.DataFrame, split: pd.DataFrame, maps: Mapping[str, NDArray[np.floating[Any]]]) -> Array:
+    """The mean map of the validation studies without an opacity: `[h, w]`; zeros where there is none.
+
+    studies: study, target; split: study, subset; maps: study -> `[h, w]`.
+    """
+    well = set(studies["study"][studies["target"] == 0])
+    names = [s for s in sorted(split["study"][split["subset"] == "validation"]) if s in well and s in maps]
+    if not names:
+        return np.zeros(np.shape(next(iter(maps.values()))))
+    mean: Array = np.mean([np.asarray(maps[name], np.float64) for name in names], axis=0)
+    return mean
+
+
 def explain(
     studies: pd.DataFrame,
     boxes: pd.DataFrame,
@@ -88,7 +105,7 @@ def explain(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """The content of metrics/explain.json: `cam`, `uniform`, `usual_place` with `pointing` and `mass`, and counts.
+    """The content of metrics/explain.json: `cam`, `cam_relative`, `uniform`, `usual_place` with `pointing` and `mass`, and counts.
 
     studies: study, person, target; boxes: study, x, y, width, height (pixels of the original image); split: study,
     subset. maps: study -> activation map `[h, w]` over the resized square image of `size` pixels. to_resized: (study,
@@ -120,6 +137,8 @@ def explain(
     usual = np.mean(known, axis=0) if known else np.ones(grid)
     result["cam"] = _measured(own, shares, centres, ill["person"].tolist(), resamples, seed)
     # The highest cell of a map that is the same everywhere is any of them: by chance, the share of the centres.
+    relative = own - usual_map(studies, split, maps)
+    result["cam_relative"] = _measured(relative, shares, centres, ill["person"].tolist(), resamples, seed)
     result["uniform"] = {"pointing": float(centres.mean()), "mass": float(shares.mean())}
     same = np.broadcast_to(usual, own.shape)
     result["usual_place"] = {

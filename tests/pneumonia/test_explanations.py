@@ -49,15 +49,15 @@ def test_mass_and_pointing_by_hand():
 
 @pytest.fixture
 def data():
-    """Three ill studies of 256 x 256 in the holdout, seen at 128; two ill ones outside it."""
-    studies = pd.DataFrame({"study": list("abcdef"), "person": list("pqrstu"), "target": [1, 1, 1, 0, 1, 1]})
+    """Three ill studies of 256 x 256 in the holdout, seen at 128; two ill ones outside it, and a well one that validates."""
+    studies = pd.DataFrame({"study": list("abcdefg"), "person": list("pqrstuv"), "target": [1, 1, 1, 0, 1, 1, 0]})
     boxes = pd.DataFrame(
         [("a", 0, 0, 128, 128), ("b", 128, 128, 128, 128), ("c", 0, 0, 128, 256), ("e", 0, 0, 128, 128), ("f", 0, 0, 128, 128)],
         columns=["study", "x", "y", "width", "height"],
     )  # fmt: skip
-    split = pd.DataFrame({"study": list("abcdef"), "subset": ["holdout"] * 4 + ["train", "validation"]})
+    split = pd.DataFrame({"study": list("abcdefg"), "subset": ["holdout"] * 4 + ["train", "validation", "validation"]})
     high_left = np.array([[4.0, 1], [-2, 3]])
-    maps = dict.fromkeys("abcdef", high_left)
+    maps = dict.fromkeys("abcdf", high_left) | {"g": np.array([[4.0, 0], [0, 0]])}
     return studies, boxes, split, maps
 
 
@@ -68,6 +68,9 @@ def test_explain_beside_maps_that_saw_nothing(data):
     assert cam["mass"] == pytest.approx((4 + 3 + 4) / 24)
     assert cam["pointing"] == pytest.approx(2 / 3)
     assert 0 <= cam["pointing_low"] < 2 / 3 < cam["pointing_high"] <= 1
+    # Less g's map the maps are [[0, 1], [-2, 3]]: of 4 in a and c nothing inside, in b 3, and its peak.
+    assert result["cam_relative"]["mass"] == pytest.approx(0.75 / 3)
+    assert result["cam_relative"]["pointing"] == pytest.approx(1 / 3)
     # Boxes cover 1, 1 and 2 of 4 cells.
     assert result["uniform"] == pytest.approx({"pointing": 1 / 3, "mass": 1 / 3})
     # Outside the holdout opacities are at the upper left: right for a and c.
