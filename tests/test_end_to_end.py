@@ -14,7 +14,7 @@ import pytest
 from pneumonia import params, profiles
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", ".dvcignore", ".gitignore")
+COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", "requirements.lock", ".dvcignore", ".gitignore")
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "start")
     output = run(project, "dvc", "repro")
-    assert len(ran(output)) == 21
+    assert len(ran(output)) == 22
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "reproduced")
     return project

@@ -118,7 +118,7 @@ def render(inputs: Inputs) -> str:
         galleries=[(kind, [_picture(case, inputs) for case in kind.cases]) for kind in inputs.galleries],
         charts=charts(inputs, models),
         matrices=[(NAMES[model], tables.matrix(chosen[model])) for model in models],
-        forests=[(model, found) for model in models[::-1] if (found := tables.forests(subgroups, model))],
+        forests=[(model, found) for model in models if (found := tables.forests(subgroups, model))],
         operating=[] if operating.empty else operating[operating["model"] == "ensemble"].to_dict("records"),
         measures=[
             (title, tables.present(group, evaluation, models))
@@ -165,7 +165,7 @@ def charts(inputs: Inputs, models: Sequence[str]) -> list[tuple[str, str, str]]:
     """(title, what to look for, SVG) of ROC, PR, FROC and calibration, with the operating points on ROC and PR."""
     curves = inputs.curves
     roc_points, pr_points = [], []
-    for model in models:
+    for model in reversed(models):
         row = _chosen(inputs.settings[model])
         sensitivity = _ratio(row["true_positives"], row["true_positives"] + row["false_negatives"])
         false_rate = _ratio(row["false_positives"], row["false_positives"] + row["true_negatives"])
@@ -321,7 +321,8 @@ def _lines(points: pd.DataFrame, models: Sequence[str]) -> list[Line]:
         return []
     _, x, y = points.columns
     rows = {model: points[points["model"] == model] for model in models}
-    return [Line(NAMES[m], m, rows[m][x].tolist(), rows[m][y].tolist()) for m in models if len(rows[m])]
+    drawn = [m for m in reversed(models) if len(rows[m])]  # the first is drawn last, on top
+    return [Line(NAMES[m], m, rows[m][x].tolist(), rows[m][y].tolist()) for m in drawn]
 
 
 def _picture(case: Case, inputs: Inputs) -> dict[str, Any]:
@@ -367,6 +368,7 @@ def _picture(case: Case, inputs: Inputs) -> dict[str, Any]:
         "truth": truth,
         "boxes": boxes,
         "outcome": outcome(case.ill, called, placed),
+        "lit": bool((cam > 0).any()),
         "inside": float(mass(cam[None], share[None])[0]),
         "area": float(share.mean()),
     }

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pneumonia.charts import interval_bar
 
-NAMES = {"classifier": "Classifier", "maskrcnn": "Mask R-CNN", "yolo": "YOLOv3", "ensemble": "Ensemble"}
+NAMES = {"ensemble": "Ensemble", "maskrcnn": "Mask R-CNN", "yolo": "YOLOv3", "classifier": "Classifier"}
 STUDY_MEASURES = {
     "auc": "AUC",
     "auc_ap": "AUC within AP",
@@ -227,12 +227,12 @@ def _forest_row(row: Mapping[Any, Any], reference: float) -> ForestRow:
     of_boxes = row["measure"] in ("box_sensitivity", "ap50")
     positives = int(row["positives"])
     counts = {"sensitivity": positives, "specificity": int(row["studies"]) - positives}
-    count = (
-        f"{int(row['boxes'])} opacities" if of_boxes else f"{counts.get(row['measure'], int(row['studies']))} studies"
-    )
+    count = int(row["boxes"]) if of_boxes else counts.get(row["measure"], int(row["studies"]))
+    one, many = ("opacity", "opacities") if of_boxes else ("study", "studies")
+    basis = f"{count} {one if count == 1 else many}"
     small = bool(int(row["small"]))
     bar = interval_bar(estimate, low, high, reference=reference, small=small)
-    return ForestRow(_label(row), count, bar, f"{number(estimate)} ({number(low)} to {number(high)})", small)
+    return ForestRow(_label(row), basis, bar, f"{number(estimate)} ({number(low)} to {number(high)})", small)
 
 
 def _label(row: Mapping[Any, Any]) -> str:

@@ -120,7 +120,7 @@ def test_the_summary_counts_the_holdout(page):
     words = re.sub(r"<[^>]+>", "", page)
     assert "Of every 100 studies like these, 34 show an opacity. The ensemble calls 17 of them and misses 17" in words
     assert "of the 66 others it calls 16" in words
-    assert "1 of 2 opacities called, 1 false alarms on 4 other studies" in words
+    assert "1 of 2 opacities called, 1 of 4 others called falsely" in words
     assert "Only 2 holdout studies show an opacity" in words
 
 

@@ -29,7 +29,7 @@ def test_forests_have_a_row_a_group_and_mark_the_small():
     assert rows == [
         ("View: AP", "34 studies", "0.65 (0.55 to 0.75)", False),
         ("Sex: women", "30 studies", "0.60 (0.50 to 0.70)", False),
-        ("Age: 80+", "1 studies", "0.00 (0.00 to 0.00)", True),
+        ("Age: 80+", "1 study", "0.00 (0.00 to 0.00)", True),
     ]
     assert (specificity.rows[0].label, specificity.rows[0].basis) == ("Against: other findings", "89 studies")
     assert specificity.overall == "-"
@@ -56,10 +56,10 @@ def test_comparisons_say_who_is_better():
         "ensemble_minus_maskrcnn": {"auc": 0.1, "auc_low": None, "auc_high": None},
     }
     assert tables.comparisons(evaluation) == [
-        ("Classifier", "AUC", "-0.100 (-0.200 to -0.050)", "Classifier is better"),
         ("Mask R-CNN", "AUC", "+0.100 (- to -)", "no interval"),
         ("YOLOv3", "AUC", "+0.020 (+0.010 to +0.030)", "the ensemble is better"),
         ("YOLOv3", "AP at IoU 0.5", "+0.000 (-0.100 to +0.100)", "no difference shown"),
+        ("Classifier", "AUC", "-0.100 (-0.200 to -0.050)", "Classifier is better"),
     ]
 
 
