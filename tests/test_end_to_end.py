@@ -168,7 +168,7 @@ def test_new_studies_are_predicted_and_a_broken_file_is_listed(project: Path):
     assert len(list((results / "overlays").glob("*.png"))) == 2
 
 
-@pytest.mark.parametrize("stage", ["ensemble", "evaluate", "submission", "split", "clean"])
+@pytest.mark.parametrize("stage", ["ensemble", "evaluate", "explain", "report", "submission", "split", "clean"])
 def test_stages_on_tables_never_import_tensorflow(project: Path, stage: str):
     code = (
         f"import runpy, sys; runpy.run_path('stages/{stage}.py', run_name='__main__'); "

@@ -116,6 +116,18 @@ def test_the_keyboard_moves_table_matrix_dot_and_overlays(page):
     assert page.get_log("browser") == []
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_slider_stays_in_sight_over_cases_and_curves(browser, address, width):
+    emulate(browser, width, "light")
+    for place in ("case-3", "curves"):
+        browser.get("about:blank")
+        browser.get(f"{address}#{place}")
+        top, height = browser.execute_script(
+            "const box = document.getElementById('threshold').getBoundingClientRect(); return [box.top, innerHeight];"
+        )
+        assert 0 <= top < height / 2
+
+
 def test_another_model_has_its_own_boxes_or_none(page):
     page.execute_script("document.querySelector('input[value=classifier]').click()")
     shown = live(page)
