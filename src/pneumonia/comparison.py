@@ -65,7 +65,7 @@ def compare(
 
     def measures(weights: Array) -> dict[tuple[str, str], Array]:
         first, second = (model.measures(weights) for model in models)
-        shared = [key for key in first if key in second and key != "reached"]
+        shared = [key for key in first if key in second]
         result = {("a", key): first[key] for key in shared} | {("b", key): second[key] for key in shared}
         return result | {("difference", key): second[key] - first[key] for key in shared}
 

@@ -22,7 +22,7 @@ from pneumonia.metrics.froc import RATES
 from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, assigned, box_table
 from pneumonia.metrics.ranking import BoxRanking, coco_ranked, size_ranked
-from pneumonia.metrics.ratios import Array, Pair, Ratios, mean_pair, ratio
+from pneumonia.metrics.ratios import Array, Pair, Ratios, mean_pair
 from pneumonia.subsets import Labelled
 
 VIEWS = ("AP", "PA")
@@ -64,7 +64,10 @@ class MeasuredModel:
         own = validation.scores(predictions.scores)
         self.rule, self.value = rule, value
         self.threshold = self.box_threshold = operating_point.choose(own, validation.targets, rule, value)
-        self._validated = operating_point.looked_at(call_pairs(own >= self.threshold, validation.targets), rule)
+        self._calls = [  # of validation and of holdout
+            (scores >= self.threshold, targets)
+            for scores, targets in ((own, validation.targets), (self.scores, self.targets))
+        ]
         self.table: BoxTable | None = None
         if predictions.detections is None:
             return
@@ -79,13 +82,11 @@ class MeasuredModel:
         self._ranking = BoxRanking([coco_ranked(self.table), *sizes], RATES)
 
     def constants(self) -> dict[str, float]:
-        """What no resample changes: the thresholds, what the rule asked for, and what it got on validation."""
+        """What no resample changes: the thresholds, what the rule wanted of the studies, and what it got."""
         result = {"threshold": self.threshold}
-        if self.rule in operating_point.WANTING:
-            result["wanted"] = self.value
-        if self._validated is not None:
-            top, bottom = self._validated
-            result["reached_validation"] = float(ratio(top.sum(), bottom.sum()))
+        if self.rule in operating_point.LOOKS_AT:
+            validation, holdout = (operating_point.got(*calls, self.rule) for calls in self._calls)
+            result |= {"wanted": self.value, "reached_validation": validation, "reached_holdout": holdout}
         if self.table is not None:
             result |= {"box_threshold": self.box_threshold, "challenge_threshold": self.challenge_threshold}
         return result
@@ -142,9 +143,6 @@ class MeasuredModel:
     @cached_property
     def _ratios(self) -> Ratios[str]:
         result = self.pairs_at(self.threshold, self.box_threshold)
-        reached = operating_point.looked_at(result, self.rule)
-        if reached is not None:
-            result["reached"] = reached
         result["brier"] = mean_pair((self.scores - self.targets) ** 2)
         if self.table is not None:
             result["challenge"] = mean_pair(challenge.study_scores(self.table, self.challenge_threshold))

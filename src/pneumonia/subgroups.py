@@ -125,28 +125,43 @@ class Subgroups:
         if model.table is not None:
             groups += box_groups(model.holdout, model.table.truth_boxes, model.size_limits)
         self.groups = {(group.name, group.value): group for group in groups}
-        self.pairs: dict[Key, Pair] = {}
+        self.persons: dict[Key, int] = {}  # that the measure rests on
         self.aucs: dict[Key, tuple[NDArray[np.int64], Auc]] = {}
         self.known = {
             Key("size", group.value, "ap50"): f"ap50_{group.value}" for group in groups if group.name == "size"
         }
         at = model.pairs_at(model.threshold, model.box_threshold)
+        pairs: dict[Key, Pair] = {}
         for group in groups:
             if group.boxes is None:
-                self._add_studies(group, at)
+                pairs |= self._pairs(group, at)
+                self._add_auc(group)
             else:
                 found = model.truths_found(model.box_threshold) & group.boxes
                 pair = (found.sum(axis=1).astype(np.float64), group.boxes.sum(axis=1).astype(np.float64))
-                self.pairs[Key(group.name, group.value, "box_sensitivity")] = pair
-        self.ratios = Ratios(self.pairs)
+                pairs[Key(group.name, group.value, "box_sensitivity")] = pair
+        self.ratios = Ratios(pairs)
+        person = pd.factorize(model.holdout.studies["person"])[0]
+        for key, (_, bottom) in pairs.items():
+            self.persons[key] = len(np.unique(person[bottom > 0]))
+        for key in (*self.aucs, *self.known):
+            # An AUC rests on the rarer class; an average precision on the positives.
+            of_class = [self.groups[key.group, key.value].studies & (model.targets == target) for target in (0, 1)]
+            persons = [len(np.unique(person[studies])) for studies in of_class]
+            self.persons[key] = min(persons) if key.measure == "auc" else persons[1]
 
-    def _add_studies(self, group: Group, at: Mapping[str, Pair]) -> None:
+    @staticmethod
+    def _pairs(group: Group, at: Mapping[str, Pair]) -> dict[Key, Pair]:
         measures = ("specificity", "boxes_per_normal") if group.name == "negative" else MEASURES
+        result = {}
         for measure in measures:
             if measure in at:
                 top, bottom = (column * group.studies for column in at[measure])
                 if bottom.any():
-                    self.pairs[Key(group.name, group.value, measure)] = (top, bottom)
+                    result[Key(group.name, group.value, measure)] = (top, bottom)
+        return result
+
+    def _add_auc(self, group: Group) -> None:
         members = np.flatnonzero(group.studies)
         targets = self.model.targets[members]
         if 0 < targets.sum() < len(targets):
@@ -164,13 +179,12 @@ class Subgroups:
 
     def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
         """group, value, measure, studies, positives, boxes, estimate, low, high, small (0 or 1): groups in order."""
-        person = pd.factorize(self.model.holdout.studies["person"])[0]
         counts = self.model.holdout.box_counts()
         rows = []
         for key in sorted(estimates, key=lambda key: list(self.groups).index((key.group, key.value))):
             group = self.groups[key.group, key.value]
             low, high = intervals.get(key, (np.nan, np.nan))
-            small = too_small(self._persons(key, group, person), key.measure, high - low)
+            small = too_small(self.persons[key], key.measure, high - low)
             rows.append(
                 {
                     **key._asdict(),
@@ -184,13 +198,6 @@ class Subgroups:
                 }
             )
         return pd.DataFrame(rows)
-
-    def _persons(self, key: Key, group: Group, person: NDArray[np.int64]) -> int:
-        """Persons that the measure rests on; of an AUC, those of the rarer class."""
-        if key in self.pairs:
-            return len(np.unique(person[self.pairs[key][1] > 0]))
-        classes = (0, 1) if key.measure == "auc" else (1,)
-        return min(len(np.unique(person[group.studies & (self.model.targets == target)])) for target in classes)
 
 
 def too_small(persons: int, measure: str, width: float) -> bool:

@@ -107,7 +107,7 @@ def test_metrics_are_flat_and_the_tables_say_the_same(project):
     assert all(value is None or isinstance(value, float | int) for own in metrics.values() for value in own.values())
     yolo = metrics["yolo"]
     assert {name for name in yolo if f"{name}_low" in yolo} == {
-        "auc", "auc_ap", "auc_pa", "sensitivity", "specificity", "precision", "npv", "f1", "reached", "brier", "ece",
+        "auc", "auc_ap", "auc_pa", "sensitivity", "specificity", "precision", "npv", "f1", "brier", "ece",
         "ap", "ap50", "ap50_small", "ap50_medium", "ap50_large", "box_sensitivity", "box_precision", "boxes_per_normal",
         "challenge", "challenge_mean", "froc_0125", "froc_025", "froc_05", "froc_1", "froc_2", "froc_4", "froc_8",
         "froc_mean",

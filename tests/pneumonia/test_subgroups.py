@@ -161,7 +161,7 @@ def test_small_counts_persons_and_of_an_auc_those_of_the_rarer_class():
     scores = Predictions(pd.Series(np.linspace(1, 0, 70), index=ids))
     measured = MeasuredModel(scores, labelled, labelled, rule="threshold", value=0.5, size_limits=LIMITS)
     groups = Subgroups(measured)
-    keys = [*groups.pairs, *groups.aucs, *groups.known]
+    keys = list(groups.persons)
     table = groups.table(dict.fromkeys(keys, 0.5), dict.fromkeys(keys, (0.45, 0.55))).set_index(["group", "measure"])
     small = table["small"].groupby(level=[0, 1]).first()
     assert small["all", "sensitivity"] == 0

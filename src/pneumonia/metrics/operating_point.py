@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from pneumonia.metrics.calls import rates
 from pneumonia.metrics.curves import pr_curve, roc_curve
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, found
-from pneumonia.metrics.ratios import Pair
 
 RULES = ("threshold", "best_f1", "min_sensitivity", "max_false_positive_rate")
-LOOKS_AT = {"best_f1": "f1", "min_sensitivity": "sensitivity"}
-WANTING = ("min_sensitivity", "max_false_positive_rate")  # rules whose value is a wish to be met
+# Rules whose value is a wish to be met, and the measure it is about (1 - specificity: the false-positive rate).
+LOOKS_AT = {"min_sensitivity": "sensitivity", "max_false_positive_rate": "specificity"}
 STEP = 1e-6  # scores on disk have six decimals
 
 
@@ -51,12 +50,10 @@ def choose(scores: NDArray[np.float64], targets: NDArray[np.int64], rule: str, v
     return chosen if np.isfinite(chosen) else float(scores.max()) + STEP
 
 
-def looked_at(pairs: Mapping[str, Pair], rule: str) -> Pair | None:
-    """What `rule` looks at, of `calls.call_pairs`: F1, sensitivity or the false-positive rate; None for `threshold`."""
-    if rule == "max_false_positive_rate":
-        right, negatives = pairs["specificity"]
-        return negatives - right, negatives
-    return pairs[LOOKS_AT[rule]] if rule in LOOKS_AT else None
+def got(called: NDArray[np.bool_], targets: NDArray[np.int64], rule: str) -> float:
+    """What a rule of `LOOKS_AT` looks at, as the calls `[N]` have it: their sensitivity or false-positive rate."""
+    result = float(rates(called, targets)[LOOKS_AT[rule]])
+    return 1 - result if rule == "max_false_positive_rate" else result
 
 
 def table(boxes: BoxTable, targets: NDArray[np.int64], thresholds: Sequence[float]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from detection.average_precision import COCO_IOUS, RECALL_POINTS
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, assigned
 
 Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
 MAX_DETECTIONS = 100  # best detections of a study that count, as in COCO
 
 
@@ -30,9 +31,9 @@ class Ranked:
     """
 
     score: Array
-    study: NDArray[np.int64]
+    study: Integers
     hits: NDArray[np.bool_]
-    truths: NDArray[np.int64]
+    truths: Integers
 
     def __post_init__(self) -> None:
         order = np.argsort(-self.score, kind="stable")
@@ -47,24 +48,20 @@ class BoxRanking:
     """
 
     def __init__(self, parts: Sequence[Ranked], rates: Sequence[float] = ()) -> None:
-        from scipy.sparse import csr_array, vstack
-
         self.rates = np.asarray(rates, np.float64)
         self._truths = np.stack([part.truths for part in parts]).astype(np.float64)  # (P, N)
         # Everything stands one after the other, part by part and overlap by overlap: one pass over it under each
         # weighting costs less than a short pass for each.
-        steps, starts, rows, studies, levels = [], [0], [], [], []
+        seen, steps, starts, rows, studies, levels = [], [], [0], [], [], []
         part_of: list[int] = []
+        before = 0
         for number, part in enumerate(parts):
             level, place = np.nonzero(part.hits)
             marks = np.union1d(place, _ends(part.score, place)) if number == 0 else np.unique(place)
-            count = int(marks[-1]) + 1 if len(marks) else 0
-            # Row k sums the weights of the detections after mark k - 1, up to and with mark k.
-            steps.append(
-                csr_array(
-                    (np.ones(count), part.study[:count], np.r_[0, marks + 1]), shape=(len(marks), len(part.truths))
-                )
-            )
+            # Step k goes from the detection after mark k - 1 up to and with mark k.
+            steps.append(before + np.r_[0, marks + 1][:-1])
+            seen.append(part.study[: marks[-1] + 1] if len(marks) else part.study[:0])
+            before += len(seen[-1])
             rows.append(starts[-1] + np.searchsorted(marks, place))
             starts.append(starts[-1] + len(marks))
             studies.append(part.study[place])
@@ -75,11 +72,12 @@ class BoxRanking:
                 ends = _ends(part.score, first)
                 self._froc_rows = np.searchsorted(marks, ends)
                 self._froc_hits = np.searchsorted(first, ends, "right") - 1  # the last hit of that group of scores
-        self._steps = vstack(steps, format="csr")
+        self._seen, self._steps = np.concatenate(seen), np.concatenate(steps)
         self._row, self._study, self._level = (np.concatenate(lists) for lists in (rows, studies, levels))
         self._part_of = np.array(part_of)  # (L,)
         self._part = self._part_of[self._level]
         self._part_starts = np.array(starts[:-1])
+        self._lift = 2.0 * (len(part_of) - 1 - self._level)
         self._bounds = np.searchsorted(self._level, np.arange(len(part_of) + 1))
 
     def measure(self, weights: Array) -> Array:
@@ -96,49 +94,54 @@ class BoxRanking:
     def _one(self, weights: Array) -> Array:
         levels = len(self._part_of)
         result = np.zeros(levels + len(self.rates))
-        total = self._truths @ weights  # (P,)
+        total = (self._truths @ weights).astype(np.int64)  # (P,)
         if len(self._study):
-            seen = (self._steps @ weights).cumsum()
-            found = weights.take(self._study).cumsum()
+            # Whole numbers: their running sums and maxima take a quarter of the time that floats take.
+            whole = weights.astype(np.int64)
+            seen = np.add.reduceat(whole.take(self._seen), self._steps).cumsum()
+            found = whole.take(self._study).cumsum()
             seen_before, found_before = _before(seen, self._part_starts), _before(found, self._bounds[:-1])
-            found -= found_before.take(self._level)
             at_hit = seen.take(self._row) - seen_before.take(self._part)
-            result[:levels] = self._precision(found, at_hit, np.maximum(total, 1.0))
+            result[:levels] = self._precision(found, found_before, at_hit, total)
             reached = found.take(self._froc_hits)
-            within = (seen.take(self._froc_rows) - reached).searchsorted(self.rates * weights.sum(), side="right")
             if len(reached):
-                result[levels:] = np.where(within > 0, reached.take(within - 1), 0.0) / max(total[0], 1.0)
-        result[:levels][total.take(self._part_of) <= 0] = np.nan
-        result[levels:][total[0] <= 0] = np.nan
+                false = seen.take(self._froc_rows) - reached
+                within = false.searchsorted(self.rates * weights.sum(), side="right")
+                result[levels:] = np.where(within > 0, reached.take(within - 1), 0.0) / max(total[0], 1)
+        result[:levels][total.take(self._part_of) == 0] = np.nan
+        result[levels:][total[0] == 0] = np.nan
         return result
 
-    def _precision(self, found: Array, seen: Array, total: Array) -> Array:
-        """COCO's average precision `[L]` from the running weight of the hits and of all detections, at each hit."""
-        precision = found / np.maximum(seen, 1e-12)  # nothing seen, nothing found: 0
-        # The best precision from here on, within an overlap: lowered by 2 an overlap, the next one's are never better.
-        lowered = 2.0 * self._level
-        best = np.maximum.accumulate((precision - lowered)[::-1])[::-1] + lowered
+    def _precision(self, found: Integers, before: Integers, seen: Integers, total: Integers) -> Array:
+        """COCO's average precision `[L]` from the running weight of the hits and of all detections, at each hit.
+
+        found runs through all overlaps; `before` `[L]` is what it had reached when each began.
+        """
+        # The best precision from here on, within an overlap: lifted more the earlier the overlap, so that the best of
+        # a later one never reaches into it. Positive floats have the order of their bits, which are whole numbers.
+        lifted = (found - before.take(self._level)) / np.maximum(seen, 1) + self._lift
+        best = np.maximum.accumulate(lifted.view(np.int64)[::-1])[::-1].view(np.float64)
         # How many must be found to reach a recall point, compared as pycocotools compares: found / total >= point.
-        needed = np.floor(RECALL_POINTS * total[:, None])  # (P, 101)
-        needed += needed / total[:, None] < RECALL_POINTS
-        step = total.max() + 1
-        wanted = needed.take(self._part_of, axis=0) + step * np.arange(len(self._part_of))[:, None]  # (L, 101)
-        at = (found + step * self._level).searchsorted(wanted)
-        reached = at < self._bounds[1:, None]
-        return np.where(reached, best.take(at, mode="clip"), 0.0).sum(axis=1) / len(RECALL_POINTS)
+        some = np.maximum(total, 1)[:, None]
+        needed = np.floor(RECALL_POINTS * some)  # (P, 101)
+        needed += needed / some < RECALL_POINTS
+        at = found.searchsorted(needed.astype(np.int64).take(self._part_of, axis=0) + before[:, None])  # (L, 101)
+        at = np.maximum(at, self._bounds[:-1, None])
+        lift = 2.0 * np.arange(len(before))[::-1, None]
+        return np.where(at < self._bounds[1:, None], best.take(at, mode="clip") - lift, 0.0).mean(axis=1)
 
 
-def _ends(score: Array, place: NDArray[np.int64]) -> NDArray[np.int64]:
+def _ends(score: Array, place: Integers) -> Integers:
     """Where the group of equal scores that each place is in ends; `score` falls."""
     last = np.flatnonzero(np.r_[score[1:] != score[:-1], True]) if len(score) else np.zeros(0, np.int64)
     return last[np.searchsorted(last, place)]
 
 
-def _before(running: Array, starts: NDArray[np.int64]) -> Array:
+def _before(running: Integers, starts: Integers) -> Integers:
     """The running sum just before each of `starts`."""
     if not len(running):
-        return np.zeros(len(starts))
-    return np.where(starts > 0, running.take(starts - 1, mode="clip"), 0.0)
+        return np.zeros(len(starts), np.int64)
+    return np.where(starts > 0, running.take(starts - 1, mode="clip"), 0)
 
 
 def coco_ranked(table: BoxTable) -> Ranked:

@@ -7,6 +7,7 @@ pair of columns, one number a study each, any of them is a matrix product for al
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from hashlib import sha256
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -27,7 +28,7 @@ class Ratios(Generic[Key]):
         for key, pair in pairs.items():
             place = []
             for column in pair:
-                content = np.ascontiguousarray(column, np.float64).tobytes()
+                content = sha256(np.asarray(column, np.float64).tobytes()).digest()
                 if content not in columns:
                     columns[content] = len(kept)
                     kept.append(column)
