@@ -1,7 +1,7 @@
 """Is one better? Two models, or one model of two revisions, on the same holdout studies.
 
 Both are measured on the same resamples of the same persons, so that what makes a study easy or hard for both falls out
-of the difference: its interval is far narrower than the two models' own (a paired comparison).
+of the difference: its interval is usually narrower than the two models' own (a paired comparison).
 """
 
 from __future__ import annotations

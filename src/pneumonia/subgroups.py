@@ -21,8 +21,8 @@ from pneumonia.split import age_bands
 from pneumonia.subsets import Labelled
 from pneumonia.tables import Estimates, Intervals
 
-# From the U.S. National Center for Health Statistics' rule for proportions that may be published (Parker et al. 2017,
-# Vital and Health Statistics 2(175)): at least 30 independent observations, and a 95% interval narrower than 0.30.
+# Two of the limits at which the U.S. National Center for Health Statistics suppresses a proportion (Parker et al. 2017,
+# Vital and Health Statistics 2(175)): fewer than 30 independent observations, a 95% interval 0.30 wide or more.
 SMALL_PERSONS = 30
 WIDE_INTERVAL = 0.30
 MEASURES = ("sensitivity", "specificity", "box_sensitivity", "boxes_per_normal")  # of a group of studies, and auc

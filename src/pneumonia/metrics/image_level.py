@@ -20,25 +20,28 @@ class Auc:
         positive = targets == 1
         levels, place = np.unique(scores[positive], return_inverse=True)
         self._levels = len(levels)
-        # Bin k < K: the negatives below level k of the positives but not below level k - 1; bin K + k: those that tie
-        # with level k; bin 2 K + k: the positives of level k; the last: negatives no positive beats.
+        negative = scores[~positive]
+        above = np.searchsorted(levels, negative, "right")  # the first level that beats it
+        tied = np.searchsorted(levels, negative, "left") < above
+        self._ties = np.unique(above[tied] - 1)  # levels that a negative ties with
+        # Bins: for each of the K levels the negatives between it and the level before; those no level beats; the
+        # positives of each level; for each level with ties the negatives that tie with it.
         self._bin = np.empty(len(scores), np.int64)
-        self._bin[positive] = 2 * len(levels) + place
-        above = np.searchsorted(levels, scores[~positive], "right")
-        tied = np.searchsorted(levels, scores[~positive], "left") < above
-        self._bin[~positive] = np.where(
-            tied, len(levels) + above - 1, np.where(above < len(levels), above, 3 * len(levels))
-        )
+        self._bin[positive] = len(levels) + 1 + place
+        at_ties = 2 * len(levels) + 1 + np.searchsorted(self._ties, above - 1)
+        self._bin[~positive] = np.where(tied, at_ties, above)
 
     def __call__(self, weights: Array) -> Array:
         """weights `[N]` or `[B, N]`, whole numbers -> 0-d array or `[B]`; NaN where a class is missing."""
         count = self._levels
-        sums = np.array([np.bincount(self._bin, row, 3 * count + 1) for row in np.atleast_2d(weights)])
-        below, tied, positive, above = np.split(sums, [count, 2 * count, 3 * count], axis=1)
-        pairs = positive.sum(axis=1) * (below.sum(axis=1) + tied.sum(axis=1) + above[:, 0])
-        below[:, 1:] += tied[:, :-1]
-        beaten = below.astype(np.int64).cumsum(axis=1)  # whole numbers: a quarter of the time of floats
-        won = np.einsum("bk,bk->b", positive, beaten + tied / 2)
+        bins = 2 * count + 1 + len(self._ties)
+        sums = np.array([np.bincount(self._bin, row, bins) for row in np.atleast_2d(weights)], np.float64)
+        negative, positive, tied = np.split(sums, [count + 1, 2 * count + 1], axis=1)
+        negative[:, self._ties + 1] += tied  # any higher level beats those too
+        beaten = negative.astype(np.int64).cumsum(axis=1)  # whole numbers: a quarter of the time of floats
+        won = np.einsum("bk,bk->b", positive, beaten[:, :-1])
+        won += np.einsum("bk,bk->b", positive[:, self._ties], tied) / 2
+        pairs = positive.sum(axis=1) * beaten[:, -1]
         result = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
         return result.reshape(weights.shape[:-1])
 
