@@ -24,6 +24,7 @@ def main() -> None:
     }
     inputs = report_inputs.read(
         Path(),
+        source=p.fetch.source,
         image_size=p.report.image_size,
         examples=p.report.examples,
         params={name: section.values() for name, section in shown.items()},

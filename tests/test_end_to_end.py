@@ -14,7 +14,7 @@ import pytest
 from pneumonia import params, profiles
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", ".dvcignore", ".gitignore")
+COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", "requirements.lock", ".dvcignore", ".gitignore")
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "start")
     output = run(project, "dvc", "repro")
-    assert len(ran(output)) == 21
+    assert len(ran(output)) == 22
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "reproduced")
     return project
@@ -185,7 +185,7 @@ def test_new_studies_are_predicted_and_a_broken_file_is_listed(project: Path):
     assert len(list((results / "overlays").glob("*.png"))) == 2
 
 
-@pytest.mark.parametrize("stage", ["ensemble", "evaluate", "submission", "split", "clean"])
+@pytest.mark.parametrize("stage", ["ensemble", "evaluate", "explain", "report", "submission", "split", "clean"])
 def test_stages_on_tables_never_import_tensorflow(project: Path, stage: str):
     code = (
         f"import runpy, sys; runpy.run_path('stages/{stage}.py', run_name='__main__'); "

@@ -1,7 +1,8 @@
 """The classifier: a backbone, global average pooling, one sigmoid unit. Trains, saves, loads, predicts, explains.
 
 For such a network the class activation map (Zhou et al. 2016) is exact: the score's logit is the mean of the map, and
-Grad-CAM equals it (Selvaraju et al. 2017, sec. 3.1).
+Grad-CAM equals it (Selvaraju et al. 2017, sec. 3.1). With a hidden layer before the score there is no such map, and
+Grad-CAM stands in for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from pneumonia import files, training_data
 from pneumonia import weights as weight_files
+from pneumonia.grad_cam import grad_cam
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from pneumonia.images import ShardStore
 
 
-SCORE = "score"  # the last layer's name
+SCORE, HIDDEN = "score", "hidden"  # names of the last layer and of the one that may come before it
+Features = NDArray[np.float32]
 BATCH = 32  # studies of a validation or prediction step
 
 
@@ -46,6 +49,7 @@ def train(
     weight_decay: float,
     clip_norm: float,
     dropout: float,
+    hidden: int,
     negatives_per_positive: float,
     patience: int,
     seed: int,
@@ -60,7 +64,7 @@ def train(
         out: folder for `model.json` and `model.weights.h5`; replaced whole at the end.
         state: resume file, removed at the end; None: not resumable.
         weights: `none`, `imagenet`, or a file (see `pneumonia.weights`). With any, batch normalisations stay frozen.
-        heads_epochs: of `epochs`, the first ones, with only the last layer learning.
+        heads_epochs: of `epochs`, the first ones, with only the layers after the pooling learning.
         on_epoch: called with number and row of each epoch, also of those read from `state`.
 
     The others mirror the section `classifier` of params.yaml. The caller has set device, precision and seeds
@@ -73,7 +77,7 @@ def train(
 
     subsets = {name: studies[studies["subset"] == name].sort_values("study") for name in ("train", "validation")}
     pretrained = weights != "none"
-    model = build(backbone, store.size, weight_files.resolve(weights), dropout, frozen_norm=pretrained)
+    model = build(backbone, store.size, weight_files.resolve(weights), dropout, hidden, frozen_norm=pretrained)
     targets = dict(zip(studies["study"], studies["target"], strict=True))
     augmenter = Augmenter(**augmentation)
 
@@ -95,7 +99,7 @@ def train(
             warmup,
             weight_decay,
             clip_norm,
-            multipliers={f"^{SCORE}/": 1.0, "": backbone_rate},
+            multipliers={f"^({HIDDEN}|{SCORE})/": 1.0, "": backbone_rate},
         )
         model.compile(optimizer, loss="binary_crossentropy", jit_compile=jit_compile())
 
@@ -114,7 +118,7 @@ def train(
         on_epoch=on_epoch,
     )
     best = best_epoch(history, monitor, mode)
-    _write(out, model, backbone=backbone, image_size=store.size)
+    _write(out, model, backbone=backbone, image_size=store.size, hidden=hidden)
     forget(state, len(phases))
     metrics = {
         "auc": best.get("val_auc"),
@@ -130,15 +134,26 @@ def train(
 
 
 def build(
-    backbone: str, image_size: int, weights: str | Path = "none", dropout: float = 0.0, *, frozen_norm: bool = False
+    backbone: str,
+    image_size: int,
+    weights: str | Path = "none",
+    dropout: float = 0.0,
+    hidden: int = 0,
+    *,
+    frozen_norm: bool = False,
 ) -> keras.Model:
-    """The network: grey values `[B, S, S, 1]`, 0 to 255 -> probability `[B, 1]` float32."""
+    """The network: grey values `[B, S, S, 1]`, 0 to 255 -> probability `[B, 1]` float32.
+
+    hidden: units (ReLU) of a layer between the pooling and the score; 0: none.
+    """
     import keras
 
     from pneumonia import backbones
 
     base = backbones.build(backbone, image_size, weights, channels=1, frozen_norm=frozen_norm, head=True)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(base.output[32])
+    if hidden:
+        x = keras.layers.Dense(hidden, activation="relu", name=HIDDEN)(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name=SCORE)(x)
     return keras.Model(base.input, x, name="classifier")
@@ -157,11 +172,14 @@ class Classifier:
         from detection.backend import jit_compile
 
         self.image_size = int(model.input.shape[1])
-        # The map before the pooling; the rest is one product with the weights of the last layer, done in NumPy.
-        self._features = keras.Model(model.input, model.get_layer("pool").input)
+        pooled = model.get_layer("pool")
+        # The map before the pooling; the rest is a product or two, cheap enough for NumPy or one gradient.
+        self._features = keras.Model(model.input, pooled.input)
         self._features.compile(jit_compile=jit_compile())
         kernel, bias = model.get_layer(SCORE).get_weights()
         self._kernel, self._bias = kernel[:, 0].astype(np.float32), float(bias[0])
+        hidden = any(layer.name == HIDDEN for layer in model.layers)
+        self._before_score = keras.Model(pooled.input, model.get_layer(SCORE).input) if hidden else None
 
     def predict(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Score studies and say where the score comes from.
@@ -170,27 +188,49 @@ class Classifier:
             images: uint8 `[B, image_size, image_size]`.
 
         Returns:
-            Probabilities of an opacity, float32 `[B]`. Class activation maps, float32 `[B, h, w]`, in units of the
-            logit, each the whole image on a grid of 32 pixels a cell: the logit of the score is the mean of its map.
+            Probabilities of an opacity, float32 `[B]`. Activation maps, float32 `[B, h, w]`, each the whole image on a
+            grid of 32 pixels a cell. Without a hidden layer they are class activation maps in units of the logit: the
+            logit of the score is the mean of its map. With one they are Grad-CAM's: zero or above, and only the
+            proportions of a map mean something.
         """
         size = self.image_size
         if images.ndim != 3 or images.shape[1:] != (size, size):
             raise ValueError(f"images must be [B, {size}, {size}], got {list(images.shape)}")
-        maps = [np.zeros((0, size // 32, size // 32), np.float32)]
+        explain = self._class_activation if self._before_score is None else self._grad_cam
+        scores, maps = [np.zeros(0, np.float32)], [np.zeros((0, size // 32, size // 32), np.float32)]
         for first in range(0, len(images), BATCH):
             part = images[first : first + BATCH]
-            features = np.asarray(self._features.predict_on_batch(part[..., None]), np.float32)
-            maps.append(features @ self._kernel + self._bias)
-        cam = np.concatenate(maps)
-        logits = cam.mean(axis=(1, 2), dtype=np.float64)
-        return _sigmoid(logits).astype(np.float32), cam
+            logits, cam = explain(np.asarray(self._features.predict_on_batch(part[..., None]), np.float32))
+            scores.append(_sigmoid(logits).astype(np.float32))
+            maps.append(cam)
+        return np.concatenate(scores), np.concatenate(maps)
+
+    def _class_activation(self, features: Features) -> tuple[NDArray[np.float64], Features]:
+        """Logits and maps of features `[B, h, w, C]`, exact for a head of pooling and one layer."""
+        cam = features @ self._kernel + self._bias
+        return cam.mean(axis=(1, 2), dtype=np.float64), cam
+
+    def _grad_cam(self, features: Features) -> tuple[NDArray[np.float64], Features]:
+        """Logits and maps of features `[B, h, w, C]`, for any head."""
+        import keras
+
+        logits = np.asarray(keras.ops.convert_to_numpy(self._logits(features)), np.float64)
+        return logits, grad_cam(self._logits, features)
+
+    def _logits(self, features: Any) -> Any:
+        """The head, before the sigmoid: `[B, h, w, C]` -> `[B]`, in the backend's tensors."""
+        import keras
+
+        assert self._before_score is not None
+        return keras.ops.matmul(self._before_score(features, training=False), self._kernel) + self._bias
 
 
 def load(folder: str | Path) -> Classifier:
     """The classifier that `train` wrote. Raises FileNotFoundError without one."""
     folder = Path(folder)
     described = files.read_json(folder / "model.json")
-    model = build(described["backbone"], described["image_size"])
+    # Models of before the hidden layer do not name it.
+    model = build(described["backbone"], described["image_size"], hidden=described.get("hidden", 0))
     model.load_weights(folder / "model.weights.h5")
     return Classifier(model)
 
@@ -222,7 +262,7 @@ def _set_trainable(model: keras.Model, *, only_head: bool, frozen_norm: bool) ->
 
     for layer in model.layers:
         norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = layer.name == SCORE or not (only_head or (norm and frozen_norm))
+        layer.trainable = layer.name in (HIDDEN, SCORE) or not (only_head or (norm and frozen_norm))
 
 
 def _dataset(

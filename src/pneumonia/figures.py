@@ -1,4 +1,4 @@
-"""Pictures: boxes and activation maps on radiographs (Pillow), curves and matrices (Matplotlib, without a display).
+"""Pictures: boxes and activation maps on radiographs (Pillow), the curves of a training (Matplotlib).
 
 Images come in as uint8 `[H, W]` and go out as uint8 RGB `[H, W, 3]`; boxes are `(x1, y1, x2, y2)` in pixels of that
 image. Truth is green, a detection red. PNG bytes depend on the input only: they carry no date and no software name.
@@ -83,19 +83,6 @@ def jpeg(image: Image, quality: int = 80) -> bytes:
     return _encode(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
-def curves(points: pd.DataFrame, title: str, *, diagonal: bool = False) -> bytes:
-    """PNG of one curve a model. points: columns model, x, y; the names of the last two become the axes' labels."""
-    _, x, y = points.columns
-    figure, axes = _figure(title, x, y)
-    for model, rows in points.groupby("model", sort=True):
-        axes.plot(rows[x], rows[y], label=str(model), linewidth=1.6)
-    if diagonal:
-        axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False)
-    return _save(figure)
-
-
 def training_curves(history: pd.DataFrame, title: str) -> bytes:
     """PNG of a training's history: column epoch against every other column; losses left, other measures right."""
     figure, axes = _figure(title, "epoch", "loss")
@@ -104,21 +91,6 @@ def training_curves(history: pd.DataFrame, title: str) -> bytes:
         target, style = (axes, "-") if "loss" in name else (other, "--")
         target.plot(history["epoch"], history[name], style, color=f"C{number}", label=name, linewidth=1.6)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return _save(figure)
-
-
-def confusion_matrix(confusion: pd.DataFrame, title: str) -> bytes:
-    """PNG of the counts. confusion: one row a study, columns actual, predicted."""
-    names = sorted(set(confusion["actual"]) | set(confusion["predicted"]))
-    counts = pd.crosstab(confusion["actual"], confusion["predicted"]).reindex(names, columns=names, fill_value=0)
-    figure, axes = _figure(title, "predicted", "actual")
-    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
-    for (row, column), count in np.ndenumerate(counts.to_numpy()):
-        shade = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{count}\n{shares[row, column]:.0%}", ha="center", va="center", color=shade)
     return _save(figure)
 
 

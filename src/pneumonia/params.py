@@ -151,6 +151,7 @@ class Classifier(Training):
     backbone_rate: NotNegative
     warmup: Share
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    hidden: Annotated[int, Field(ge=0)]
 
 
 class Phase(Section):

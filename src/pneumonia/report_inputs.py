@@ -9,24 +9,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pneumonia.evaluation import Labelled, subset
-from pneumonia.files import read_csv, read_json, sha256
+from pneumonia import provenance
+from pneumonia.files import read_csv, read_json
 from pneumonia.gallery import galleries
 from pneumonia.images import ShardStore
-from pneumonia.metrics.matching import box_table
-from pneumonia.metrics.operating_point import table
 from pneumonia.predictions import BOX_COLUMNS, DETECTORS, read_detections, read_scores
 from pneumonia.report import Inputs
+from pneumonia.slider import settings
+from pneumonia.subsets import Labelled, subset
 
 MODELS = ("classifier", *DETECTORS)
 STUDY_COLUMNS = {
     "study": "str", "person": "str", "category": "str", "target": "int", "view": "str", "sex": "str", "age": "float"
 }  # fmt: skip
-SLIDER_STEPS = 60
+HASHED = ("data/clean", "data/split", "data/predictions", "data/ensemble", "models", "metrics/evaluation.json")
+CURVES = ("roc", "pr", "froc", "calibration")
+TABLES = ("subgroups", "operating")
 
 
-def read(root: Path, *, image_size: int, examples: int, params: Mapping[str, Any]) -> Inputs:
-    """Read it all from `root`. image_size: which of data/images/; examples: studies a gallery; params: to be shown."""
+def read(root: Path, *, source: str, image_size: int, examples: int, params: Mapping[str, Any]) -> Inputs:
+    """Read it all from `root`.
+
+    source: where the studies come from (`fetch.source`). image_size: which of data/images/; examples: studies a
+    gallery; params: to be shown. What a project of another day may lack (curves, tables, metrics/explain.json) is empty.
+    """
     data = root / "data"
     evaluation = read_json(root / "metrics/evaluation.json")
     holdout = subset(
@@ -41,46 +47,55 @@ def read(root: Path, *, image_size: int, examples: int, params: Mapping[str, Any
     store = ShardStore(data / "images" / str(image_size))
     maps = np.load(data / "predictions/classifier/cam.npy", mmap_mode="r", allow_pickle=False)
     rows = {study: row for row, study in enumerate(scores["classifier"].index)}
-    ensemble = evaluation["ensemble"]
-    kinds = galleries(
-        holdout,
-        scores,
-        detections,
-        store.to_resized,
-        threshold=ensemble["threshold"],
-        box_threshold=ensemble["box_threshold"],
-        examples=examples,
-    )
-    files = ("data/clean/studies.csv", "data/clean/boxes.csv", "data/split/split.csv", "data/ensemble/detections.csv")
     return Inputs(
+        source=source,
         evaluation=evaluation,
         clean=read_json(root / "metrics/clean.json"),
         split=read_json(root / "metrics/split.json"),
-        curves={name: _curve(root / "plots" / name) for name in ("roc", "pr", "froc")},
-        confusion=pd.read_csv(root / "plots/confusion.csv"),
-        histories={model: pd.read_csv(root / f"plots/history/{model}.csv") for model in MODELS},
-        operating=_operating(holdout, detections["ensemble"], ensemble["box_threshold"]),
-        galleries=kinds,
+        explain=read_json(root / "metrics/explain.json") if (root / "metrics/explain.json").exists() else {},
+        curves={name: _curve(root / "plots" / name) for name in CURVES},
+        tables={name: _table(root / f"plots/{name}.csv") for name in TABLES},
+        histories={model: _table(root / f"plots/history/{model}.csv") for model in MODELS},
+        settings=_settings(holdout, scores, detections, evaluation),
+        galleries=galleries(
+            holdout,
+            scores,
+            detections,
+            store.to_resized,
+            thresholds={model: evaluation[model]["threshold"] for model in scores},
+            box_threshold=evaluation["ensemble"]["box_threshold"],
+            examples=examples,
+        ),
         pixels=store.image,
         cam=lambda study: np.asarray(maps[rows[study]], np.float32),
-        explore=[
-            (path.stem.replace("_", " ").capitalize(), path.read_bytes())
-            for path in sorted((root / "plots/explore").glob("*.png"))
-        ],
+        explore=[(path.stem, path.read_bytes()) for path in sorted((root / "plots/explore").glob("*.png"))],
         params=params,
-        data=[(name, sha256(root / name)) for name in files],
+        data=provenance.hashes(root, HASHED),
+        packages=provenance.packages(),
     )
 
 
+def _settings(
+    holdout: Labelled,
+    scores: Mapping[str, pd.Series],
+    detections: Mapping[str, pd.DataFrame],
+    evaluation: Mapping[str, Any],
+) -> dict[str, pd.DataFrame]:
+    result = {}
+    for model, series in scores.items():
+        threshold = evaluation[model]["threshold"]
+        box_threshold = evaluation[model].get("box_threshold", threshold)
+        result[model] = settings(holdout, series, detections.get(model), threshold, box_threshold)
+    return result
+
+
 def _curve(folder: Path) -> pd.DataFrame:
-    """The curves of all models in one table, the column `model` first."""
+    """The curves of all models in one table, the column `model` first; empty without a file."""
     parts = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
+    if not parts:
+        return pd.DataFrame({"model": []})
     return pd.concat(parts, names=["model"]).reset_index(level="model").reset_index(drop=True)
 
 
-def _operating(holdout: Labelled, detections: pd.DataFrame, chosen: float) -> pd.DataFrame:
-    """The slider's operating points: quantiles of the studies' highest scores, some round values, the chosen one."""
-    boxes = box_table(holdout.ids, detections, holdout.boxes)
-    steps = np.quantile(boxes.highest(), np.linspace(0.02, 0.995, SLIDER_STEPS)).round(3)
-    thresholds = np.unique(np.r_[steps[steps > 0], 0.1, 0.3, 0.5, 0.7, chosen])
-    return table(boxes, holdout.targets, thresholds.tolist())
+def _table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.exists() else pd.DataFrame()

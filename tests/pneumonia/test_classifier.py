@@ -23,6 +23,7 @@ OPTIONS = {
     "weight_decay": 0.0001,
     "clip_norm": 5.0,
     "dropout": 0.1,
+    "hidden": 0,
     "negatives_per_positive": 1.0,
     "patience": 3,
     "seed": 1,
@@ -107,6 +108,29 @@ def test_map_is_exact_for_any_size():
     assert cam.shape == (2, 3, 3)
     np.testing.assert_allclose(scores, direct, rtol=1e-4)
     np.testing.assert_allclose(np.log(direct / (1 - direct)), cam.mean((1, 2)), rtol=1e-3, atol=1e-3)
+
+
+def test_a_hidden_layer_is_explained_by_gradients(studies, tmp_path):
+    options = OPTIONS | {"hidden": 6, "epochs": 3}
+    classifier.train(Store(studies), studies, tmp_path / "model", None, **options)
+    model = classifier.load(tmp_path / "model")
+    images = Store(studies).batch(studies["study"][:12])
+    scores, cam = model.predict(images)
+    import keras
+
+    network = classifier.build("resnet_small", SIZE, hidden=6)
+    network.load_weights(tmp_path / "model" / "model.weights.h5")
+    direct = keras.ops.convert_to_numpy(network(images[..., None].astype("float32")))[:, 0]
+    np.testing.assert_allclose(scores, direct, rtol=1e-4)
+    # One cell: the map is ReLU of features x gradient, worked out here with the weights of both layers.
+    features = keras.ops.convert_to_numpy(
+        keras.Model(network.input, network.get_layer("pool").output)(images[..., None].astype("float32"))
+    )
+    first, bias = network.get_layer("hidden").get_weights()
+    last, _ = network.get_layer("score").get_weights()
+    slope = ((features @ first + bias > 0) * last[:, 0]) @ first.T
+    np.testing.assert_allclose(cam[:, 0, 0], np.maximum((features * slope).sum(1), 0), rtol=1e-3, atol=1e-5)
+    assert cam.max() > 0
 
 
 def test_wrong_size_and_no_images(trained):

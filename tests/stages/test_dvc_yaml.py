@@ -15,7 +15,8 @@ PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, Any] = PIPELINE["stages"]
 CONTRACT = {
     "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate", "train_classifier",
-    "train_maskrcnn", "train_yolo", "predict", "predict_test", "ensemble", "evaluate", "report", "submission",
+    "train_maskrcnn", "train_yolo", "predict", "predict_test", "ensemble", "evaluate", "explain", "report",
+    "submission",
 }  # fmt: skip
 
 
