@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
-from detection.backend import OneDevice, batch_multiple, data_parallel, device_share
+from detection.backend import OneDevice, batch_multiple, data_parallel, device_share, jit_compile
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_jit_is_for_jax_only():
+    assert jit_compile() == (keras.backend.backend() == "jax")
 
 
 def test_one_device_needs_nothing():

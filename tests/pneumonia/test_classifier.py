@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumonia import classifier, devices
+from pneumonia import classifier
 
 SIZE = 32
 AUGMENTATION = {"flip": 0.5, "rotation": 0, "translation": 0.05, "scale": 0, "brightness": 0, "contrast": 0.1}
@@ -152,9 +152,3 @@ def test_files_carry_no_time(tmp_path):
     first = written("a")
     time.sleep(1.1)  # a time stamp would be of another second
     assert written("b") == first
-
-
-def test_jit_is_for_jax_only():
-    import keras
-
-    assert devices.jit() == (keras.backend.backend() == "jax")
