@@ -75,6 +75,7 @@ class Window(Section):
     mode: Literal["auto", "hu", "dicom", "percentile", "none"]
     center: float
     width: Annotated[float, Field(ge=1)]
+    choice: Count
     percentiles: Annotated[list[float], Field(min_length=2, max_length=2)]
 
     @model_validator(mode="after")

@@ -15,13 +15,10 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import sys
-import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +31,7 @@ from tqdm import tqdm
 
 from pneumonia import processes
 from pneumonia.files import read_json, write_csv, write_json
-from pneumonia.images import ASPECTS, INDEX_COLUMNS, Placement, placement, resize_study, shard_name, square_rows
+from pneumonia.images import INDEX_COLUMNS, Placement, placement, resize_study, shard_name, square_rows
 
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
 
@@ -95,7 +92,7 @@ def write_shards(
         folder: replaced as a whole at the end.
         sizes: sides of the squares, pixels.
         shard_rows: studies a `.npy` shard.
-        window: `mode`, `center`, `width`, `percentiles` of `pneumonia.windowing.study_to_uint8`.
+        window: `mode`, `center`, `width`, `percentiles`, `choice` of `pneumonia.windowing.study_to_uint8`.
         workers: processes, 0 for one a core, 1 for this one alone. A process holds one decoded study and `CHUNK` small
             ones, however many studies there are.
         unreadable: "raise" stops at a study that cannot be read; "skip" leaves zeros, the window "unreadable", and a
@@ -127,7 +124,7 @@ def write_shards(
     resumed = len(studies) - sum(map(len, todo.values()))
     interval = 0.5 if sys.stderr.isatty() else 30.0  # seconds; a log wants fewer lines than a terminal
     with tqdm(total=len(studies), initial=resumed, unit="study", desc=folder.name, mininterval=interval) as bar:
-        for number, rows in _run(job, tasks, _worker_count(workers)):
+        for number, rows in _run(job, tasks, processes.count(workers)):
             done[number] += rows
             if len(done[number]) == len(shards[number]):
                 _finish(job, number, done.pop(number))
@@ -146,8 +143,7 @@ def archive_reader(archive_path: Path, window: Mapping[str, Any]) -> ReadStudy:
 
     def read(study: str) -> tuple[np.ndarray, str, float]:
         image, used, header = study_to_uint8(archive.read(study), **window, study=study)
-        believable = ASPECTS[0] <= header.aspect <= ASPECTS[1]
-        return image, used, header.aspect if believable else 1.0
+        return image, used, header.aspect
 
     return read
 
@@ -196,35 +192,22 @@ def _run(job: Job, tasks: Iterable[Task], workers: int) -> Iterator[tuple[int, l
         read = job.open_reader()
         yield from (fill(job, read, task) for task in tasks)
         return
-    with ProcessPoolExecutor(workers, processes.context(), _start_process, (job, os.getpid())) as executor:
+    with processes.pool(workers, _start_process, job) as executor:
         running: set[Future[tuple[int, list[Row]]]] = set()
-        try:
-            for task in tasks:
-                running.add(executor.submit(_fill_in_process, task))
-                if len(running) >= 4 * workers:  # a few tasks ahead; the rest would only be a long queue
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            yield from (future.result() for future in as_completed(running))
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+        for task in tasks:
+            running.add(executor.submit(_fill_in_process, task))
+            if len(running) >= 4 * workers:  # a few tasks ahead; the rest would only be a long queue
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        yield from (future.result() for future in as_completed(running))
 
 
 _process: tuple[Job, ReadStudy]  # of a worker process
 
 
-def _start_process(job: Job, parent: int) -> None:
+def _start_process(job: Job) -> None:
     global _process
-    cv2.setNumThreads(1)  # there is a process a core already; and OpenCV's threads do not survive a fork
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _process = job, job.open_reader()
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: after a `kill -9` of the parent it would wait for tasks for ever."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 def _fill_in_process(task: Task) -> tuple[int, list[Row]]:
@@ -282,13 +265,6 @@ def _check(studies: list[str], sizes: Sequence[int], shard_rows: int, unreadable
         raise ValueError(f"unreadable must be 'raise' or 'skip', got {unreadable!r}")
 
 
-def _worker_count(workers: int) -> int:
-    if workers < 0:
-        raise ValueError(f"workers must be 0 (one a core) or more, got {workers}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return workers or cores or 1
-
-
 def _fingerprint(archive: Path, inputs: list[Any]) -> str:
     """Hash of what decides the bytes: `inputs`, the archive's table of contents (with its CRCs), the decoding code."""
     digest = hashlib.sha256(json.dumps(inputs).encode())
@@ -296,7 +272,7 @@ def _fingerprint(archive: Path, inputs: list[Any]) -> str:
         with zipfile.ZipFile(archive) as stream:
             for info in stream.infolist():
                 digest.update(f"{info.filename}\0{info.CRC}\0{info.file_size}\n".encode())
-    for module in ("shards", "images", "archive", "decoders", "dicom", "windowing"):
+    for module in ("shards", "images", "archive", "decoders", "dicom", "parsing", "windowing"):
         source = Path(__file__).with_name(f"{module}.py")
         digest.update(source.read_bytes() if source.exists() else b"")
     return digest.hexdigest()[:16]

@@ -27,7 +27,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pneumonia import dicom
+from pneumonia import parsing
 from pneumonia.decoders import MissingDecoderError
 from pneumonia.dicom import parse_age, read_header, read_pixels, read_study
 from pneumonia.rejection import Reason, StudyError
@@ -158,12 +158,12 @@ class TestValues:
         made = dataset(VOILUTSequence=lut(0, [0, 1, 2, 3], 8))
         item = made.VOILUTSequence[0]
         item["LUTData"].VR, item.LUTData = "OW", bytes([5, 6, 7, 8])
-        found = read_pixels(encode(made)).voi_lut
+        (found,) = read_pixels(encode(made)).voi_luts
         assert found.table.tolist() == [5, 6, 7, 8]
 
     def test_first_mapped_value_may_be_negative(self):
         made = dataset(RAMP.astype(np.int16) - 20, VOILUTSequence=lut(65535 - 9, list(range(20)), 8))
-        found = read_pixels(encode(made)).voi_lut
+        (found,) = read_pixels(encode(made)).voi_luts
         assert found.first == -10
         assert found(np.array([-11, -10, -9, 50])).tolist() == [0, 0, 1, 19]
 
@@ -200,7 +200,7 @@ class TestDecoders:
         made.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
         pixels = read_pixels(encode(made))
         np.testing.assert_array_equal(pixels.values, RAMP)
-        assert pixels.decoder == "pydicom-rle"
+        assert pixels.decoder == "rle"
 
     @pytest.mark.parametrize(
         ("syntax", "codec", "wanted"),
@@ -286,8 +286,7 @@ class TestRejected:
         assert reason(encode(made)) == Reason.COLOUR
 
     def test_a_deflated_bomb_is_not_inflated(self, monkeypatch):
-        monkeypatch.setattr(dicom, "MAX_HEADER_BYTES", 10_000)
-        monkeypatch.setattr(dicom, "MAX_PIXELS", 10_000)
+        monkeypatch.setattr(parsing, "MAX_INFLATED_BYTES", 30_000)
         whole = encode(dataset(syntax=DeflatedExplicitVRLittleEndian))
         start = 144 + int.from_bytes(whole[140:144], "little")
         deflater = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -38,7 +38,7 @@ def header(**changes):
 
 def pixels(values, low=0.0, high=65535.0, **changes):
     return Pixels(
-        np.asarray(values), **{"padding": None, "low": low, "high": high, "voi_lut": None, "decoder": ""} | changes
+        np.asarray(values), **{"padding": None, "low": low, "high": high, "voi_luts": (), "decoder": ""} | changes
     )
 
 
@@ -126,7 +126,7 @@ def test_the_first_window_of_the_file_counts():
 def test_voi_lut_goes_before_the_window():
     lut = Lut(first=10, table=np.array([0, 1023, 512], np.uint16), bits=10)
     head = header(windows=((100.0, 50.0),))
-    image, used = to_uint8(head, pixels([[3, 10, 11, 12, 99]], voi_lut=lut), mode="auto", **LUNG)
+    image, used = to_uint8(head, pixels([[3, 10, 11, 12, 99]], voi_luts=(lut,)), mode="auto", **LUNG)
     # Below the table its first entry, above it its last; 512 / 1023 * 255 = 127.6.
     assert (image.tolist(), used) == ([[0, 0, 255, 128, 128]], "voi_lut")
 
