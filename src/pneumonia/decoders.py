@@ -68,15 +68,26 @@ def decode(dataset: Dataset, transfer_syntax: str) -> tuple[np.ndarray, str]:
     Bits above the stored ones are cleared, or filled with the sign. Raises StudyError (unreadable) where the compressed
     frame contradicts the header or is cut short, and whatever the decoder raises where it is damaged.
     """
+    values, decoder = _decode(dataset, transfer_syntax)
+    if values.shape != (dataset.Rows, dataset.Columns):  # such as several frames in a file that says it has one
+        raise StudyError(
+            Reason.UNREADABLE,
+            f"pixels have shape {values.shape}, the header says {dataset.Rows}x{dataset.Columns}",
+        )
+    shifted = transfer_syntax in _NATIVE | _RLE
+    return _align(values, dataset, shifted=shifted), decoder
+
+
+def _decode(dataset: Dataset, transfer_syntax: str) -> tuple[np.ndarray, str]:
     name = TRANSFER_SYNTAXES[transfer_syntax]
     if transfer_syntax in _NATIVE:
-        return _align(_with_pydicom(dataset, transfer_syntax, ""), dataset), "pydicom"
+        return _with_pydicom(dataset, transfer_syntax, ""), "pydicom"
     frame = _encapsulated(dataset)
     if transfer_syntax in _RLE:
-        return _align(_run_lengths(frame, dataset), dataset), "rle"
+        return _run_lengths(frame, dataset), "rle"
     if transfer_syntax in _JPEG_2000:
         _check_jpeg_2000(frame, dataset)
-        return _align(_with_pydicom(dataset, transfer_syntax, "pillow"), dataset, shifted=False), "pillow-openjpeg"
+        return _with_pydicom(dataset, transfer_syntax, "pillow"), "pillow-openjpeg"
     head = _frame_header(frame)
     _expect(head.rows, head.columns, head.components, dataset)
     if frame.rfind(b"\xff\xd9", max(0, len(frame) - 256)) < 0:
@@ -84,17 +95,10 @@ def decode(dataset: Dataset, transfer_syntax: str) -> tuple[np.ndarray, str]:
     if frame.count(b"\xff\xda") > MAX_SCANS:  # a start of scan: compressed data cannot hold these two bytes
         raise StudyError(Reason.UNREADABLE, f"{name} frame of more than {MAX_SCANS} scans")
     if transfer_syntax in _JPEG_LS:
-        values, decoder = _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
-    elif head.marker in _DCT and head.precision == 8:
-        values, decoder = _with_opencv(frame), "opencv"
-    else:
-        values, decoder = _with_imagecodecs(frame, name, head.marker in _DCT | _LOSSLESS, "jpeg8")
-    if values.shape != (dataset.Rows, dataset.Columns):
-        raise StudyError(
-            Reason.UNREADABLE,
-            f"frame decodes to shape {values.shape}, the header says {dataset.Rows}x{dataset.Columns}",
-        )
-    return _align(values, dataset, shifted=False), decoder
+        return _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
+    if head.marker in _DCT and head.precision == 8:
+        return _with_opencv(frame), "opencv"
+    return _with_imagecodecs(frame, name, head.marker in _DCT | _LOSSLESS, "jpeg8")
 
 
 def _with_opencv(frame: bytes) -> np.ndarray:
@@ -212,7 +216,7 @@ def _unpack(packed: bytes, size: int) -> bytearray:
     return plane[:size]
 
 
-def _align(values: np.ndarray, dataset: Dataset, *, shifted: bool = True) -> np.ndarray:
+def _align(values: np.ndarray, dataset: Dataset, *, shifted: bool) -> np.ndarray:
     """Keep the stored bits only, moved to the bottom, with the sign that Pixel Representation gives (PS3.5, 8.1.1).
 
     shifted: the stored bits end at High Bit, as in data that is not JPEG-compressed.

@@ -1,5 +1,7 @@
 """Writes studies as shards of square uint8 images in several sizes: one decode a study, all cores, resumable by shard.
 
+The work is done by processes of this machine, or by a Dask cluster (one shard a task); the bytes are the same.
+
     <folder>/<size>/shard-00000.npy           uint8 [rows, size, size], studies sorted by id
     <folder>/<size>/index.csv                 where each study is (`pneumonia.images.INDEX_COLUMNS`)
     <state>/<hash>/images/<size>/...          the same while it grows; a shard being filled ends in `.part`
@@ -15,12 +17,15 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +85,8 @@ def write_shards(
     shard_rows: int,
     window: Mapping[str, Any],
     workers: int = 0,
+    executor: Literal["processes", "dask"] = "processes",
+    scheduler: str = "",
     unreadable: Literal["raise", "skip"] = "raise",
     state: str | Path | None = None,
     open_reader: Callable[[], ReadStudy] | None = None,
@@ -95,6 +102,9 @@ def write_shards(
         window: `mode`, `center`, `width`, `percentiles`, `choice` of `pneumonia.windowing.study_to_uint8`.
         workers: processes, 0 for one a core, 1 for this one alone. A process holds one decoded study and `CHUNK` small
             ones, however many studies there are.
+        executor: "processes" of this machine, or "dask": the cluster at `scheduler`, whose workers reach the archive and
+            `state` at the same paths; then `workers` means nothing.
+        scheduler: address of the cluster, such as `tcp://node1:8786`.
         unreadable: "raise" stops at a study that cannot be read; "skip" leaves zeros, the window "unreadable", and a
             row in `<size>/unreadable.csv` (study, reason).
         state: folder of what is finished, removed at the end. Default: `.<name>.state` beside `folder`.
@@ -103,9 +113,9 @@ def write_shards(
     folder = Path(folder)
     studies = sorted(studies)
     _check(studies, sizes, shard_rows, unreadable)
-    reader = open_reader or partial(archive_reader, Path(archive_path), dict(window))
-    root = Path(state) if state is not None else folder.parent / f".{folder.name}.state"
-    inputs = [studies, sorted(sizes), shard_rows, dict(window), unreadable, cv2.__version__]
+    reader = open_reader or partial(archive_reader, Path(archive_path).absolute(), dict(window))
+    root = Path(state if state is not None else folder.parent / f".{folder.name}.state").absolute()
+    inputs = [studies, sorted(sizes), shard_rows, dict(window), unreadable, _versions()]
     job = Job(root / _fingerprint(Path(archive_path), inputs), tuple(sorted(sizes)), unreadable, reader)
     for stale in root.iterdir() if root.exists() else ():
         if stale != job.work:  # of other params or data: never to be used again
@@ -124,7 +134,9 @@ def write_shards(
     resumed = len(studies) - sum(map(len, todo.values()))
     interval = 0.5 if sys.stderr.isatty() else 30.0  # seconds; a log wants fewer lines than a terminal
     with tqdm(total=len(studies), initial=resumed, unit="study", desc=folder.name, mininterval=interval) as bar:
-        for number, rows in _run(job, tasks, processes.count(workers)):
+        for number, rows in (
+            _run_on_cluster(job, tasks, scheduler) if executor == "dask" else _run(job, tasks, processes.count(workers))
+        ):
             done[number] += rows
             if len(done[number]) == len(shards[number]):
                 _finish(job, number, done.pop(number))
@@ -202,6 +214,33 @@ def _run(job: Job, tasks: Iterable[Task], workers: int) -> Iterator[tuple[int, l
         yield from (future.result() for future in as_completed(running))
 
 
+def _run_on_cluster(job: Job, tasks: Iterable[Task], scheduler: str) -> Iterator[tuple[int, list[Row]]]:
+    """Results of the shards as they end."""
+    from pneumonia import cluster
+
+    shards = (list(own) for _, own in groupby(tasks, key=attrgetter("shard")))
+    return cluster.run(_fill_on_cluster, ((job, own, _versions()) for own in shards), scheduler)
+
+
+_reader: tuple[Path, ReadStudy] | None = None  # of a cluster's worker; opening an archive means reading its index
+
+
+def _fill_on_cluster(job: Job, tasks: Sequence[Task], versions: str) -> tuple[int, list[Row]]:
+    """The tasks of one shard."""
+    global _reader
+    if _versions() != versions:
+        raise RuntimeError(
+            f"worker on {socket.gethostname()}: another version of this project or of OpenCV than where the stage runs; "
+            "install the same on every machine"
+        )
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
+    if _reader is None or _reader[0] != job.work:
+        _reader = job.work, job.open_reader()
+    read = _reader[1]
+    return tasks[0].shard, [row for task in tasks for row in fill(job, read, task)[1]]
+
+
 _process: tuple[Job, ReadStudy]  # of a worker process
 
 
@@ -266,13 +305,19 @@ def _check(studies: list[str], sizes: Sequence[int], shard_rows: int, unreadable
 
 
 def _fingerprint(archive: Path, inputs: list[Any]) -> str:
-    """Hash of what decides the bytes: `inputs`, the archive's table of contents (with its CRCs), the decoding code."""
+    """Hash of what decides the bytes: `inputs` and the archive's table of contents (with its CRCs)."""
     digest = hashlib.sha256(json.dumps(inputs).encode())
     if archive.exists():
         with zipfile.ZipFile(archive) as stream:
             for info in stream.infolist():
                 digest.update(f"{info.filename}\0{info.CRC}\0{info.file_size}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _versions() -> str:
+    """Hash of the decoding code and of OpenCV's version."""
+    digest = hashlib.sha256(cv2.__version__.encode())
     for module in ("shards", "images", "archive", "decoders", "dicom", "parsing", "windowing"):
         source = Path(__file__).with_name(f"{module}.py")
         digest.update(source.read_bytes() if source.exists() else b"")
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()

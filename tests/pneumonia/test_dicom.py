@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import pickle
+import struct
 import sys
 import zlib
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -104,6 +106,10 @@ class TestHeader:
         assert read_header(encode(dataset(ImagerPixelSpacing=[0.2, 0.1]))).aspect == 2.0
         assert read_header(encode(dataset(PixelAspectRatio=["3", "4"]))).aspect == 0.75
 
+    @pytest.mark.parametrize("spacing", [[5, 1], [1, 5], [-1, 1]])
+    def test_pixels_of_no_believable_shape_count_as_square(self, spacing):
+        assert read_header(encode(dataset(PixelSpacing=spacing))).aspect == 1.0
+
     @pytest.mark.parametrize(
         ("text", "years"),
         [("57", 57), ("057Y", 57), ("148", 148), ("006M", 0.5), ("052W", 364 / 365.25), (" 9y", 9)],
@@ -175,6 +181,27 @@ class TestValues:
         made["PixelPaddingRangeLimit"].VR = "US"
         assert np.argwhere(read_pixels(encode(made)).padding).tolist() == [[5, 5], [5, 6], [5, 7]]
 
+    def test_padding_whose_sign_only_the_pixels_tell(self):
+        made = dataset(RAMP.astype(np.int16) - 20, ImplicitVRLittleEndian, PixelPaddingValue=-20)
+        made["PixelPaddingValue"].VR = "SS"  # implicit files do not write it down: US or SS
+        pixels = read_pixels(encode(made))
+        assert pixels.values[0, :2].tolist() == [-20, -19]
+        assert np.argwhere(pixels.padding).tolist() == [[0, 0]]
+
+    def test_several_voi_luts_keep_their_order(self):
+        made = dataset(VOILUTSequence=lut(0, [1, 2], 8) + lut(0, [3, 4, 5], 8))
+        assert [found.table.tolist() for found in read_pixels(encode(made)).voi_luts] == [[1, 2], [3, 4, 5]]
+
+    def test_32_bits(self):
+        stored = np.array([[1, 2**31 + 7]], np.uint32)
+        assert read_pixels(encode(dataset(stored))).values.tolist() == [[1, 2**31 + 7]]
+        made = dataset(stored, BitsStored=20, HighBit=19, PixelRepresentation=1)
+        made.PixelData = np.array([[0xFFF00001, 0x000FFFFF]], "<u4").tobytes()
+        assert read_pixels(encode(made)).values.tolist() == [[1, -1]]  # the 12 bits above do not matter
+
+    def test_a_rescale_beyond_all_floats_is_refused(self):
+        assert reason(encode(dataset(RescaleSlope="1e38", RescaleIntercept=0))) == Reason.UNREADABLE
+
 
 class TestDecoders:
     def test_jpeg_is_what_another_decoder_gives(self):
@@ -213,6 +240,28 @@ class TestDecoders:
         pixels = read_pixels(encode(dataset(picture, syntax, PixelData=encapsulate([bytes(frame)]))))
         np.testing.assert_array_equal(pixels.values, picture)
         assert pixels.decoder == wanted
+
+    def test_jpeg_of_12_bits_by_the_extra(self):
+        imagecodecs = pytest.importorskip("imagecodecs", reason="the extra 'dicom' is not installed")
+        picture = np.add.outer(np.arange(40), np.arange(56)).astype(np.uint16) * 40  # 0 to 3760
+        frame = imagecodecs.jpeg8_encode(picture, level=95, bitspersample=12)
+        made = dataset(picture, JPEGExtended12Bit, BitsStored=12, HighBit=11, PixelData=encapsulate([frame]))
+        pixels = read_pixels(encode(made))
+        assert np.abs(pixels.values.astype(int) - picture).max() <= 2
+        assert (pixels.decoder, pixels.high) == ("imagecodecs-jpeg8", 4095)
+
+    def test_a_jp2_file_in_the_place_of_a_code_stream(self):
+        picture = np.random.default_rng(1).integers(0, 256, (33, 47)).astype(np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(picture).save(stream, "JPEG2000", irreversible=False)
+        made = dataset(picture, JPEG2000Lossless, PixelData=encapsulate([stream.getvalue()]))
+        np.testing.assert_array_equal(read_pixels(encode(made)).values, picture)
+
+    def test_run_lengths_worked_out_by_hand(self):
+        # Two planes, the high bytes first: 3 x 0 and 1; then literally 5 6 7 8. 128 means nothing (PS3.5, G.3.2).
+        frame = struct.pack("<16L", 2, 64, 70, *[0] * 13) + b"\xfe\0\x80\0\1\0" + b"\3\5\6\7\x08\0"
+        made = dataset(np.zeros((2, 2), np.uint16), RLELossless, PixelData=encapsulate([frame]))
+        assert read_pixels(encode(made)).values.tolist() == [[5, 6], [7, 264]]
 
     def test_a_missing_extra_is_named(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "imagecodecs", None)
