@@ -48,11 +48,14 @@ def main() -> None:
         print(f"{arguments.studies} studies; undisturbed: {seconds}, {wanted}", flush=True)
         for number in range(arguments.kills):
             stage = STAGES[number % 2]
-            for folder in ("data/clean", "data/images", "state"):
-                shutil.rmtree(project / folder, ignore_errors=True)
-            (project / "dvc.lock").write_text(lock)
-            moment = rng.uniform(0, seconds[stage])
-            left = _kill(project, stage, moment, alone=number % 4 < 2)
+            moment = 2 * rng.uniform(0, seconds[stage])
+            left = ""
+            while not left:  # the stage may be faster this time, and end first
+                moment /= 2
+                for folder in ("data/clean", "data/images", "state"):
+                    shutil.rmtree(project / folder, ignore_errors=True)
+                (project / "dvc.lock").write_text(lock)
+                left = _kill(project, stage, moment, alone=number % 4 < 2)
             _run(project, *REPRO)
             same = _hashes(project) == wanted
             stray = [str(path) for path in (project / "data").rglob(".*") if path.name != ".gitignore"]
@@ -105,12 +108,15 @@ def _undisturbed(project: Path) -> dict[str, float]:
 
 
 def _kill(project: Path, stage: str, moment: float, *, alone: bool) -> str:
-    """Kill the run `moment` seconds after `stage` began; what it had left behind."""
+    """Kill the run `moment` seconds after `stage` began; what it had left behind, or nothing if the stage had ended."""
     process = _start(project)
     while not (found := _processes(process.pid, stage)):
         assert process.poll() is None, f"{stage} never ran"
         time.sleep(0.01)
     time.sleep(moment)
+    if not set(found) & set(_processes(process.pid, stage)):
+        process.wait()
+        return ""
     if alone:
         os.kill(found[0], signal.SIGKILL)
     else:

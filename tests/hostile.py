@@ -155,7 +155,7 @@ def _sizes(rng: Random, data: bytes) -> bytes:
 
 def _thin(rng: Random, data: bytes) -> bytes:
     """A file that really is as long and thin as it says."""
-    side = int(rng.choice([300, 5000, 16_384, 65_534]))
+    side = int(rng.choice([300, 5000, 16_384, 65_534], p=[0.4, 0.4, 0.1, 0.1]))
     high = bool(rng.integers(2))
     made = study(rng, ExplicitVRLittleEndian, 255, PixelSpacing=[float(rng.choice([0.01, 0.1, 0.2, 5])), 0.1])
     start = made.find(PIXELS)
@@ -170,7 +170,7 @@ def _insert(data: bytes, elements: bytes) -> bytes:
 
 
 def _deep(rng: Random, data: bytes) -> bytes:
-    depth = int(rng.choice([5, 50, 500, 5000]))
+    depth = int(rng.choice([5, 50, 500, 5000], p=[0.3, 0.3, 0.3, 0.1]))
     tag = [b"\x28\0\x10\x30", b"\x08\0\x40\x11", b"\x09\0\x10\x10"][
         int(rng.integers(3))
     ]  # VOI LUT, a known one, private
@@ -185,14 +185,14 @@ def _deep(rng: Random, data: bytes) -> bytes:
 
 
 def _wide(rng: Random, data: bytes) -> bytes:
-    items = (ITEM + bytes(4)) * int(rng.choice([100, 5000, 200_000], p=[0.5, 0.4, 0.1]))
+    items = (ITEM + bytes(4)) * int(rng.choice([100, 5000, 200_000], p=[0.6, 0.35, 0.05]))
     length = UNKNOWN if rng.random() < 0.5 else struct.pack("<L", len(items))
     end = SEQUENCE_END + bytes(4) if length == UNKNOWN else b""
     return _insert(data, b"\x28\0\x10\x30SQ\0\0" + length + items + end)
 
 
 def _many_elements(rng: Random, data: bytes) -> bytes:
-    numbers = range(int(rng.choice([1000, 60_000])))
+    numbers = range(int(rng.choice([1000, 60_000], p=[0.8, 0.2])))
     return _insert(data, b"".join(struct.pack("<HH2sH", 0x29, n, b"LO", 0) for n in numbers))
 
 
@@ -229,7 +229,7 @@ def _bomb(rng: Random, data: bytes) -> bytes:
     if rng.random() < 0.5:
         whole = study(rng, DeflatedExplicitVRLittleEndian, 255)
         start = 144 + int.from_bytes(whole[140:144], "little")
-        return whole[:start] + _zeros(int(rng.choice([1, 300], p=[0.8, 0.2])))
+        return whole[:start] + _zeros(int(rng.choice([1, 300], p=[0.95, 0.05])))
     whole = study(rng, RLELossless, 255)
     start = whole.find(PIXELS)
     frame = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\0" * int(rng.choice([100, 300_000]))

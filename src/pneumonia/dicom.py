@@ -12,12 +12,12 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pneumonia.decoders import TRANSFER_SYNTAXES, decode
-from pneumonia.parsing import parse
+from pneumonia.parsing import parse, value
 from pneumonia.rejection import Reason, StudyError
 
 if TYPE_CHECKING:
@@ -239,23 +239,23 @@ def blocks(shape: Sequence[int]) -> Iterator[slice]:
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray | None:
     """Where the stored values are padding: one value, or a range up to the range limit (PS3.3, C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or value == "":
+    padding = value(dataset, "PixelPaddingValue")
+    if padding is None or padding == "":
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    first, last = sorted((int(value), int(value if limit in (None, "") else limit)))
+    limit = value(dataset, "PixelPaddingRangeLimit")
+    first, last = sorted((int(padding), int(padding if limit in (None, "") else limit)))
     mask = (stored >= first) & (stored <= last)
     return mask if mask.any() else None
 
 
 def _luts(dataset: Dataset, name: str, signed: bool) -> tuple[Lut, ...]:
     """The tables of a LUT sequence."""
-    return tuple(_lut(item, name, signed) for item in dataset.get(name) or ())
+    return tuple(_lut(item, name, signed) for item in value(dataset, name) or ())
 
 
 def _lut(item: Dataset, name: str, signed: bool) -> Lut:
     """The table of an item of a LUT sequence (PS3.3, C.11.1.1)."""
-    entries, first, bits = (int(value) for value in item.LUTDescriptor)
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
     entries = entries or 2**16
     if signed and first >= 2**15:  # read as unsigned; the standard gives it the sign of the values it is applied to
         first -= 2**16
@@ -279,22 +279,22 @@ def _word(text: str) -> str:
 
 def _text(dataset: Dataset, name: str) -> str:
     try:
-        value = dataset.get(name)
+        found = value(dataset, name)
     except Exception:  # an element nobody can read says nothing
         return ""
-    return "" if value is None else str(value).strip().strip("\x00")
+    return "" if found is None else str(found).strip().strip("\x00")
 
 
 def _numbers(dataset: Dataset, name: str) -> list[float]:
     """The finite numbers of an element, or an empty list where it is absent or damaged."""
     try:
-        value: Any = dataset.get(name)
-        if value is None or value == "":
+        found = value(dataset, name)
+        if found is None or found == "":
             return []
         numbers = (
-            [float(item) for item in value]
-            if hasattr(value, "__iter__") and not isinstance(value, str)
-            else [float(value)]
+            [float(item) for item in found]
+            if hasattr(found, "__iter__") and not isinstance(found, str)
+            else [float(found)]
         )
     except Exception:
         return []

@@ -74,6 +74,12 @@ def parse(data: bytes, *, pixels: bool) -> Dataset:
             raise StudyError(Reason.UNREADABLE, f"header cannot be parsed ({type(error).__name__})") from error
 
 
+def value(dataset: Dataset, keyword: str) -> Any:
+    """The value of an element, None where it is absent; several times as fast as `dataset.get(keyword)`."""
+    (tag,) = _tags((keyword,))
+    return dataset[tag].value if tag in dataset else None
+
+
 def _read(data: bytes, pixels: bool) -> Dataset:
     from pydicom.dataset import FileMetaDataset
     from pydicom.filereader import read_dataset
