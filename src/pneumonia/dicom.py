@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -212,9 +212,9 @@ def _pixels(dataset: Dataset, header: StudyHeader) -> Pixels:
 
     modality_luts = _luts(dataset, "ModalityLUTSequence", header.signed)
     slope, intercept = _number(dataset, "RescaleSlope", 1.0), _number(dataset, "RescaleIntercept", 0.0)
-    values = stored
+    transform: Callable[[np.ndarray], np.ndarray] | None = None
     if modality_luts:
-        values, low, high = modality_luts[0](stored), 0, 2 ** modality_luts[0].bits - 1
+        transform, low, high = modality_luts[0], 0, 2 ** modality_luts[0].bits - 1
     elif (slope, intercept) != (1.0, 0.0):
         first, last = low * slope + intercept, high * slope + intercept
         if slope == 0 or max(abs(first), abs(last)) > np.finfo(np.float32).max:
@@ -222,10 +222,16 @@ def _pixels(dataset: Dataset, header: StudyHeader) -> Pixels:
                 Reason.UNREADABLE,
                 f"rescale slope {slope}, intercept {intercept}; wanted a slope other than 0, and 32-bit floats",
             )
+        low, high = sorted((first, last))
+
+        def transform(part: np.ndarray) -> np.ndarray:
+            return part.astype(np.float64) * slope + intercept
+
+    values = stored
+    if transform is not None:
         values = np.empty(stored.shape, np.float32)
         for rows in blocks(stored.shape):
-            values[rows] = stored[rows].astype(np.float64) * slope + intercept
-        low, high = sorted((first, last))
+            values[rows] = transform(stored[rows])
     # A VOI LUT is indexed by values after the modality LUT; they are signed where that can go below zero (C.11.2.1.1).
     voi_luts = _luts(dataset, "VOILUTSequence", low < 0)
     return Pixels(values, padding, float(low), float(high), voi_luts, decoder)
