@@ -18,6 +18,8 @@ def main() -> None:
         shard_rows=p.shard_rows,
         window=p.window.values(),
         workers=p.workers,
+        executor=p.executor,
+        scheduler=p.scheduler,
         state=Path("state/window_resize"),
     )
     print(f"{counts['studies']} studies in {len(p.sizes)} sizes ({counts['resumed']} of them from a broken run)")

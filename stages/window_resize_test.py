@@ -19,6 +19,8 @@ def main() -> None:
         shard_rows=p.shard_rows,
         window=p.window.values(),
         workers=p.workers,
+        executor=p.executor,
+        scheduler=p.scheduler,
         unreadable="skip",
         state=Path("state/window_resize_test"),
     )

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from pneumonia.rejection import Reason, StudyError
 
-MAX_STUDY_BYTES = 512 * 2**20  # a chest radiograph has 0.1 to 40 MB; beyond this it is a mistake or a zip bomb
+MAX_STUDY_BYTES = 256 * 2**20  # a chest radiograph has 0.1 to 40 MB; beyond this it is a mistake or a zip bomb
 
 _ID = re.compile(
     r"[^\x00-\x1f\x7f/\\:*?\"<>|.][^\x00-\x1f\x7f/\\:*?\"<>|]{0,199}"

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -227,12 +225,11 @@ def _counts(values: pd.Series, names: Iterable[str]) -> dict[str, int]:
 
 def _read_all(studies: Studies, workers: int) -> Iterator[Image | Rejected]:
     """Read every study, in order of their ids."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = workers or cores or 1
+    workers = processes.count(workers)
     if workers == 1 or len(studies.studies) <= CHUNK:
         yield from (_read(studies, study) for study in studies.studies)
         return
-    with ProcessPoolExecutor(workers, processes.context(), _start_process, (studies,)) as executor:
+    with processes.pool(workers, _start_process, studies) as executor:
         yield from executor.map(_read_in_process, studies.studies, chunksize=CHUNK)
 
 

@@ -1,12 +1,12 @@
 """One decoder a transfer syntax, chosen by name: what else is installed never changes a pixel.
 
-JPEG (8 bit) by OpenCV, about 2.5 ms a megapixel; JPEG 2000 by Pillow (OpenJPEG); RLE and uncompressed by pydicom;
-JPEG-LS, JPEG Lossless and 12-bit JPEG by imagecodecs (CharLS, libjpeg-turbo), which is an extra.
+JPEG (8 bit) by OpenCV, about 2 ms a megapixel; JPEG 2000 by Pillow (OpenJPEG); uncompressed by pydicom; RLE here, as
+other decoders let a small file grow without bound; JPEG-LS, JPEG Lossless and 12-bit JPEG by imagecodecs (CharLS,
+libjpeg-turbo), which is an extra. What a compressed frame says of its own size is read before any decoder sees it.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +36,8 @@ TRANSFER_SYNTAXES = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
 
 # Markers of a JPEG frame header (ITU T.81, table B.1): DCT baseline, extended, progressive; lossless; JPEG-LS (T.87).
 _DCT, _LOSSLESS, _LS = {0xC0, 0xC1, 0xC2}, {0xC3}, {0xF7}
+_BARE = {0x01, *range(0xD0, 0xDA)}  # markers that no length follows
+MAX_SCANS = 32  # a grey image has one, or about ten where it is progressive; each one costs a pass over the image
 
 
 class MissingDecoderError(StudyError):
@@ -66,31 +68,37 @@ def decode(dataset: Dataset, transfer_syntax: str) -> tuple[np.ndarray, str]:
     Bits above the stored ones are cleared, or filled with the sign. Raises StudyError (unreadable) where the compressed
     frame contradicts the header or is cut short, and whatever the decoder raises where it is damaged.
     """
+    values, decoder = _decode(dataset, transfer_syntax)
+    if values.shape != (dataset.Rows, dataset.Columns):  # such as several frames in a file that says it has one
+        raise StudyError(
+            Reason.UNREADABLE,
+            f"pixels have shape {values.shape}, the header says {dataset.Rows}x{dataset.Columns}",
+        )
+    shifted = transfer_syntax in _NATIVE | _RLE
+    return _align(values, dataset, shifted=shifted), decoder
+
+
+def _decode(dataset: Dataset, transfer_syntax: str) -> tuple[np.ndarray, str]:
     name = TRANSFER_SYNTAXES[transfer_syntax]
     if transfer_syntax in _NATIVE:
-        return _align(_with_pydicom(dataset, transfer_syntax, ""), dataset), "pydicom"
-    if transfer_syntax in _RLE:
-        return _align(_with_pydicom(dataset, transfer_syntax, "pydicom"), dataset), "pydicom-rle"
+        return _with_pydicom(dataset, transfer_syntax, ""), "pydicom"
     frame = _encapsulated(dataset)
+    if transfer_syntax in _RLE:
+        return _run_lengths(frame, dataset), "rle"
     if transfer_syntax in _JPEG_2000:
         _check_jpeg_2000(frame, dataset)
-        return _align(_with_pydicom(dataset, transfer_syntax, "pillow"), dataset, shifted=False), "pillow-openjpeg"
+        return _with_pydicom(dataset, transfer_syntax, "pillow"), "pillow-openjpeg"
     head = _frame_header(frame)
     _expect(head.rows, head.columns, head.components, dataset)
     if frame.rfind(b"\xff\xd9", max(0, len(frame) - 256)) < 0:
         raise StudyError(Reason.UNREADABLE, f"{name} frame is cut short: its end marker is missing")
+    if frame.count(b"\xff\xda") > MAX_SCANS:  # a start of scan: compressed data cannot hold these two bytes
+        raise StudyError(Reason.UNREADABLE, f"{name} frame of more than {MAX_SCANS} scans")
     if transfer_syntax in _JPEG_LS:
-        values, decoder = _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
-    elif head.marker in _DCT and head.precision == 8:
-        values, decoder = _with_opencv(frame), "opencv"
-    else:
-        values, decoder = _with_imagecodecs(frame, name, head.marker in _DCT | _LOSSLESS, "jpeg8")
-    if values.shape != (dataset.Rows, dataset.Columns):
-        raise StudyError(
-            Reason.UNREADABLE,
-            f"frame decodes to shape {values.shape}, the header says {dataset.Rows}x{dataset.Columns}",
-        )
-    return _align(values, dataset, shifted=False), decoder
+        return _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
+    if head.marker in _DCT and head.precision == 8:
+        return _with_opencv(frame), "opencv"
+    return _with_imagecodecs(frame, name, head.marker in _DCT | _LOSSLESS, "jpeg8")
 
 
 def _with_opencv(frame: bytes) -> np.ndarray:
@@ -143,6 +151,8 @@ def _frame_header(frame: bytes) -> _Frame:
         if marker == 0xFF:  # a fill byte
             position += 1
             continue
+        if marker in _BARE:
+            break
         if marker in _LS or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
             return _Frame(marker, precision, rows, columns, components)
@@ -151,10 +161,20 @@ def _frame_header(frame: bytes) -> _Frame:
 
 
 def _check_jpeg_2000(frame: bytes, dataset: Dataset) -> None:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(frame), formats=("JPEG2000",)) as image:
-        _expect(image.height, image.width, len(image.getbands()), dataset)
+    """Compare the code stream's size with the header's (ISO 15444-1, A.5.1); boxes around it (I.4) may say otherwise."""
+    start = 0
+    if frame[4:8] == b"jP  ":  # the JP2 file format, which DICOM does not allow but archives hold
+        while frame[start + 4 : start + 8] != b"jp2c":
+            length = int.from_bytes(frame[start : start + 4], "big")
+            start += length
+            if length < 8 or start + 8 > len(frame):
+                raise StudyError(Reason.UNREADABLE, "the JP2 frame holds no code stream")
+        start += 16 if frame[start : start + 4] == b"\0\0\0\1" else 8
+    if frame[start : start + 4] != b"\xff\x4f\xff\x51" or len(frame) < start + 42:
+        raise StudyError(Reason.UNREADABLE, "the frame is no JPEG 2000 stream")
+    right, bottom, left, top = struct.unpack_from(">4L", frame, start + 8)
+    (components,) = struct.unpack_from(">H", frame, start + 40)
+    _expect(bottom - top, right - left, components, dataset)
 
 
 def _expect(rows: int, columns: int, components: int, dataset: Dataset) -> None:
@@ -165,7 +185,38 @@ def _expect(rows: int, columns: int, components: int, dataset: Dataset) -> None:
         raise StudyError(Reason.UNREADABLE, f"the compressed frame is {rows}x{columns}, {said}")
 
 
-def _align(values: np.ndarray, dataset: Dataset, *, shifted: bool = True) -> np.ndarray:
+def _run_lengths(frame: bytes, dataset: Dataset) -> np.ndarray:
+    """Stored values of an RLE frame: a plane for each byte of a value, the highest first (PS3.5, annex G)."""
+    rows, columns, width = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated) // 8
+    count, *starts = struct.unpack_from("<16L", frame)
+    if count != width:
+        raise StudyError(Reason.UNREADABLE, f"RLE frame of {count} planes; wanted {width}, one for each byte")
+    values = np.empty((rows * columns, width), np.uint8)
+    for plane, (start, end) in enumerate(zip(starts, [*starts[1:width], len(frame)], strict=False)):
+        if plane == width:
+            break
+        values[:, width - 1 - plane] = np.frombuffer(_unpack(frame[start:end], rows * columns), np.uint8)
+    return values.view(f"<u{width}").reshape(rows, columns)
+
+
+def _unpack(packed: bytes, size: int) -> bytearray:
+    """`size` bytes of a plane that is packed by PS3.5, annex G.3.2; more than that are padding."""
+    plane = bytearray()
+    position = 0
+    while len(plane) < size:
+        if position + 1 >= len(packed):
+            raise StudyError(Reason.UNREADABLE, f"RLE plane is cut short: {len(plane):,} bytes, wanted {size:,}")
+        head = packed[position]
+        if head < 128:
+            plane += packed[position + 1 : position + 2 + head]
+            position += 2 + head
+        else:  # 128 alone means nothing
+            plane += packed[position + 1 : position + 2] * (257 - head if head > 128 else 0)
+            position += 2 if head > 128 else 1
+    return plane[:size]
+
+
+def _align(values: np.ndarray, dataset: Dataset, *, shifted: bool) -> np.ndarray:
     """Keep the stored bits only, moved to the bottom, with the sign that Pixel Representation gives (PS3.5, 8.1.1).
 
     shifted: the stored bits end at High Bit, as in data that is not JPEG-compressed.
@@ -179,12 +230,10 @@ def _align(values: np.ndarray, dataset: Dataset, *, shifted: bool = True) -> np.
         stored >= width or (not signed and not shift and values.max() < 2**stored)
     ):
         return values
-    bits = values.astype(np.int64) >> shift & (2**stored - 1)
-    if signed:
-        bits = (bits ^ 2 ** (stored - 1)) - 2 ** (stored - 1)
-    kind = np.int16 if signed else np.uint16
-    if stored > 16:
-        kind = np.int32 if signed else np.uint32  # type: ignore[assignment]
-    elif stored <= 8:
-        kind = np.int8 if signed else np.uint8  # type: ignore[assignment]
-    return bits.astype(kind)
+    size = 1 if stored <= 8 else 2 if stored <= 16 else 4
+    # Left to the top of the type, which drops what stands above, then back, which fills in zeros or the sign.
+    room = max(width, 8 * size)
+    bits = values.view(f"u{width // 8}").astype(f"u{room // 8}") << np.uint8(room - stored - shift)
+    return (bits.view(f"{'i' if signed else 'u'}{room // 8}") >> np.uint8(room - stored)).astype(
+        f"{'i' if signed else 'u'}{size}"
+    )

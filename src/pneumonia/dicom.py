@@ -1,33 +1,34 @@
 """Header and pixels of one radiograph: what the file says, and its values after the modality LUT.
 
 A file is trusted for nothing: sizes are checked against each other before anything of that size is made, and whatever
-is wrong ends in a `StudyError` with a reason. Decoders stand in `pneumonia.decoders`.
+is wrong ends in a `StudyError` with a reason. The parser stands in `pneumonia.parsing`, decoders in
+`pneumonia.decoders`.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import warnings
-import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pneumonia.decoders import TRANSFER_SYNTAXES, decode
+from pneumonia.parsing import parse, value
 from pneumonia.rejection import Reason, StudyError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 MAX_PIXELS = 64_000_000  # the largest radiography detectors have about 20 million
-MAX_HEADER_BYTES = 64 * 2**20  # of a deflated file, once inflated, besides its pixels
+MAX_SIDE = 16_384  # pixels, once they are square: an image is padded to a square of this side at most
+ASPECTS = (0.25, 4.0)  # believable height / width of a detector's pixel
 # Projection radiographs; CT for its scout view. A file that names no modality is given the benefit of the doubt.
 MODALITIES = frozenset({"CR", "DX", "RG", "CT", ""})
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXEL_DATA_TAG = b"\xe0\x7f\x10\x00"  # (7FE0,0010) in little-endian
 _AGE = re.compile(r"(\d{1,4}(?:\.\d+)?)([DWMY]?)")
 _AGE_UNITS = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0, "": 1.0}  # in a year
@@ -44,7 +45,7 @@ class StudyHeader:
     rows: int
     columns: int
     spacing: float  # mm between rows
-    aspect: float  # height / width of a pixel; 1.0 where unknown
+    aspect: float  # height / width of a pixel; 1.0 where unknown or not within `ASPECTS`
     photometric: str
     modality: str
     sop_class: str
@@ -71,8 +72,10 @@ class Lut:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """float32 array of the shape of `values`."""
-        index = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.table) - 1)
-        return self.table[index].astype(np.float32)
+        table = self.table.astype(np.float32)
+        index = np.rint(values).astype(np.int64)
+        index -= self.first
+        return table[np.clip(index, 0, len(table) - 1, out=index)]
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,13 @@ class Pixels:
     padding: np.ndarray | None
     low: float
     high: float
-    voi_lut: Lut | None
+    voi_luts: tuple[Lut, ...]
     decoder: str
 
 
 def read_header(data: bytes, study: str = "") -> StudyHeader:
     """The header of a DICOM file. Raises StudyError (unreadable) where it cannot be parsed."""
-    return _header(_parse(data, pixels=False), study)
+    return _header(parse(data, pixels=False), study)
 
 
 def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
@@ -103,7 +106,7 @@ def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
 
     Raises StudyError: unreadable, wrong_modality, no_pixels, colour, multiframe or constant_pixels.
     """
-    dataset = _parse(data, pixels=True)
+    dataset = parse(data, pixels=True)
     header = _header(dataset, study)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -128,38 +131,6 @@ def parse_age(text: str) -> float:
     return float(match[1]) / _AGE_UNITS[match[2]] if match else math.nan
 
 
-def _parse(data: bytes, *, pixels: bool) -> Dataset:
-    import pydicom
-
-    if data[128:132] != b"DICM":
-        raise StudyError(Reason.UNREADABLE, "not a DICOM file (no DICM marker)")
-    _refuse_bomb(data)
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        try:
-            return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
-        except Exception as error:  # its text may quote the header, which may name a person: left out
-            raise StudyError(Reason.UNREADABLE, f"header cannot be parsed ({type(error).__name__})") from error
-
-
-def _refuse_bomb(data: bytes) -> None:
-    """A deflated data set is inflated whole by the parser: see first that it stays within bounds."""
-    if _DEFLATED.encode() not in data[:1024]:
-        return
-    limit = MAX_HEADER_BYTES + 2 * MAX_PIXELS
-    start = 144 + int.from_bytes(data[140:144], "little")  # the file meta group says its length in its first element
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        size, rest = 0, data[start:]
-        while rest and size <= limit:
-            size += len(inflater.decompress(rest, 2**20))
-            rest = inflater.unconsumed_tail
-    except zlib.error as error:
-        raise StudyError(Reason.UNREADABLE, f"deflated data set is damaged: {error}") from error
-    if size > limit:
-        raise StudyError(Reason.UNREADABLE, f"deflated data set inflates to more than {limit:,} bytes")
-
-
 def _header(dataset: Dataset, study: str) -> StudyHeader:
     import pydicom
 
@@ -177,7 +148,7 @@ def _header(dataset: Dataset, study: str) -> StudyHeader:
             rows=_integer(dataset, "Rows"),
             columns=_integer(dataset, "Columns"),
             spacing=spacing[0] if spacing and spacing[0] > 0 else math.nan,
-            aspect=aspect[0] / aspect[1] if len(aspect) == 2 and min(aspect) > 0 else 1.0,
+            aspect=_aspect(aspect),
             photometric=_text(dataset, "PhotometricInterpretation").upper(),
             modality=_text(dataset, "Modality").upper(),
             sop_class=_text(dataset, "SOPClassUID"),
@@ -213,6 +184,9 @@ def _check(dataset: Dataset, header: StudyHeader, data: bytes) -> None:
     if min(header.rows, header.columns) < 1 or header.rows * header.columns > MAX_PIXELS:
         wanted = f"at least 1x1 and at most {MAX_PIXELS:,} pixels"
         raise StudyError(Reason.UNREADABLE, f"{header.rows} rows x {header.columns} columns; wanted {wanted}")
+    side = max(header.columns, round(header.rows * header.aspect))
+    if side > MAX_SIDE:
+        raise StudyError(Reason.UNREADABLE, f"a side of {side:,} pixels; wanted at most {MAX_SIDE:,}")
     allocated = _integer(dataset, "BitsAllocated")
     if allocated not in (8, 16, 32) or not 0 < header.bits_stored <= allocated:
         raise StudyError(
@@ -236,45 +210,62 @@ def _pixels(dataset: Dataset, header: StudyHeader) -> Pixels:
             Reason.CONSTANT_PIXELS, f"every pixel is {stored.flat[0]}" if seen.size else "every pixel is padding"
         )
 
-    modality_lut = _lut(dataset, "ModalityLUTSequence", header.signed)
+    modality_luts = _luts(dataset, "ModalityLUTSequence", header.signed)
     slope, intercept = _number(dataset, "RescaleSlope", 1.0), _number(dataset, "RescaleIntercept", 0.0)
-    values = stored
-    if modality_lut is not None:
-        values, low, high = modality_lut(stored), 0, 2**modality_lut.bits - 1
+    transform: Callable[[np.ndarray], np.ndarray] | None = None
+    if modality_luts:
+        transform, low, high = modality_luts[0], 0, 2 ** modality_luts[0].bits - 1
     elif (slope, intercept) != (1.0, 0.0):
-        if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
+        first, last = low * slope + intercept, high * slope + intercept
+        if slope == 0 or max(abs(first), abs(last)) > np.finfo(np.float32).max:
             raise StudyError(
                 Reason.UNREADABLE,
-                f"rescale slope {slope}, intercept {intercept}; wanted finite, and a slope other than 0",
+                f"rescale slope {slope}, intercept {intercept}; wanted a slope other than 0, and 32-bit floats",
             )
-        values = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
-        low, high = sorted((low * slope + intercept, high * slope + intercept))
+        low, high = sorted((first, last))
+
+        def transform(part: np.ndarray) -> np.ndarray:
+            return part.astype(np.float64) * slope + intercept
+
+    values = stored
+    if transform is not None:
+        values = np.empty(stored.shape, np.float32)
+        for rows in blocks(stored.shape):
+            values[rows] = transform(stored[rows])
     # A VOI LUT is indexed by values after the modality LUT; they are signed where that can go below zero (C.11.2.1.1).
-    voi_lut = _lut(dataset, "VOILUTSequence", low < 0)
-    return Pixels(values, padding, float(low), float(high), voi_lut, decoder)
+    voi_luts = _luts(dataset, "VOILUTSequence", low < 0)
+    return Pixels(values, padding, float(low), float(high), voi_luts, decoder)
+
+
+def blocks(shape: Sequence[int]) -> Iterator[slice]:
+    """Slices of rows of about a million pixels: arithmetic in them needs no temporary array of the image's size."""
+    step = max(1, 2**20 // shape[1])
+    return (slice(start, start + step) for start in range(0, shape[0], step))
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray | None:
     """Where the stored values are padding: one value, or a range up to the range limit (PS3.3, C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or value == "":
+    padding = value(dataset, "PixelPaddingValue")
+    if padding is None or padding == "":
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    first, last = sorted((int(value), int(value if limit in (None, "") else limit)))
+    limit = value(dataset, "PixelPaddingRangeLimit")
+    first, last = sorted((int(padding), int(padding if limit in (None, "") else limit)))
     mask = (stored >= first) & (stored <= last)
     return mask if mask.any() else None
 
 
-def _lut(dataset: Dataset, name: str, signed: bool) -> Lut | None:
-    """The first table of a LUT sequence (PS3.3, C.11.1.1), or None."""
-    sequence = dataset.get(name)
-    if not sequence:
-        return None
-    entries, first, bits = (int(value) for value in sequence[0].LUTDescriptor)
+def _luts(dataset: Dataset, name: str, signed: bool) -> tuple[Lut, ...]:
+    """The tables of a LUT sequence."""
+    return tuple(_lut(item, name, signed) for item in value(dataset, name) or ())
+
+
+def _lut(item: Dataset, name: str, signed: bool) -> Lut:
+    """The table of an item of a LUT sequence (PS3.3, C.11.1.1)."""
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
     entries = entries or 2**16
     if signed and first >= 2**15:  # read as unsigned; the standard gives it the sign of the values it is applied to
         first -= 2**16
-    data = sequence[0].LUTData
+    data = item.LUTData
     if isinstance(data, bytes):
         packed = len(data) < 2 * entries  # 8-bit entries, two in each word
         table = np.frombuffer(data, "<u1" if packed else "<u2").astype(np.uint16)
@@ -294,26 +285,34 @@ def _word(text: str) -> str:
 
 def _text(dataset: Dataset, name: str) -> str:
     try:
-        value = dataset.get(name)
+        found = value(dataset, name)
     except Exception:  # an element nobody can read says nothing
         return ""
-    return "" if value is None else str(value).strip().strip("\x00")
+    return "" if found is None else str(found).strip().strip("\x00")
 
 
 def _numbers(dataset: Dataset, name: str) -> list[float]:
     """The finite numbers of an element, or an empty list where it is absent or damaged."""
     try:
-        value: Any = dataset.get(name)
-        if value is None or value == "":
+        found = value(dataset, name)
+        if found is None or found == "":
             return []
         numbers = (
-            [float(item) for item in value]
-            if hasattr(value, "__iter__") and not isinstance(value, str)
-            else [float(value)]
+            [float(item) for item in found]
+            if hasattr(found, "__iter__") and not isinstance(found, str)
+            else [float(found)]
         )
     except Exception:
         return []
     return numbers if all(map(math.isfinite, numbers)) else []
+
+
+def _aspect(sides: list[float]) -> float:
+    """Height / width of a pixel; 1.0 where it is not known, or not to be believed."""
+    if len(sides) != 2 or min(sides) <= 0:
+        return 1.0
+    aspect = sides[0] / sides[1]
+    return aspect if ASPECTS[0] <= aspect <= ASPECTS[1] else 1.0
 
 
 def _number(dataset: Dataset, name: str, default: float) -> float:

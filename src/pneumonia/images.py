@@ -31,7 +31,6 @@ INDEX_COLUMNS = {
     "aspect": "float",
     "window": "str",
 }
-ASPECTS = (0.25, 4.0)  # believable height / width of a detector's pixel
 
 
 class Placement(NamedTuple):
@@ -95,8 +94,8 @@ def resize_study(image: np.ndarray, size: int, aspect: float = 1.0) -> np.ndarra
     """
     if image.ndim != 2 or image.dtype != np.uint8 or not image.size:
         raise ValueError(f"image must be uint8 [rows, columns], got {image.dtype} {list(image.shape)}")
-    if not ASPECTS[0] <= aspect <= ASPECTS[1]:
-        raise ValueError(f"aspect (height / width of a pixel) must be from {ASPECTS[0]} to {ASPECTS[1]}, got {aspect}")
+    if not aspect > 0:
+        raise ValueError(f"aspect (height / width of a pixel) must be above 0, got {aspect}")
     columns, rows = image.shape[1], square_rows(image.shape[0], aspect)
     if rows != image.shape[0]:
         image = _resize(image, columns, rows)

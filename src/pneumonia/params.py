@@ -76,6 +76,7 @@ class Window(Section):
     mode: Literal["auto", "hu", "dicom", "percentile", "none"]
     center: float
     width: Annotated[float, Field(ge=1)]
+    choice: Count
     percentiles: Annotated[list[float], Field(min_length=2, max_length=2)]
 
     @model_validator(mode="after")
@@ -90,7 +91,17 @@ class Images(Section):
     sizes: Annotated[list[Annotated[int, Field(ge=32, le=4096)]], Field(min_length=1)]
     shard_rows: Count
     workers: Annotated[int, Field(ge=0)]
+    executor: Literal["processes", "dask"]
+    scheduler: str
     window: Window
+
+    @model_validator(mode="after")
+    def _dask_needs_a_cluster(self) -> Images:
+        if self.executor == "dask" and not self.scheduler:
+            raise ValueError(
+                "executor is 'dask' but scheduler is empty; give the address of a cluster: tcp://host:8786"
+            )
+        return self
 
 
 class Split(Section):

@@ -1,5 +1,7 @@
 """Writes studies as shards of square uint8 images in several sizes: one decode a study, all cores, resumable by shard.
 
+The work is done by processes of this machine, or by a Dask cluster (one shard a task); the bytes are the same.
+
     <folder>/<size>/shard-00000.npy           uint8 [rows, size, size], studies sorted by id
     <folder>/<size>/index.csv                 where each study is (`pneumonia.images.INDEX_COLUMNS`)
     <state>/<hash>/images/<size>/...          the same while it grows; a shard being filled ends in `.part`
@@ -15,15 +17,15 @@ import hashlib
 import json
 import os
 import shutil
-import signal
+import socket
 import sys
-import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +36,7 @@ from tqdm import tqdm
 
 from pneumonia import processes
 from pneumonia.files import read_json, write_csv, write_json
-from pneumonia.images import ASPECTS, INDEX_COLUMNS, Placement, placement, resize_study, shard_name, square_rows
+from pneumonia.images import INDEX_COLUMNS, Placement, placement, resize_study, shard_name, square_rows
 
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
 
@@ -83,6 +85,8 @@ def write_shards(
     shard_rows: int,
     window: Mapping[str, Any],
     workers: int = 0,
+    executor: Literal["processes", "dask"] = "processes",
+    scheduler: str = "",
     unreadable: Literal["raise", "skip"] = "raise",
     state: str | Path | None = None,
     open_reader: Callable[[], ReadStudy] | None = None,
@@ -95,9 +99,12 @@ def write_shards(
         folder: replaced as a whole at the end.
         sizes: sides of the squares, pixels.
         shard_rows: studies a `.npy` shard.
-        window: `mode`, `center`, `width`, `percentiles` of `pneumonia.windowing.study_to_uint8`.
+        window: `mode`, `center`, `width`, `percentiles`, `choice` of `pneumonia.windowing.study_to_uint8`.
         workers: processes, 0 for one a core, 1 for this one alone. A process holds one decoded study and `CHUNK` small
             ones, however many studies there are.
+        executor: "processes" of this machine, or "dask": the cluster at `scheduler`, whose workers reach the archive and
+            `state` at the same paths; then `workers` means nothing.
+        scheduler: address of the cluster, such as `tcp://node1:8786`.
         unreadable: "raise" stops at a study that cannot be read; "skip" leaves zeros, the window "unreadable", and a
             row in `<size>/unreadable.csv` (study, reason).
         state: folder of what is finished, removed at the end. Default: `.<name>.state` beside `folder`.
@@ -106,9 +113,9 @@ def write_shards(
     folder = Path(folder)
     studies = sorted(studies)
     _check(studies, sizes, shard_rows, unreadable)
-    reader = open_reader or partial(archive_reader, Path(archive_path), dict(window))
-    root = Path(state) if state is not None else folder.parent / f".{folder.name}.state"
-    inputs = [studies, sorted(sizes), shard_rows, dict(window), unreadable, cv2.__version__]
+    reader = open_reader or partial(archive_reader, Path(archive_path).absolute(), dict(window))
+    root = Path(state if state is not None else folder.parent / f".{folder.name}.state").absolute()
+    inputs = [studies, sorted(sizes), shard_rows, dict(window), unreadable, _versions()]
     job = Job(root / _fingerprint(Path(archive_path), inputs), tuple(sorted(sizes)), unreadable, reader)
     for stale in root.iterdir() if root.exists() else ():
         if stale != job.work:  # of other params or data: never to be used again
@@ -127,7 +134,9 @@ def write_shards(
     resumed = len(studies) - sum(map(len, todo.values()))
     interval = 0.5 if sys.stderr.isatty() else 30.0  # seconds; a log wants fewer lines than a terminal
     with tqdm(total=len(studies), initial=resumed, unit="study", desc=folder.name, mininterval=interval) as bar:
-        for number, rows in _run(job, tasks, _worker_count(workers)):
+        for number, rows in (
+            _run_on_cluster(job, tasks, scheduler) if executor == "dask" else _run(job, tasks, processes.count(workers))
+        ):
             done[number] += rows
             if len(done[number]) == len(shards[number]):
                 _finish(job, number, done.pop(number))
@@ -146,8 +155,7 @@ def archive_reader(archive_path: Path, window: Mapping[str, Any]) -> ReadStudy:
 
     def read(study: str) -> tuple[np.ndarray, str, float]:
         image, used, header = study_to_uint8(archive.read(study), **window, study=study)
-        believable = ASPECTS[0] <= header.aspect <= ASPECTS[1]
-        return image, used, header.aspect if believable else 1.0
+        return image, used, header.aspect
 
     return read
 
@@ -196,35 +204,49 @@ def _run(job: Job, tasks: Iterable[Task], workers: int) -> Iterator[tuple[int, l
         read = job.open_reader()
         yield from (fill(job, read, task) for task in tasks)
         return
-    with ProcessPoolExecutor(workers, processes.context(), _start_process, (job, os.getpid())) as executor:
+    with processes.pool(workers, _start_process, job) as executor:
         running: set[Future[tuple[int, list[Row]]]] = set()
-        try:
-            for task in tasks:
-                running.add(executor.submit(_fill_in_process, task))
-                if len(running) >= 4 * workers:  # a few tasks ahead; the rest would only be a long queue
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            yield from (future.result() for future in as_completed(running))
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
+        for task in tasks:
+            running.add(executor.submit(_fill_in_process, task))
+            if len(running) >= 4 * workers:  # a few tasks ahead; the rest would only be a long queue
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        yield from (future.result() for future in as_completed(running))
+
+
+def _run_on_cluster(job: Job, tasks: Iterable[Task], scheduler: str) -> Iterator[tuple[int, list[Row]]]:
+    """Results of the shards as they end."""
+    from pneumonia import cluster
+
+    shards = (list(own) for _, own in groupby(tasks, key=attrgetter("shard")))
+    return cluster.run(_fill_on_cluster, ((job, own, _versions()) for own in shards), scheduler)
+
+
+_reader: tuple[Path, ReadStudy] | None = None  # of a cluster's worker; opening an archive means reading its index
+
+
+def _fill_on_cluster(job: Job, tasks: Sequence[Task], versions: str) -> tuple[int, list[Row]]:
+    """The tasks of one shard."""
+    global _reader
+    if _versions() != versions:
+        raise RuntimeError(
+            f"worker on {socket.gethostname()}: another version of this project or of OpenCV than where the stage runs; "
+            "install the same on every machine"
+        )
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
+    if _reader is None or _reader[0] != job.work:
+        _reader = job.work, job.open_reader()
+    read = _reader[1]
+    return tasks[0].shard, [row for task in tasks for row in fill(job, read, task)[1]]
 
 
 _process: tuple[Job, ReadStudy]  # of a worker process
 
 
-def _start_process(job: Job, parent: int) -> None:
+def _start_process(job: Job) -> None:
     global _process
-    cv2.setNumThreads(1)  # there is a process a core already; and OpenCV's threads do not survive a fork
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _process = job, job.open_reader()
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: after a `kill -9` of the parent it would wait for tasks for ever."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 def _fill_in_process(task: Task) -> tuple[int, list[Row]]:
@@ -282,21 +304,20 @@ def _check(studies: list[str], sizes: Sequence[int], shard_rows: int, unreadable
         raise ValueError(f"unreadable must be 'raise' or 'skip', got {unreadable!r}")
 
 
-def _worker_count(workers: int) -> int:
-    if workers < 0:
-        raise ValueError(f"workers must be 0 (one a core) or more, got {workers}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return workers or cores or 1
-
-
 def _fingerprint(archive: Path, inputs: list[Any]) -> str:
-    """Hash of what decides the bytes: `inputs`, the archive's table of contents (with its CRCs), the decoding code."""
+    """Hash of what decides the bytes: `inputs` and the archive's table of contents (with its CRCs)."""
     digest = hashlib.sha256(json.dumps(inputs).encode())
     if archive.exists():
         with zipfile.ZipFile(archive) as stream:
             for info in stream.infolist():
                 digest.update(f"{info.filename}\0{info.CRC}\0{info.file_size}\n".encode())
-    for module in ("shards", "images", "archive", "decoders", "dicom", "windowing"):
+    return digest.hexdigest()[:16]
+
+
+def _versions() -> str:
+    """Hash of the decoding code and of OpenCV's version."""
+    digest = hashlib.sha256(cv2.__version__.encode())
+    for module in ("shards", "images", "archive", "decoders", "dicom", "parsing", "windowing"):
         source = Path(__file__).with_name(f"{module}.py")
         digest.update(source.read_bytes() if source.exists() else b"")
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()

@@ -1,8 +1,8 @@
 """Stored values to 8 bits: which grey-scale transformation a radiograph gets, and its arithmetic.
 
 `auto` takes the lung window in HU only where the file is calibrated in HU; a chest radiograph is not. Otherwise it
-takes what the file says of itself (its first VOI LUT, else its first window), else leaves 8-bit values as they are,
-else spreads the values between two percentiles. MONOCHROME1 is inverted in every mode, so that bone is bright.
+takes what the file says of itself (one of its VOI LUTs, else of its windows), else leaves 8-bit values as they are, else
+spreads the values between two percentiles. MONOCHROME1 is inverted in every mode, so that bone is bright.
 
 Pixels keep their grid: boxes are in pixels of the file. Where `StudyHeader.aspect` is not 1 the pixels are not square.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pneumonia.dicom import Pixels, StudyHeader, read_study
+from pneumonia.dicom import Pixels, StudyHeader, blocks, read_study
 
 MODES = ("auto", "hu", "dicom", "percentile", "none")
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
@@ -22,19 +22,35 @@ Grey = Callable[[np.ndarray], np.ndarray]  # values after the modality LUT -> 0 
 
 
 def study_to_uint8(
-    data: bytes, *, mode: str, center: float, width: float, percentiles: Sequence[float], study: str = ""
+    data: bytes,
+    *,
+    mode: str,
+    center: float,
+    width: float,
+    percentiles: Sequence[float],
+    choice: int = 1,
+    study: str = "",
 ) -> tuple[np.ndarray, str, StudyHeader]:
     """One DICOM file to `(image uint8 [rows, columns], window used, header)`.
 
     The window used is hu, voi_lut, dicom, percentile or none. Raises StudyError as `pneumonia.dicom.read_study` does.
     """
     header, pixels = read_study(data, study)
-    image, used = to_uint8(header, pixels, mode=mode, center=center, width=width, percentiles=percentiles)
+    image, used = to_uint8(
+        header, pixels, mode=mode, center=center, width=width, percentiles=percentiles, choice=choice
+    )
     return image, used, header
 
 
 def to_uint8(
-    header: StudyHeader, pixels: Pixels, *, mode: str, center: float, width: float, percentiles: Sequence[float]
+    header: StudyHeader,
+    pixels: Pixels,
+    *,
+    mode: str,
+    center: float,
+    width: float,
+    percentiles: Sequence[float],
+    choice: int = 1,
 ) -> tuple[np.ndarray, str]:
     """The image as uint8 `[rows, columns]`, 0 black, and the window used.
 
@@ -43,10 +59,12 @@ def to_uint8(
         the whole range that the file could hold, so that 8-bit files stay as they are; `auto` chooses (see the module).
         `dicom` goes on like `auto` where the file has no window of its own.
     center, width: the window of `hu`, in HU, by the linear function of PS3.3, C.11.2.1.2.1.
+    choice: which of the file's VOI LUTs or windows, 1 the first; the last where it has fewer. They are alternative views
+        (PS3.3, C.11.2), and the first is what its maker would show first.
     """
     if mode not in MODES:
         raise ValueError(f"window mode must be one of {', '.join(MODES)}, got {mode!r}")
-    grey, used = _choose(header, pixels, mode, center, width, percentiles)
+    grey, used = _choose(header, pixels, mode, center, width, percentiles, choice)
     inverted = header.photometric == "MONOCHROME1"
     if used == "none" and pixels.values.dtype == np.uint8 and (pixels.low, pixels.high) == (0, 255):
         image = 255 - pixels.values if inverted else pixels.values  # the challenge's files: nothing to compute
@@ -83,9 +101,10 @@ def percentile_range(values: np.ndarray, percentiles: Sequence[float]) -> tuple[
         raise ValueError(f"percentiles must be two numbers with 0 <= low < high <= 100, got {list(percentiles)}")
     flat = values.ravel()
     if flat.dtype.kind in "iu":
-        start = int(flat.min())
-        if int(flat.max()) - start < 2**16:  # counting beats sorting ten times over
-            cumulative = np.cumsum(np.bincount(flat.astype(np.int32) - start))
+        start, span = int(flat.min()), int(flat.max()) - int(flat.min()) + 1
+        if span <= 2**16:  # counting beats sorting ten times over
+            parts = (flat[place : place + 2**20].astype(np.int64) - start for place in range(0, flat.size, 2**20))
+            cumulative = np.cumsum(sum(np.bincount(part, minlength=span) for part in parts))
             index = np.searchsorted(cumulative, np.array([low, high]) / 100 * flat.size)
             return float(start + index[0]), float(start + index[1])
     first, last = np.percentile(flat, [low, high], method="inverted_cdf")
@@ -93,18 +112,25 @@ def percentile_range(values: np.ndarray, percentiles: Sequence[float]) -> tuple[
 
 
 def _choose(
-    header: StudyHeader, pixels: Pixels, mode: str, center: float, width: float, percentiles: Sequence[float]
+    header: StudyHeader,
+    pixels: Pixels,
+    mode: str,
+    center: float,
+    width: float,
+    percentiles: Sequence[float],
+    choice: int,
 ) -> tuple[Grey, str]:
     if mode == "hu" or (mode == "auto" and header.in_hounsfield):
         return lambda values: window(values, center, width), "hu"
     if mode in ("auto", "dicom"):
-        lut = pixels.voi_lut
-        if lut is not None:
+        if pixels.voi_luts:
+            lut = pixels.voi_luts[min(choice, len(pixels.voi_luts)) - 1]
             return lambda values: lut(values) / (2**lut.bits - 1), "voi_lut"
         function = header.window_function if header.window_function in FUNCTIONS else "LINEAR"
-        if header.windows and _is_window(header.windows[0][1], function):
-            first_center, first_width = header.windows[0]
-            return lambda values: window(values, first_center, first_width, function), "dicom"
+        own = [pair for pair in header.windows if _is_window(pair[1], function)]
+        if own:
+            own_center, own_width = own[min(choice, len(own)) - 1]
+            return lambda values: window(values, own_center, own_width, function), "dicom"
         # Values of 8 bits were made for a screen; a rescale, or fewer or more bits, says they were not.
         mode = "none" if pixels.values.dtype == np.uint8 and header.bits_stored == 8 else "percentile"
     low, high = pixels.low, pixels.high
@@ -127,8 +153,11 @@ def _quantize(values: np.ndarray, grey: Grey, inverted: bool) -> np.ndarray:
         share = grey(items)
         return np.rint(255 * (1 - share if inverted else share)).astype(np.uint8)
 
+    low, table = 0, None
     if values.dtype.kind in "iu":
         low, high = int(values.min()), int(values.max())
-        if high - low < 2**16:
-            return np.take(to_bytes(np.arange(low, high + 1)), values.astype(np.int32) - low)
-    return to_bytes(values)
+        table = to_bytes(np.arange(low, high + 1)) if high - low < 2**16 else None
+    image = np.empty(values.shape, np.uint8)
+    for rows in blocks(values.shape):
+        image[rows] = to_bytes(values[rows]) if table is None else np.take(table, values[rows].astype(np.int64) - low)
+    return image

@@ -38,7 +38,7 @@ def header(**changes):
 
 def pixels(values, low=0.0, high=65535.0, **changes):
     return Pixels(
-        np.asarray(values), **{"padding": None, "low": low, "high": high, "voi_lut": None, "decoder": ""} | changes
+        np.asarray(values), **{"padding": None, "low": low, "high": high, "voi_luts": (), "decoder": ""} | changes
     )
 
 
@@ -123,10 +123,33 @@ def test_the_first_window_of_the_file_counts():
     assert image.tolist() == [[0, 64, 191, 255]]
 
 
+@pytest.mark.parametrize(("choice", "wanted"), [(1, 64), (2, 255), (9, 255)])
+def test_another_window_of_the_file_can_be_chosen(choice, wanted):
+    # 87 lies a quarter up the first window, above the second; where there is no such window the last one counts.
+    head = header(windows=((100.0, 51.0), (5.0, 9.0)))
+    image, _ = to_uint8(head, pixels([[87]]), mode="auto", choice=choice, **LUNG)
+    assert image.tolist() == [[wanted]]
+
+
+def test_another_voi_lut_of_the_file_can_be_chosen():
+    luts = tuple(Lut(first=0, table=np.array(table, np.uint16), bits=8) for table in ([1, 2], [3, 4]))
+    assert to_uint8(header(), pixels([[0, 1]], voi_luts=luts), mode="auto", choice=2, **LUNG)[0].tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32])
+def test_a_window_of_the_file_on_values_below_zero(dtype):
+    # Centre -100, width 101: black up to -150.5, white above -50.5; -125.5 is a quarter up, -125 255 * 25.5 / 100 = 65.
+    head = header(signed=True, windows=((-100.0, 101.0),))
+    values = np.array([[-151, -125, -100, -50, 70_000 if dtype != np.int16 else 7]], dtype)
+    image, used = to_uint8(head, pixels(values, -32768, 32767), mode="auto", **LUNG)
+    # -100: (-100 + 100.5) / 100 + 0.5 = 0.505, times 255 = 128.8
+    assert (image.tolist(), used) == ([[0, 65, 129, 255, 255]], "dicom")
+
+
 def test_voi_lut_goes_before_the_window():
     lut = Lut(first=10, table=np.array([0, 1023, 512], np.uint16), bits=10)
     head = header(windows=((100.0, 50.0),))
-    image, used = to_uint8(head, pixels([[3, 10, 11, 12, 99]], voi_lut=lut), mode="auto", **LUNG)
+    image, used = to_uint8(head, pixels([[3, 10, 11, 12, 99]], voi_luts=(lut,)), mode="auto", **LUNG)
     # Below the table its first entry, above it its last; 512 / 1023 * 255 = 127.6.
     assert (image.tolist(), used) == ([[0, 0, 255, 128, 128]], "voi_lut")
 
@@ -166,6 +189,10 @@ def test_unknown_mode_is_refused():
 def test_impossible_percentiles_are_refused():
     with pytest.raises(ValueError, match="0 <= low < high <= 100"):
         percentile_range(np.array([1, 2]), (99, 1))
+
+
+def test_percentiles_of_large_unsigned_values():
+    assert percentile_range(np.array([4_000_000_000, 4_000_000_009], np.uint32), (50, 100)) == (4e9, 4e9 + 9)
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=50), st.integers(0, 49), st.integers(51, 100))

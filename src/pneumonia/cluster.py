@@ -1,0 +1,36 @@
+"""Tasks on an existing Dask cluster: the machines that run its workers see this project and its data at the same paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Result = TypeVar("Result")
+CONNECT_SECONDS = 20
+
+
+def run(function: Callable[..., Result], tasks: Iterable[tuple[object, ...]], scheduler: str) -> Iterator[Result]:
+    """Results of `function(*task)` for every task, as they end.
+
+    scheduler: the cluster's address, such as `tcp://node1:8786`. A task whose worker dies runs again on another one, so it
+    must give the same result twice. Raises ValueError where nothing answers at `scheduler`, RuntimeError where the
+    package distributed is not installed, and what a task raises.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise RuntimeError(
+            "images.executor is dask, which is not installed: pip install -e '.[dask]' in the project"
+        ) from error
+    try:
+        client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"images.scheduler: no Dask cluster answers at {scheduler!r} within {CONNECT_SECONDS} s; "
+            "start one with `dask scheduler` and `dask worker ADDRESS`, or set images.executor to processes"
+        ) from error
+    with client:
+        futures = [client.submit(function, *task, pure=False) for task in tasks]
+        for future, result in as_completed(futures, with_results=True, loop=client.loop):
+            future.release()
+            yield result
