@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
 import keras
@@ -50,9 +51,16 @@ def data_parallel(devices: int) -> Any:
         raise ValueError(f"devices is {devices}, but {backend} sees {len(names)}: {', '.join(names)}")
     if backend == "jax":
         return keras.distribution.DataParallel(devices=names[:devices], auto_shard_dataset=False)
+    return _mirrored(tuple(names[:devices]))
+
+
+@functools.cache
+def _mirrored(names: tuple[str, ...]) -> Any:
+    """TensorFlow's strategy for these devices. A second one in a process numbers its reductions as the first did, and
+    the two then take each other's for their own."""
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy([f"/{name.upper()}" for name in names[:devices]])
+    return tf.distribute.MirroredStrategy([f"/{name.upper()}" for name in names])
 
 
 def batch_multiple() -> int:
