@@ -35,12 +35,10 @@ class Detector(Protocol):
 class Validation(NamedTuple):
     """What is measured after each epoch, and which of the values decides what the best epoch is.
 
-    Fields:
-        measure: the values by name; None where there is nothing to validate on.
-        monitor, mode: as in `detection.training.fit`.
+    Fields: those arguments of `detection.training.fit`.
     """
 
-    measure: Callable[[], dict[str, float]] | None
+    validate: Callable[[], dict[str, float]] | None
     monitor: str
     mode: str
 
@@ -62,14 +60,14 @@ def validation(
     if not any(len(truths[study]) for study in studies):
         return Validation(None, "loss", "min")
 
-    def measure() -> dict[str, float]:
+    def validate() -> dict[str, float]:
         found: list[NDArray[np.float32]] = []
         for first in range(0, len(studies), VALIDATION_BATCH):
             found += detector.detect(store.batch(studies[first : first + VALIDATION_BATCH]), **VALIDATION)
         values = {AP50: average_precision(found, [truths[study] for study in studies])}
         return values | ({"val_loss": loss()} if monitor == "loss" else {})
 
-    return Validation(measure, "val_loss", "min") if monitor == "loss" else Validation(measure, AP50, "max")
+    return Validation(validate, "val_loss", "min") if monitor == "loss" else Validation(validate, AP50, "max")
 
 
 def filled_batches(

@@ -28,7 +28,7 @@ FOLD_STAGES = (
     "ensemble",
 )
 CODE = ("src/", "stages/")
-IDLE = ("tracking", "images.workers")  # params that change no output
+IDLE = ("tracking", "images.workers", "images.executor", "images.scheduler")  # params that change no output
 FOLD = "split.fold"
 TABLES = (
     "data/clean/studies.csv",

@@ -136,16 +136,7 @@ def train(
         "multipliers": {HEADS: 1.0, ".": backbone_rate},
     }
     parts = _phases(model, phases, stages, steps, patience, learning_rate, rates)
-    history = fit_phases(
-        model,
-        batches,
-        parts,
-        monitor=check.monitor,
-        mode=check.mode,
-        validate=check.measure,
-        state=state,
-        on_epoch=on_epoch,
-    )
+    history = fit_phases(model, batches, parts, state=state, on_epoch=on_epoch, **check._asdict())
     with files.fresh_dir(out) as folder:
         weight_files.save(model, folder / "mask_rcnn.h5")
         files.write_json(folder / "model.json", described)

@@ -116,16 +116,7 @@ def train(
         "schedule": schedule,
     }
     phases = _phases(model, epochs, heads_epochs, architectures.BACKBONE_LAYERS[network], steps, patience, rates)
-    history = fit_phases(
-        model,
-        batches,
-        phases,
-        monitor=check.monitor,
-        mode=check.mode,
-        validate=check.measure,
-        state=state,
-        on_epoch=on_epoch,
-    )
+    history = fit_phases(model, batches, phases, state=state, on_epoch=on_epoch, **check._asdict())
     _write(out, model, network, seen=len(history) * steps * batch_size)
     forget(state, len(phases))
     sizes, own_anchors = _sizes(training_boxes), description.heads[0].anchors

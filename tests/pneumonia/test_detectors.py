@@ -46,10 +46,10 @@ def test_validation_is_the_ap_and_absent_without_boxes():
     truths = {"ill": box, "well": none}
     by_ap = detectors.validation(Perfect(), Store(), ["ill", "well"], truths, "ap50", lambda: 7.0)
     assert by_ap[1:] == ("val_ap50", "max")
-    assert by_ap.measure() == {"val_ap50": pytest.approx(1.0)}
+    assert by_ap.validate() == {"val_ap50": pytest.approx(1.0)}
     by_loss = detectors.validation(Perfect(), Store(), ["ill", "well"], truths, "loss", lambda: 7.0)
     assert by_loss[1:] == ("val_loss", "min")
-    assert by_loss.measure() == {"val_ap50": pytest.approx(1.0), "val_loss": 7.0}
+    assert by_loss.validate() == {"val_ap50": pytest.approx(1.0), "val_loss": 7.0}
     assert detectors.validation(Perfect(), Store(), ["well"], truths, "loss", lambda: 7.0) == (None, "loss", "min")
 
 

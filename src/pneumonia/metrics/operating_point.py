@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pneumonia.metrics.calls import rates
 from pneumonia.metrics.curves import pr_curve, roc_curve
-from pneumonia.metrics.matching import BOX_IOU, BoxTable, found
 
 RULES = ("threshold", "best_f1", "min_sensitivity", "max_false_positive_rate")
 # Rules whose value is a wish to be met, and the measure it is about (1 - specificity: the false-positive rate).
@@ -54,25 +50,3 @@ def got(called: NDArray[np.bool_], targets: NDArray[np.int64], rule: str) -> flo
     """What a rule of `LOOKS_AT` looks at, as the calls `[N]` have it: their sensitivity or false-positive rate."""
     result = float(rates(called, targets)[LOOKS_AT[rule]])
     return 1 - result if rule == "max_false_positive_rate" else result
-
-
-def table(boxes: BoxTable, targets: NDArray[np.int64], thresholds: Sequence[float]) -> pd.DataFrame:
-    """What a box threshold does: one row for each, in the order given.
-
-    A study is called where a box reaches the threshold. Columns: threshold, sensitivity, specificity, precision, npv
-    (of the calls), box_sensitivity (share of the truth boxes found at IoU 0.5), boxes_per_normal (shown boxes of a
-    study without opacity). NaN without a denominator.
-    """
-    highest = boxes.highest()
-    hits = np.sort(boxes.score[found(boxes, [BOX_IOU], strict=False)[0]])
-    false = np.sort(boxes.score[targets[boxes.study] == 0])
-    truths, normals = int(boxes.truths.sum()), int((targets == 0).sum())
-    rows = []
-    for threshold in thresholds:
-        called = rates(highest >= threshold, targets)
-        shown = {name: float(called[name]) for name in ("sensitivity", "specificity", "precision", "npv")}
-        reached, wrong = (len(v) - int(np.searchsorted(v, threshold, side="left")) for v in (hits, false))
-        shown["box_sensitivity"] = reached / truths if truths else float("nan")
-        shown["boxes_per_normal"] = wrong / normals if normals else float("nan")
-        rows.append({"threshold": float(threshold), **shown})
-    return pd.DataFrame(rows)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pneumonia.metrics.calls import rates
-from pneumonia.metrics.matching import box_table
-from pneumonia.metrics.operating_point import choose, table
+from pneumonia.metrics.operating_point import choose
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.2])
 TARGETS = np.array([1, 1, 0, 1, 0, 0])
@@ -61,19 +59,3 @@ def test_what_was_wanted_is_reached(seed, value):
     assert float(rates(scores >= least, targets)["sensitivity"]) >= value - 1e-9
     most = choose(scores, targets, "max_false_positive_rate", value)
     assert 1 - float(rates(scores >= most, targets)["specificity"]) <= value + 1e-9
-
-
-def test_table():
-    columns = ["study", "x", "y", "width", "height"]
-    truth = pd.DataFrame([("a", 0, 0, 10, 10), ("b", 0, 0, 10, 10)], columns=columns)
-    detections = pd.DataFrame(
-        [("a", 0, 0, 10, 10, 0.9), ("b", 50, 0, 10, 10, 0.5), ("c", 0, 0, 9, 9, 0.5), ("c", 0, 0, 8, 8, 0.3)],
-        columns=[*columns, "score"],
-    )
-    result = table(box_table(["a", "b", "c", "d"], detections, truth), np.array([1, 1, 0, 0]), [0.95, 0.9, 0.5, 0.3])
-    assert result["sensitivity"].tolist() == [0, 0.5, 1, 1]
-    assert result["specificity"].tolist() == [1, 1, 0.5, 0.5]
-    assert result["box_sensitivity"].tolist() == [0, 0.5, 0.5, 0.5]
-    assert result["boxes_per_normal"].tolist() == [0, 0, 0.5, 1.0]
-    assert np.isnan(result["precision"][0])
-    assert result["precision"][1:].tolist() == pytest.approx([1, 2 / 3, 2 / 3])
