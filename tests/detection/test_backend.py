@@ -50,6 +50,6 @@ def test_two_devices_train_as_one(backend):
     assert [row[0] for row in rows] == ["yolo", "mask_rcnn"]
     for _, loss, shared_loss, apart, moved, *_ in rows:
         assert float(shared_loss) == pytest.approx(float(loss), rel=1e-4)
-        assert float(moved) > 0.2  # it learns
+        assert float(moved) > 0.1  # it learns
         assert float(apart) < 1e-3  # and both learn the same
     assert ("Mirrored" if backend == "tensorflow" else "'batch': 2") in run.stdout  # weights lie on both
