@@ -162,3 +162,28 @@ def test_eight_images_are_learnt_by_heart(loss: str):
     truths = [own[own[:, 2] > own[:, 0]] for own in boxes]
     assert average_precision(found, truths) >= 0.95
     assert [int((one[:, 4] >= 0.5).sum()) for one in found] == [2, 2, 2, 2, 1, 1, 0, 0]
+
+
+def two_losses(jit: bool = False) -> list[float]:
+    """The loss of a small untrained network on eight images, and after a step on them."""
+    trunk = (Convolutional(16, 3, 2, 1), Convolutional(32, 3, 2, 1), Convolutional(64, 3, 2, 1))
+    head = Convolutional(12, 1, batch_normalize=False, activation="linear")
+    anchors = ((24.0, 36.0), (32.0, 28.0))
+    model = YoloModel(Description(96, 96, 3, (*trunk, head, Yolo((0, 1), anchors, 1))), seed=1)
+    model.compile(optimizer=adamw(0.01, 10), jit_compile=jit)
+    images, boxes = eight_images()
+    return [float(model.train_on_batch(images, boxes, return_dict=True)["loss"]) for _ in range(2)]
+
+
+def test_bfloat16_and_xla():
+    single = two_losses()
+    assert single[1] < single[0]
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = two_losses()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert half[0] == pytest.approx(single[0], rel=0.05)  # 8 bits of mantissa
+    assert half[1] < half[0]
+    if keras.backend.backend() == "tensorflow":  # on JAX the others are compiled with XLA; PyTorch has none
+        np.testing.assert_allclose(two_losses(jit=True), single, rtol=1e-3)
