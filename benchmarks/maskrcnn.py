@@ -33,6 +33,7 @@ def ours(task: str) -> None:
         POST_NMS_ROIS_TRAINING = 1000
         DETECTION_MIN_CONFIDENCE = 0.05
         MAX_GT_INSTANCES = 4
+        ROI_ADD_INSTANCES = True  # as torchvision does
 
     config = Benchmark()
     network = Network(config)

@@ -8,8 +8,9 @@ With boxes sorted by score and `S[j, i]` true where j comes before i and overlap
 
 because row i depends on earlier rows only. Iterating that equation from "keep everything" settles row i as soon as the
 rows before it that touch it are settled, so it ends after as many steps as the longest chain of suppressions (about
-ten on real proposals), each one matrix product. Boxes go through in tiles of `TILE`, so memory grows with N x TILE,
-and the tiles stop once every image has its `max_output`.
+ten on real proposals), each one matrix product. Boxes go through in tiles of `TILE`: what a kept box of an earlier tile
+suppresses is out, the tile's own boxes settle among themselves. Work and memory grow with `max_output` x TILE and the
+tiles stop once every image has its `max_output`.
 """
 
 from __future__ import annotations
@@ -66,42 +67,46 @@ def non_max_suppression(
         sorted_groups = ops.take_along_axis(ops.cast(groups, "int32"), order, axis=1)
         sorted_groups = ops.pad(sorted_groups, [[0, 0], [0, padding]])
 
-    keep = _keep(sorted_boxes, sorted_enters, sorted_groups, max_output, iou_threshold)[:, :count]
-    # Kept ranks move to the front in their order, and rank leads back to the index that the caller knows.
-    rank = ops.arange(count, dtype="int32")[None]
-    front = ops.argsort(ops.where(keep, rank, rank + count), axis=1)[:, :max_output]
-    indices = ops.take_along_axis(order, front, axis=1)
-    valid = ops.take_along_axis(keep, front, axis=1)
+    ranks, kept = _kept(sorted_boxes, sorted_enters, sorted_groups, min(max_output, count), iou_threshold)
+    valid = ops.arange(int(ranks.shape[1]), dtype="int32")[None] < kept[:, None]
+    # Rank leads back to the index that the caller knows.
+    indices = ops.take_along_axis(order, ops.minimum(ranks, max(count - 1, 0)), axis=1)
     if max_output > count:
-        indices = ops.pad(indices, [[0, 0], [0, max_output - count]])
-        valid = ops.pad(valid, [[0, 0], [0, max_output - count]])
+        padding = [[0, 0], [0, max_output - count]]
+        indices, valid = ops.pad(indices, padding), ops.pad(valid, padding)
     return ops.where(valid, indices, 0), valid
 
 
-def _keep(boxes: Tensor, enters: Tensor, groups: Tensor | None, max_output: int, threshold: float) -> Tensor:
-    """`[B, N]` bool: which of the sorted boxes stay, at least as far as the `max_output`-th kept one."""
+def _kept(boxes: Tensor, enters: Tensor, groups: Tensor | None, most: int, threshold: float) -> tuple[Tensor, Tensor]:
+    """Ranks `[B, most]` int32 of the sorted boxes that stay, and how many they are, `[B]` int32, at most `most`."""
     count = boxes.shape[1]
     tile = min(TILE, count)
-    if count == tile:
-        return _settle(enters, _earlier(_overlaps(boxes, boxes, groups, groups, threshold)))
-    tiles = count // tile
-    tile_of = ops.arange(count, dtype="int32")[None] // tile
+    places = ops.arange(most, dtype="int32")[None]
 
-    def unfinished(number: Tensor, keep: Tensor) -> Tensor:
-        return ops.logical_and(number < tiles, ops.any(ops.sum(ops.cast(keep, "int32"), axis=1) < max_output))
+    def unfinished(number: Tensor, ranks: Tensor, kept: Tensor) -> Tensor:
+        return ops.logical_and(number < count // tile, ops.any(kept < most))
 
-    def next_tile(number: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def next_tile(number: Tensor, ranks: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         here = number * tile + ops.arange(tile, dtype="int32")
-        tile_boxes = ops.take(boxes, here, axis=1)
+        tile_boxes, settled = ops.take(boxes, here, axis=1), ops.take(enters, here, axis=1)
         tile_groups = None if groups is None else ops.take(groups, here, axis=1)
-        hit = _any_keeps(keep, _overlaps(boxes, tile_boxes, groups, tile_groups, threshold))
-        enters_here = ops.logical_and(ops.take(enters, here, axis=1), ops.logical_not(hit))
+        better = ops.take_along_axis(boxes, ranks[..., None], axis=1)
+        better_groups = None if groups is None else ops.take_along_axis(groups, ranks, axis=1)
+        hit = _any_keeps(places < kept[:, None], _overlaps(better, tile_boxes, better_groups, tile_groups, threshold))
         within = _earlier(_overlaps(tile_boxes, tile_boxes, tile_groups, tile_groups, threshold))
-        settled = _settle(enters_here, within)
-        return number + 1, ops.where(tile_of == number, ops.tile(settled, [1, tiles]), keep)
+        settled = _settle(ops.logical_and(settled, ops.logical_not(hit)), within)
+        # Those that stay go to the next places, in their order.
+        within_tile = ops.arange(tile, dtype="int32")[None]
+        front = ops.argsort(ops.where(settled, within_tile, within_tile + tile), axis=1)
+        source = ops.clip(places - kept[:, None], 0, tile - 1)
+        appended = number * tile + ops.cast(ops.take_along_axis(front, source, axis=1), "int32")
+        ranks = ops.where(places < kept[:, None], ranks, appended)
+        kept = ops.minimum(kept + ops.sum(ops.cast(settled, "int32"), axis=1), most)
+        return number + 1, ranks, kept
 
-    start = (ops.zeros((), dtype="int32"), ops.logical_and(enters, False))
-    return ops.while_loop(unfinished, next_tile, start)[1]
+    none = ops.cast(ops.zeros_like(boxes[:, 0, 0]), "int32")  # [B], for a batch of unknown size
+    start = (ops.zeros((), dtype="int32"), none[:, None] + ops.zeros_like(places), none)
+    return ops.while_loop(unfinished, next_tile, start)[1:]
 
 
 def _overlaps(a: Tensor, b: Tensor, groups_a: Tensor | None, groups_b: Tensor | None, threshold: float) -> Tensor:

@@ -13,14 +13,17 @@ from typing import Any
 from keras import layers
 
 from mrcnn.config import Config
+from mrcnn.normalization import BatchNorm, ConvNorm
 
 Tensor = Any
 BLOCKS = {"resnet50": 5, "resnet101": 22}  # identity blocks of stage 4
 
 
-def batch_norm(name: str, x: Tensor, train_bn: bool | None) -> Tensor:
-    """Batch normalization; `train_bn` None: as Keras does, False: always with the stored statistics, True: never."""
-    return layers.BatchNormalization(name=name)(x, training=train_bn)
+def _conv_norm(
+    x: Tensor, filters: int, kernel: int, names: tuple[str, str], train_bn: bool | None, **kwargs: Any
+) -> Tensor:
+    conv = layers.Conv2D(filters, kernel, name=names[0], **kwargs)
+    return ConvNorm(conv, BatchNorm(train_bn, name=names[1]))(x)
 
 
 def resnet_graph(
@@ -28,13 +31,15 @@ def resnet_graph(
 ) -> list[Tensor]:
     """`[C1, C2, C3, C4, C5]` of `input_image` `[B, H, W, C]` (mean subtracted), strides 2 to 32; C5 may be None.
 
+    `train_bn` None: batch normalization as Keras does, False: always with the stored moments, True: never.
+
     Unlike torchvision's, the first 1x1 convolution of a block carries the stride, and every convolution has a bias.
     """
     if architecture not in BLOCKS:
         raise ValueError(f"BACKBONE must be one of {sorted(BLOCKS)} or a callable, got {architecture!r}")
     x = layers.ZeroPadding2D(3, name="conv1_pad")(input_image)
-    x = layers.Conv2D(64, 7, strides=2, name="conv1")(x)
-    c1 = x = layers.Activation("relu", name="conv1_relu")(batch_norm("bn_conv1", x, train_bn))
+    x = _conv_norm(x, 64, 7, ("conv1", "bn_conv1"), train_bn, strides=2)
+    c1 = x = layers.Activation("relu", name="conv1_relu")(x)
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
     stages: list[Tensor] = []
     for stage, filters, blocks in ((2, 64, 2), (3, 128, 3), (4, 256, BLOCKS[architecture]), (5, 512, 2)):
@@ -52,13 +57,13 @@ def _bottleneck(x: Tensor, filters: int, name: str, stride: int, project: bool, 
     shortcut = x
     for branch, size, kernel in (("2a", filters, 1), ("2b", filters, 3), ("2c", 4 * filters, 1)):
         step = stride if branch == "2a" else 1
-        x = layers.Conv2D(size, kernel, strides=step, padding="same", name=f"res{name}_branch{branch}")(x)
-        x = batch_norm(f"bn{name}_branch{branch}", x, train_bn)
+        names = f"res{name}_branch{branch}", f"bn{name}_branch{branch}"
+        x = _conv_norm(x, size, kernel, names, train_bn, strides=step, padding="same")
         if branch != "2c":
             x = layers.Activation("relu", name=f"res{name}_branch{branch}_relu")(x)
     if project:
-        shortcut = layers.Conv2D(4 * filters, 1, strides=stride, name=f"res{name}_branch1")(shortcut)
-        shortcut = batch_norm(f"bn{name}_branch1", shortcut, train_bn)
+        names = f"res{name}_branch1", f"bn{name}_branch1"
+        shortcut = _conv_norm(shortcut, 4 * filters, 1, names, train_bn, strides=stride)
     x = layers.Add(name=f"res{name}_add")([x, shortcut])
     return layers.Activation("relu", name=f"res{name}_out")(x)
 

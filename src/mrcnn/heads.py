@@ -1,47 +1,19 @@
-"""The heads: region proposals, boxes, masks. Each holds its layers: training and inference graphs share them."""
+"""The heads of boxes and masks. Each holds its layers: training and inference graphs share them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from detection.backend import batch_multiple
 from mrcnn.config import Config
+from mrcnn.normalization import BatchNorm
+from mrcnn.roi_align import PyramidROIAlign
 
 Tensor = Any
-
-
-def rpn_model(anchor_stride: int, anchors_per_location: int, channels: int, filters: int = 512) -> keras.Model:
-    """The region proposal network of one level, to be called on each (Ren et al. 2015, section 3.1).
-
-    `[B, h, w, channels]` -> logits `[B, h * w * anchors, (background, object)]`, their softmax, and deltas
-    `[B, h * w * anchors, (dy, dx, log dh, log dw)]` in standard deviations.
-    """
-    feature_map = keras.Input((None, None, channels), name="input_rpn_feature_map")
-    shared = layers.Conv2D(
-        filters, 3, strides=anchor_stride, padding="same", activation="relu", name="rpn_conv_shared"
-    )(feature_map)
-    logits = layers.Conv2D(2 * anchors_per_location, 1, name="rpn_class_raw")(shared)
-    logits = layers.Reshape((-1, 2), name="rpn_class_logits")(logits)
-    probs = layers.Activation("softmax", dtype="float32", name="rpn_class_xxx")(logits)
-    bbox = layers.Conv2D(4 * anchors_per_location, 1, name="rpn_bbox_pred")(shared)
-    bbox = layers.Reshape((-1, 4), name="rpn_bbox_deltas")(bbox)
-    return keras.Model(feature_map, [logits, probs, bbox], name="rpn_model")
-
-
-def rpn_graph(pyramid: Sequence[Tensor], config: Config) -> list[Tensor]:
-    """`[logits [B, A, 2], probabilities [B, A, 2], deltas [B, A, 4]]` of all levels, in the order of the anchors."""
-    model = rpn_model(
-        config.RPN_ANCHOR_STRIDE, len(config.RPN_ANCHOR_RATIOS), config.TOP_DOWN_PYRAMID_SIZE, config.RPN_CONV_FILTERS
-    )
-    outputs = zip(*(model(level) for level in pyramid), strict=True)
-    names = ("rpn_class_logits", "rpn_class", "rpn_bbox")
-    return [
-        layers.Concatenate(axis=1, dtype="float32", name=name)(list(levels)) if len(pyramid) > 1 else levels[0]
-        for levels, name in zip(outputs, names, strict=True)
-    ]
 
 
 @keras.saving.register_keras_serializable("mrcnn")
@@ -63,42 +35,112 @@ class BoxHead:
     """
 
     def __init__(self, config: Config):
-        size, self.classes, self.train_bn = config.FPN_CLASSIF_FC_LAYERS_SIZE, config.NUM_CLASSES, config.TRAIN_BN
+        size, self.classes = config.FPN_CLASSIF_FC_LAYERS_SIZE, config.NUM_CLASSES
         self.conv1 = CoveringConv2D(size, config.POOL_SIZE, name="mrcnn_class_conv1")
-        self.bn1 = layers.BatchNormalization(name="mrcnn_class_bn1")
+        self.bn1 = BatchNorm(config.TRAIN_BN, name="mrcnn_class_bn1")
         self.conv2 = CoveringConv2D(size, 1, name="mrcnn_class_conv2")
-        self.bn2 = layers.BatchNormalization(name="mrcnn_class_bn2")
+        self.bn2 = BatchNorm(config.TRAIN_BN, name="mrcnn_class_bn2")
         self.logits = layers.Dense(self.classes, name="mrcnn_class_logits")
         self.bbox = layers.Dense(4 * self.classes, name="mrcnn_bbox_fc")
 
     def __call__(self, pooled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         regions = pooled.shape[1]
         x = ops.reshape(pooled, (-1, *pooled.shape[2:]))
-        x = ops.relu(self.bn1(self.conv1(x), training=self.train_bn))
-        x = ops.relu(self.bn2(self.conv2(x), training=self.train_bn))
+        x = ops.relu(self.bn1(self.conv1(x)))
+        x = ops.relu(self.bn2(self.conv2(x)))
         x = ops.reshape(x, (-1, regions, x.shape[-1]))
         logits = ops.cast(self.logits(x), "float32")
         deltas = ops.reshape(ops.cast(self.bbox(x), "float32"), (-1, regions, self.classes, 4))
         return logits, ops.softmax(logits), deltas
 
 
-class MaskHead:
-    """A mask of each region for each class (He et al. 2017, figure 4).
+@keras.saving.register_keras_serializable("mrcnn")
+class MaskHead(layers.Layer):
+    """A mask of each region for each class (He et al. 2017, figure 4), its ROIAlign included.
 
-    Call: pooled `[B, R, pool, pool, C]` -> probabilities `[B, R, 2 * pool, 2 * pool, classes]`.
+    Call: `(regions [B, R, 4] normalized, table [B, cells, C], wanted [B, R] bool or None for all) -> probabilities
+    [B, R, 2 * pool, 2 * pool, classes]`, float32; `table` is that of `PyramidROIAlign`. Regions that are not wanted are
+    left out, in steps that double, and may come back as zeros. (Not where batch normalization learns, whose moments are
+    those of all regions, nor where several devices share the graph, each of which holds its own images.)
+
+    Args:
+        shapes: of `PyramidROIAlign`.
     """
 
-    def __init__(self, config: Config):
-        channels, self.train_bn = 256, config.TRAIN_BN
-        self.convs = [layers.Conv2D(channels, 3, padding="same", name=f"mrcnn_mask_conv{i}") for i in range(1, 5)]
-        self.bns = [layers.BatchNormalization(name=f"mrcnn_mask_bn{i}") for i in range(1, 5)]
-        self.deconv = layers.Conv2DTranspose(channels, 2, strides=2, activation="relu", name="mrcnn_mask_deconv")
-        self.mask = layers.Conv2D(config.NUM_CLASSES, 1, name="mrcnn_mask")
+    STEP = 4  # regions an image, on average, in the first step
 
-    def __call__(self, pooled: Tensor) -> Tensor:
-        regions = pooled.shape[1]
+    def __init__(self, config: Config, shapes: Mapping[int, tuple[int, int]], **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)  # regions stay float32 where features are bfloat16
+        channels, self.classes = 256, config.NUM_CLASSES
+        self.sparse = config.TRAIN_BN is False and batch_multiple() == 1
+        self.align = PyramidROIAlign(config.MASK_POOL_SIZE, config.IMAGE_SHAPE, shapes, name="roi_align_mask")
+        self.convs = [layers.Conv2D(channels, 3, padding="same", name=f"mrcnn_mask_conv{i}") for i in range(1, 5)]
+        self.bns = [BatchNorm(config.TRAIN_BN, name=f"mrcnn_mask_bn{i}") for i in range(1, 5)]
+        self.deconv = layers.Conv2DTranspose(channels, 2, strides=2, activation="relu", name="mrcnn_mask_deconv")
+        self.mask = layers.Conv2D(self.classes, 1, name="mrcnn_mask")
+
+    @property
+    def parts(self) -> list[layers.Layer]:
+        """The layers that weight files and phases of training know by name."""
+        pairs = zip(self.convs, self.bns, strict=True)
+        return [*(layer for pair in pairs for layer in pair), self.deconv, self.mask]
+
+    def build(self, regions_shape: Any, table_shape: Any, wanted_shape: Any = None) -> None:
+        shape: Any = (None, self.align.pool, self.align.pool, table_shape[2])
+        for layer in self.parts:  # here and not at their first call, which may lie in a branch
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def compute_output_spec(self, regions: Any, table: Any, wanted: Any = None) -> Any:
+        side = 2 * self.align.pool
+        return keras.KerasTensor((*regions.shape[:2], side, side, self.classes), "float32")
+
+    def call(self, regions: Tensor, table: Tensor, wanted: Tensor | None = None) -> Tensor:
+        images = ops.cumsum(ops.ones_like(regions[..., 0], dtype="int32"), axis=0) - 1
+        if wanted is None or not self.sparse:
+            return self._masks(regions, table, images)
+        # Deal the regions of all images out anew, the wanted ones to the first places.
+        rank = _rank(wanted)
+        order = ops.argsort(ops.reshape(rank, (-1,)))
+        regions, images, wanted = (_deal(ops.take(_rows(x), order, axis=0), wanted) for x in (regions, images, wanted))
+        count, steps, start = int(regions.shape[1]), [], 0
+        while start < count:
+            end = start + max(self.STEP, start)
+            end = count if 2 * end > count else end  # no small rest
+            part = regions[:, start:end], table, images[:, start:end]
+            steps.append(self._step(*part, ops.any(wanted[:, start:end])))
+            start = end
+        masks = ops.swapaxes(ops.concatenate(steps, axis=1), 0, 1)
+        return ops.take(ops.reshape(masks, (-1, *masks.shape[2:])), rank, axis=0)
+
+    def _step(self, regions: Tensor, table: Tensor, images: Tensor, wanted: Tensor) -> Tensor:
+        side = 2 * self.align.pool
+        shape = (ops.shape(regions)[0], int(regions.shape[1]), side, side, self.classes)
+        return ops.cond(wanted, lambda: self._masks(regions, table, images), lambda: ops.zeros(shape, "float32"))
+
+    def _masks(self, regions: Tensor, table: Tensor, images: Tensor) -> Tensor:
+        pooled = self.align(regions, table, images)
         x = ops.reshape(pooled, (-1, *pooled.shape[2:]))
         for conv, bn in zip(self.convs, self.bns, strict=True):
-            x = ops.relu(bn(conv(x), training=self.train_bn))
+            x = ops.relu(bn(conv(x)))
         x = ops.sigmoid(ops.cast(self.mask(self.deconv(x)), "float32"))
-        return ops.reshape(x, (-1, regions, *x.shape[1:]))
+        return ops.reshape(x, (-1, int(regions.shape[1]), *x.shape[1:]))
+
+
+def _rank(wanted: Tensor) -> Tensor:
+    """The place of each of `wanted` `[B, R]` when the true ones come first and all keep their order: int32 `[B, R]`."""
+    flat = ops.cast(ops.reshape(wanted, (-1,)), "int32")
+    before = ops.cumsum(flat)
+    rank = ops.where(flat > 0, before - 1, ops.sum(flat) + ops.cumsum(1 - flat) - 1)
+    return ops.reshape(rank, ops.shape(wanted))
+
+
+def _rows(x: Tensor) -> Tensor:
+    """`[B, R, ...]` -> `[B * R, ...]`."""
+    return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def _deal(rows: Tensor, like: Tensor) -> Tensor:
+    """`[B * R, ...]` -> `[B, R, ...]` column by column, as cards are dealt: the first B rows come to `[:, 0]`."""
+    dealt = ops.reshape(rows, (int(like.shape[1]), -1, *rows.shape[1:]))
+    return ops.swapaxes(dealt, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -9,14 +10,15 @@ from keras import ops
 
 from detection.backend import device_share
 from mrcnn import losses
-from mrcnn.anchors import box_frame, norm_boxes, pyramid_anchors
+from mrcnn.anchors import box_frame, compute_backbone_shapes, norm_boxes, pyramid_anchors
 from mrcnn.backbone import backbone_graph
 from mrcnn.config import Config
 from mrcnn.detections import DetectionLayer, RefineLayer
 from mrcnn.fpn import COARSEST, fpn_graph, level_of
-from mrcnn.heads import BoxHead, MaskHead, rpn_graph
+from mrcnn.heads import BoxHead, MaskHead
 from mrcnn.proposals import WHOLE, ProposalLayer
-from mrcnn.roi_align import PyramidROIAlign
+from mrcnn.roi_align import PyramidROIAlign, flat_pyramid
+from mrcnn.rpn import SampledRPN, rpn_graph, rpn_model
 from mrcnn.targets import DetectionTargetLayer, RPNTargetLayer
 
 Tensor = Any
@@ -43,10 +45,19 @@ class Network:
         self.meta = keras.Input((config.IMAGE_META_SIZE,), name="input_image_meta")
         features = backbone_graph(self.image, config)
         self.pyramid = fpn_graph(features, config.BACKBONE_STRIDES, config.TOP_DOWN_PYRAMID_SIZE)
-        self.rpn_logits, self.rpn_probs, self.rpn_bbox = rpn_graph(self.pyramid, config)
+        self.rpn = rpn_model(
+            config.RPN_ANCHOR_STRIDE,
+            len(config.RPN_ANCHOR_RATIOS),
+            config.TOP_DOWN_PYRAMID_SIZE,
+            config.RPN_CONV_FILTERS,
+        )
+        _, self.rpn_probs, self.rpn_bbox = rpn_graph(self.rpn, self.pyramid)
+        self.table = flat_pyramid(self.pyramid)
+        shapes = [(int(height), int(width)) for height, width in compute_backbone_shapes(config, config.IMAGE_SHAPE)]
+        self.shapes = dict(zip(map(level_of, config.BACKBONE_STRIDES), shapes, strict=True))
+        self.region_shapes = {level: shape for level, shape in self.shapes.items() if level <= COARSEST}
         self.box_head = BoxHead(config)
-        self.mask_head = MaskHead(config) if config.USE_MASKS else None
-        self.levels = [level_of(stride) for stride in config.BACKBONE_STRIDES if level_of(stride) <= COARSEST]
+        self.mask_head = MaskHead(config, self.region_shapes, name="mrcnn_mask_head") if config.USE_MASKS else None
 
     def training_model(self) -> TrainingModel:
         """Inputs by name (see `mrcnn.dataset.DataGenerator`); outputs: what `TrainingModel.compute_loss` needs."""
@@ -63,9 +74,16 @@ class Network:
             inputs["input_gt_masks"] = gt_masks
 
         anchors = len(self.anchors)
-        rpn_match, rpn_target_bbox = RPNTargetLayer(self.anchors, self._rpn_options(), name="rpn_targets")(
+        sampled, rpn_match, rpn_target_bbox = RPNTargetLayer(self.anchors, self._rpn_options(), name="rpn_targets")(
             gt_class_ids, gt_boxes, keys[:, :anchors]
         )
+        rpn_logits, rpn_bbox = SampledRPN(
+            self.rpn,
+            list(self.shapes.values()),
+            len(config.RPN_ANCHOR_RATIOS),
+            config.RPN_ANCHOR_STRIDE,
+            name="rpn_sampled",
+        )(self.table, sampled)
         targets = DetectionTargetLayer(
             self._roi_options(),
             config.MASK_SHAPE,
@@ -80,13 +98,13 @@ class Network:
             gt_masks,
         )
         rois, class_ids, bbox, *masks = targets
-        logits, _, deltas = self.box_head(self._pool(config.POOL_SIZE, "roi_align_classifier", rois))
+        logits, _, deltas = self.box_head(self._pool(rois))
         outputs = {
             "active_class_ids": self.meta[:, META_BEFORE_CLASSES:],
             "rpn_match": rpn_match,
             "rpn_target_bbox": rpn_target_bbox,
-            "rpn_class_logits": self.rpn_logits,
-            "rpn_bbox": self.rpn_bbox,
+            "rpn_class_logits": rpn_logits,
+            "rpn_bbox": rpn_bbox,
             "target_class_ids": class_ids,
             "target_bbox": bbox,
             "mrcnn_class_logits": logits,
@@ -94,9 +112,8 @@ class Network:
         }
         if self.mask_head is not None:
             (outputs["target_mask"],) = masks
-            # Positive regions come first and no others have a mask to learn: the head need not see the rest.
-            positives = rois[:, : masks[0].shape[1]]
-            outputs["mrcnn_mask"] = self.mask_head(self._pool(config.MASK_POOL_SIZE, "roi_align_mask", positives))
+            most = masks[0].shape[1]  # positive regions come first and no others have a mask to learn
+            outputs["mrcnn_mask"] = self.mask_head(rois[:, :most], self.table, class_ids[:, :most] > 0)
         return TrainingModel(inputs, outputs, config.LOSS_WEIGHTS, config.WEIGHT_DECAY)
 
     def inference_model(self) -> keras.Model:
@@ -117,7 +134,7 @@ class Network:
         )(*refined)
         outputs = [detections, probs, deltas]
         if self.mask_head is not None:
-            outputs.append(self.mask_head(self._pool(config.MASK_POOL_SIZE, "roi_align_mask", detections[..., :4])))
+            outputs.append(self.mask_head(detections[..., :4], self.table, detections[..., 4] > 0))
         outputs += [rois, self.rpn_probs, self.rpn_bbox]
         return keras.Model([self.image, self.meta], outputs, name="mask_rcnn")
 
@@ -134,7 +151,7 @@ class Network:
 
     def _second_stage(self) -> tuple[Tensor, Tensor, Tensor]:
         rois = self._proposals(self.config.POST_NMS_ROIS_INFERENCE)
-        _, probs, deltas = self.box_head(self._pool(self.config.POOL_SIZE, "roi_align_classifier", rois))
+        _, probs, deltas = self.box_head(self._pool(rois))
         return rois, probs, deltas
 
     def _proposals(self, count: int) -> Tensor:
@@ -145,9 +162,10 @@ class Network:
         )
         return layer(self.rpn_probs, self.rpn_bbox)
 
-    def _pool(self, size: int, name: str, boxes: Tensor) -> Tensor:
-        align = PyramidROIAlign(size, self.config.IMAGE_SHAPE, self.levels, name=name)
-        return align(boxes, self.pyramid[: len(self.levels)])
+    def _pool(self, boxes: Tensor) -> Tensor:
+        config = self.config
+        align = PyramidROIAlign(config.POOL_SIZE, config.IMAGE_SHAPE, self.region_shapes, name="roi_align_classifier")
+        return align(boxes, self.table)
 
     def _normalized(self, boxes: Tensor) -> Tensor:
         """`mrcnn.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
@@ -214,7 +232,22 @@ class TrainingModel(keras.Model):
         for extra in self.losses:
             total = total + ops.sum(extra)
         if training and self.weight_decay:
-            for variable in self.trainable_variables:
-                if variable.name not in ("gamma", "beta"):
-                    total = total + self.weight_decay * ops.mean(ops.square(ops.cast(variable, "float32")))
+            total = total + self.weight_penalty()
         return device_share(total)
+
+    def weight_penalty(self) -> Tensor:
+        """`WEIGHT_DECAY` times the mean square of each variable that learns, gamma and beta left out as Matterport's."""
+        kernels = [v for v in self.trainable_variables if v.name not in ("gamma", "beta")]
+        return self.weight_decay * sum(_mean_square(ops.cast(kernel, "float32")) for kernel in kernels)
+
+
+@ops.custom_gradient
+def _mean_square(weights: Tensor) -> Any:
+    """Mean of the squares. Its gradient is one product; the one of two operations goes over the weights four
+    times, a tenth of a training step of ResNet50."""
+
+    def gradient(*arguments: Any, upstream: Any = None) -> Tensor:
+        upstream = arguments[-1] if upstream is None else upstream
+        return upstream * (2.0 / math.prod(weights.shape)) * weights
+
+    return ops.mean(ops.square(weights)), gradient

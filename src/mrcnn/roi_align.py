@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -24,6 +24,12 @@ def roi_levels(boxes: Tensor, image_area: float, levels: Sequence[int]) -> Tenso
     return ops.clip(4 + ops.cast(ops.round(octave), "int32"), min(levels), max(levels))
 
 
+def flat_pyramid(features: Sequence[Tensor]) -> Tensor:
+    """All cells of all levels `[B, h, w, C]`, row by row and level after level: `[B, cells, C]`."""
+    flat = [ops.reshape(f, (-1, int(f.shape[1]) * int(f.shape[2]), int(f.shape[3]))) for f in features]
+    return ops.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
+
+
 @keras.saving.register_keras_serializable("mrcnn")
 class PyramidROIAlign(keras.layers.Layer):
     """Crops every box out of its pyramid level, resampled to `pool x pool`.
@@ -35,32 +41,38 @@ class PyramidROIAlign(keras.layers.Layer):
     Args:
         pool: samples a side.
         image_shape: `(height, width, ...)` of the molded image, pixels.
-        levels: level (log2 of the stride) of each feature map.
+        shapes: level (log2 of the stride) -> `(height, width)` of its feature map, cells; finest first, none left out.
 
-    Call: `(boxes [B, R, (y1, x1, y2, x2)] normalized, [features [B, h, w, C], ...]) -> [B, R, pool, pool, C]`.
+    Call: `(boxes [B, R, (y1, x1, y2, x2)] normalized, table, images) -> [B, R, pool, pool, C]`. `table` `[B, cells, C]`
+    is `flat_pyramid` of those levels, coarser ones may follow. `images` `[B, R]` int32 names the image of the batch that
+    each box is cut out of; without it box `[b, r]` is of image b.
     """
 
-    def __init__(self, pool: int, image_shape: Sequence[int] | np.ndarray, levels: Sequence[int], **kwargs: Any):
+    def __init__(
+        self,
+        pool: int,
+        image_shape: Sequence[int] | np.ndarray,
+        shapes: Mapping[int, tuple[int, int]],
+        **kwargs: Any,
+    ):
         super().__init__(autocast=False, **kwargs)  # boxes stay float32 where features are bfloat16
         self.pool = pool
         self.image_area = float(image_shape[0]) * float(image_shape[1])
-        self.levels = list(levels)
+        self.shapes = dict(shapes)
 
-    def call(self, boxes: Tensor, features: Sequence[Tensor]) -> Tensor:
+    def call(self, boxes: Tensor, table: Tensor, images: Tensor | None = None) -> Tensor:
         boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
-        shapes = [(int(f.shape[1]), int(f.shape[2])) for f in features]
-        sizes = [height * width for height, width in shapes]
-        channels, regions, pool = features[0].shape[-1], boxes.shape[1], self.pool
-        cells = sum(sizes)
-        table = ops.concatenate([ops.reshape(f, (-1, n, channels)) for f, n in zip(features, sizes, strict=True)], 1)
+        levels, (heights, widths) = list(self.shapes), np.array(list(self.shapes.values()), np.int32).T
+        cells, channels = int(table.shape[1]), int(table.shape[2])
+        regions, pool = int(boxes.shape[1]), self.pool
         table = ops.reshape(table, (-1, channels))  # [B * cells, C]
 
-        at = roi_levels(boxes, self.image_area, self.levels) - self.levels[0]  # [B, R]
-        height = ops.take(np.array([h for h, _ in shapes], np.int32), at)
-        width = ops.take(np.array([w for _, w in shapes], np.int32), at)
-        offset = ops.take(np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32), at)
-        image = ops.cumsum(ops.ones_like(at), axis=0) - 1  # row number, for a batch of unknown size
-        offset = offset + image * cells
+        at = roi_levels(boxes, self.image_area, levels) - levels[0]  # [B, R]
+        height, width = ops.take(heights, at), ops.take(widths, at)
+        if images is None:
+            images = ops.cumsum(ops.ones_like(at), axis=0) - 1  # row number, for a batch of unknown size
+        first = np.concatenate([[0], np.cumsum(heights * widths)[:-1]]).astype(np.int32)
+        offset = ops.take(first, at) + images * cells
 
         top, bottom, dy = _samples(boxes[..., 0], boxes[..., 2], height, pool)  # [B, R, pool]
         left, right, dx = _samples(boxes[..., 1], boxes[..., 3], width, pool)
@@ -76,8 +88,10 @@ class PyramidROIAlign(keras.layers.Layer):
         lower = corner(bottom, left) * (1 - dx) + corner(bottom, right) * dx
         return upper * (1 - dy) + lower * dy
 
-    def compute_output_shape(self, boxes_shape: Any, features_shape: Any) -> tuple[int | None, ...]:
-        return (boxes_shape[0], boxes_shape[1], self.pool, self.pool, features_shape[0][-1])
+    def compute_output_shape(
+        self, boxes_shape: Any, table_shape: Any, images_shape: Any = None
+    ) -> tuple[int | None, ...]:
+        return (boxes_shape[0], boxes_shape[1], self.pool, self.pool, table_shape[2])
 
 
 def _samples(low: Tensor, high: Tensor, size: Tensor, pool: int) -> tuple[Tensor, Tensor, Tensor]:

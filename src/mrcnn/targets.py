@@ -76,6 +76,18 @@ def rpn_targets(
     return match, ops.where((rank > 0)[..., None], deltas, 0.0)
 
 
+def sampled_anchors(match: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The anchors that `rpn_targets` uses, by index: `(indices [B, N] int32, their match [B, N])`, N at most `count`.
+
+    Where an image uses fewer, anchor 0 fills the rest, with match 0.
+    """
+    size = int(match.shape[1])
+    order = ops.where(match != 0, size - ops.arange(size, dtype="int32")[None], 0)
+    rank, _ = ops.top_k(order, min(count, size), sorted=True)  # lowest index first
+    indices = ops.where(rank > 0, size - rank, 0)
+    return indices, ops.where(rank > 0, ops.take_along_axis(match, indices, axis=1), 0)
+
+
 def _choose(candidates: Tensor, keys: Tensor, most: int, limit: Tensor | None = None) -> Tensor:
     """The candidates `[B, N]` with the `most` highest keys (`limit` `[B, 1]` of them, where given), bool `[B, N]`."""
     most = min(most, int(candidates.shape[1]))
@@ -94,16 +106,20 @@ def _choose(candidates: Tensor, keys: Tensor, most: int, limit: Tensor | None = 
 
 @keras.saving.register_keras_serializable("mrcnn")
 class RPNTargetLayer(keras.layers.Layer):
-    """`rpn_targets` with constant `anchors`; call: `(gt_class_ids, gt_boxes, keys) -> (match, bbox)`."""
+    """`rpn_targets` with constant `anchors`, of the sampled ones alone.
+
+    Call: `(gt_class_ids, gt_boxes, keys) -> (indices [B, N], match [B, N], bbox [B, K, 4])`; see `sampled_anchors`.
+    """
 
     def __init__(self, anchors: Any, options: dict[str, Any], **kwargs: Any):
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.anchors = np.asarray(anchors, np.float32)
         self.options = options
 
-    def call(self, gt_class_ids: Tensor, gt_boxes: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    def call(self, gt_class_ids: Tensor, gt_boxes: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         match, bbox = rpn_targets(self.anchors, gt_class_ids, gt_boxes, keys, **self.options)
-        return ops.stop_gradient(match), ops.stop_gradient(bbox)
+        indices, match = sampled_anchors(match, self.options["count"])
+        return ops.stop_gradient(indices), ops.stop_gradient(match), ops.stop_gradient(bbox)
 
 
 def detection_targets(

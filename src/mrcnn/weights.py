@@ -19,8 +19,11 @@ import numpy as np
 
 
 def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers and nested models of `model` that have weights, in the model's order."""
-    return [layer for layer in model.layers if layer.weights]
+    """The layers and nested models of `model` that have weights, in the model's order, each once.
+
+    A layer made of others lists in `parts` those that count in its place.
+    """
+    return [part for layer in model.layers for part in getattr(layer, "parts", [layer]) if part.weights]
 
 
 def leaf_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
@@ -119,7 +122,7 @@ def _named(layer: keras.layers.Layer) -> Iterator[tuple[str, Any]]:
     for leaf in leaf_layers(layer):
         for variable in leaf.weights:
             # A path is `.../<layer>/<weight>`, longer in a layer made of layers.
-            inside = variable.path.split(f"{leaf.name}/", 1)[-1]
+            inside = f"/{variable.path}".split(f"/{leaf.name}/", 1)[-1]
             yield f"{leaf.name}/{inside}:0", variable
 
 

@@ -200,7 +200,7 @@ def first_loss(dataset, jit=False):
     """Loss of the untrained model on one batch, and after a step on it."""
     keras.utils.set_random_seed(0)
     model = Network(TinyConfig()).training_model()
-    model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=jit)
+    model.compile(optimizer=keras.optimizers.SGD(0.0001), jit_compile=jit)
     batch = DataGenerator(dataset, TinyConfig())[0]
     return [float(model.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(2)]
 

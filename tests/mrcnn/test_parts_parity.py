@@ -9,7 +9,7 @@ from keras import ops
 from mrcnn import losses, utils
 from mrcnn.anchors import generate_pyramid_anchors
 from mrcnn.coding import apply_box_deltas, box_refinement
-from mrcnn.roi_align import PyramidROIAlign
+from mrcnn.roi_align import PyramidROIAlign, flat_pyramid
 from mrcnn.targets import rpn_targets
 
 PARTS = np.load(Path(__file__).parents[1] / "data" / "mrcnn_parts.npz")
@@ -84,7 +84,8 @@ def test_rpn_targets():
 
 def test_roi_align():
     features = [PARTS[f"roi_feat_p{level}"] for level in (2, 3, 4, 5)]
-    result = PyramidROIAlign(7, (128, 128, 3), [2, 3, 4, 5])(PARTS["roi_rois"], features)
+    shapes = {level: features[level - 2].shape[1:3] for level in (2, 3, 4, 5)}
+    result = PyramidROIAlign(7, (128, 128, 3), shapes)(PARTS["roi_rois"], flat_pyramid(features))
     close(result, "roi_pooled", atol=1e-5)
 
 
