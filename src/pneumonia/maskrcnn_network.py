@@ -65,6 +65,9 @@ def configure(described: Mapping[str, Any], **fields: Any) -> Config:
         "POST_NMS_ROIS_TRAINING": 128,
         "POST_NMS_ROIS_INFERENCE": 100,
         "ROI_ADD_INSTANCES": True,
+        "TRAIN_BN": False
+        if described["frozen_norm"] and not described["imagenet"]
+        else None,  # new heads know no moments
         "WEIGHT_DECAY": 0.0,  # the optimizer's is decoupled from the loss
         **dict(
             zip(

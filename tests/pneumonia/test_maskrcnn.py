@@ -8,7 +8,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from pneumonia import maskrcnn  # noqa: E402
+from pneumonia import maskrcnn, maskrcnn_network  # noqa: E402
 from pneumonia.files import read_json  # noqa: E402
 
 SIZE = 64
@@ -143,3 +143,11 @@ def test_overfit(tmp_path):
     }
     result = maskrcnn.train(store, studies, boxes, tmp_path / "models", None, **plain)
     assert result.metrics["ap50"] >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("weights", "train_bn"), [("none", None), ("imagenet", None), ("coco", False), ("weights/own.h5", False)]
+)
+def test_new_heads_learn_their_moments_and_a_detectors_keep_them(weights, train_bn):
+    described = maskrcnn_network.describe(SIZE, "resnet50", weights, True, [16, 24, 48], [1.0])
+    assert maskrcnn_network.configure(described).TRAIN_BN is train_bn
