@@ -1,5 +1,10 @@
 """Choice of device and precision, with a stand-in for the hardware."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import keras
 import pytest
 
@@ -43,3 +48,26 @@ def test_precision_and_seed(no_gpu):
 def test_unknown_words(arguments, message):
     with pytest.raises(ValueError, match=message):
         devices.configure(*arguments)
+
+
+KEPT = """
+import numpy as np
+from pneumonia.devices import keep_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+told = keep_freed_memory()
+before = resident()
+block = np.ones(2**27, np.uint8)
+del block
+print(told, resident() - before > 2**26)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+@pytest.mark.parametrize(("extra", "kept"), [({}, True), ({"MALLOC_ARENA_MAX": "2"}, False)])
+def test_freed_memory_is_kept_unless_the_environment_decides(extra, kept):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | extra
+    done = subprocess.run([sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(kept), str(kept)]
