@@ -129,10 +129,15 @@ def forests(subgroups: pd.DataFrame, model: str) -> list[Forest]:
 
 
 def weakest(subgroups: pd.DataFrame, model: str, measure: str) -> str:
-    """The group with the lowest estimate among those large enough to say something, in words; empty if there is none."""
+    """The group with the lowest estimate among those large enough to say something, in words; empty if there is none.
+
+    A group that does no worse than all studies together is not weak, though the weaker ones be too small to say.
+    """
     if subgroups.empty:
         return ""
-    rows = subgroups[(subgroups["model"] == model) & (subgroups["measure"] == measure) & (subgroups["group"] != "all")]
+    rows = subgroups[(subgroups["model"] == model) & (subgroups["measure"] == measure)]
+    everyone = rows[rows["group"] == "all"]["estimate"].min()  # NaN where not told
+    rows = rows[~(rows["estimate"] >= everyone)]
     rows = rows[(rows["small"] == 0) & rows["estimate"].notna() & rows["group"].isin(list(GROUPS))]
     if rows.empty:
         return ""

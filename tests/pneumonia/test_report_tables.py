@@ -40,6 +40,9 @@ def test_the_weakest_group_is_one_large_enough():
     assert tables.weakest(SUBGROUPS, "yolo", "sensitivity") == "Sex: women: 60% (50% to 70%)"
     assert tables.weakest(SUBGROUPS, "yolo", "box_sensitivity") == ""
     assert tables.weakest(pd.DataFrame(), "yolo", "sensitivity") == ""
+    no_worse = SUBGROUPS[SUBGROUPS["small"].eq(1) | SUBGROUPS["group"].eq("all")]
+    better = SUBGROUPS[SUBGROUPS["value"].eq("AP")].assign(estimate=0.78)
+    assert tables.weakest(pd.concat([no_worse, better]), "yolo", "sensitivity") == ""
 
 
 def test_comparisons_say_who_is_better():
