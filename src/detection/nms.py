@@ -10,7 +10,7 @@ because row i depends on earlier rows only. Iterating that equation from "keep e
 rows before it that touch it are settled, so it ends after as many steps as the longest chain of suppressions (about
 ten on real proposals), each one matrix product. Boxes go through in tiles of `TILE`: what a kept box of an earlier tile
 suppresses is out, the tile's own boxes settle among themselves. Work and memory grow with `max_output` x TILE and the
-tiles stop once every image has its `max_output`.
+tiles stop once every image has its `max_output`, or has no box left above the score threshold.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ def _kept(boxes: Tensor, enters: Tensor, groups: Tensor | None, most: int, thres
     places = ops.arange(most, dtype="int32")[None]
 
     def unfinished(number: Tensor, ranks: Tensor, kept: Tensor) -> Tensor:
-        return ops.logical_and(number < count // tile, ops.any(kept < most))
+        first = ops.take(
+            enters, ops.minimum(number * tile, count - 1), axis=1
+        )  # where it stays out, so do all after it
+        return ops.logical_and(number < count // tile, ops.any(ops.logical_and(kept < most, first)))
 
     def next_tile(number: Tensor, ranks: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         here = number * tile + ops.arange(tile, dtype="int32")
