@@ -7,14 +7,17 @@ one step.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Key = TypeVar("Key", bound=Hashable)
-BLOCK = 100  # resamples held in memory at once
+BLOCK = 100  # resamples in one step
+THREADS = 2  # steps at once: NumPy lets go of Python's lock for most of one, more threads gain little
 
 
 def person_weights(
@@ -43,13 +46,16 @@ def intervals(
 ) -> dict[Key, tuple[float, float]]:
     """Percentile interval of each measure.
 
-    measures: weights `[b, N]` -> name -> values `[b]`. Resamples where a measure is NaN are left out of it; an interval
-    without any is (NaN, NaN), and so is one from zero resamples.
+    measures: weights `[b, N]` -> name -> values `[b]`, called by several threads. Resamples where a measure is NaN are
+    left out of it; an interval without any is (NaN, NaN), and so is one from zero resamples.
     """
     collected: dict[Key, list[NDArray[np.float64]]] = {}
-    for weights in person_weights(persons, resamples, seed):
-        for name, values in measures(weights).items():
-            collected.setdefault(name, []).append(values)
+    blocks_of_weights = person_weights(persons, resamples, seed)
+    with ThreadPoolExecutor(THREADS) as threads:
+        while some := list(itertools.islice(blocks_of_weights, THREADS)):  # no more in memory than are worked on
+            for measured in threads.map(measures, some):
+                for name, values in measured.items():
+                    collected.setdefault(name, []).append(values)
     tail = 50 * (1 - level)
     result = {}
     for name, blocks in collected.items():
