@@ -84,9 +84,8 @@ def _kept(boxes: Tensor, enters: Tensor, groups: Tensor | None, most: int, thres
     places = ops.arange(most, dtype="int32")[None]
 
     def unfinished(number: Tensor, ranks: Tensor, kept: Tensor) -> Tensor:
-        first = ops.take(
-            enters, ops.minimum(number * tile, count - 1), axis=1
-        )  # where it stays out, so do all after it
+        # Boxes are sorted: where a tile's first one stays out, so do all after it.
+        first = ops.take(enters, ops.minimum(number * tile, count - 1), axis=1)
         return ops.logical_and(number < count // tile, ops.any(ops.logical_and(kept < most, first)))
 
     def next_tile(number: Tensor, ranks: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:

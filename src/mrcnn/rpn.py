@@ -46,7 +46,7 @@ class SampledRPN(layers.Layer):
     """What a region proposal network says of some anchors alone: the losses need no others.
 
     The values are those of `rpn_graph` up to rounding. The gradient then costs what the sample costs, some hundred
-    cells of the pyramid, where that of the whole network is a third of a training step on ResNet50 at 512 pixels.
+    cells of the pyramid, instead of all of them.
 
     Args:
         model: of `rpn_model`.
