@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pneumonia import params, report_inputs
-from pneumonia.files import fresh_dir, write_csv
+from pneumonia import params, report_inputs, tracking
+from pneumonia.files import fresh_dir, read_json, write_csv
 from pneumonia.gallery import index
 from pneumonia.report import render
 
@@ -13,26 +13,23 @@ from pneumonia.report import render
 def main() -> None:
     p = params.load()
     shown = {
-        "split": p.split,
-        "classifier": p.classifier,
-        "maskrcnn": p.maskrcnn,
-        "yolo": p.yolo,
-        "predict": p.predict,
-        "ensemble": p.ensemble,
-        "evaluate": p.evaluate,
-        "report": p.report,
+        "split": p.split.values(),
+        "classifier": p.classifier.values(),
+        "maskrcnn": p.maskrcnn.values(),
+        "yolo": p.yolo.values(),
+        "predict": p.predict.values(),
+        "ensemble": p.ensemble.values(),
+        "evaluate": p.evaluate.values(),
+        "report": p.report.values(),
     }
     inputs = report_inputs.read(
-        Path(),
-        source=p.fetch.source,
-        image_size=p.report.image_size,
-        examples=p.report.examples,
-        params={name: section.values() for name, section in shown.items()},
+        Path(), source=p.fetch.source, image_size=p.report.image_size, examples=p.report.examples, params=shown
     )
     page = render(inputs)
     with fresh_dir("report") as folder:
         (folder / "index.html").write_text(page, encoding="utf-8")
         write_csv(folder / "cases.csv", index(inputs.galleries))
+    tracking.summarize(**p.tracking.values(), metrics=read_json("metrics/evaluation.json"))
     print(f"report/index.html: {len(page.encode()) / 1e6:.1f} MB")
 
 

@@ -12,6 +12,7 @@ from detection.backend import batch_multiple
 from mrcnn.config import Config
 from mrcnn.normalization import BatchNorm
 from mrcnn.roi_align import PyramidROIAlign
+from mrcnn.tensors import covering_product, image_numbers
 
 Tensor = Any
 
@@ -22,9 +23,7 @@ class CoveringConv2D(layers.Conv2D):
 
     def call(self, x: Tensor) -> Tensor:
         inputs = self.kernel_size[0] * self.kernel_size[1] * x.shape[-1]
-        kernel = ops.reshape(self.kernel, (inputs, self.filters))
-        result = ops.matmul(ops.reshape(x, (-1, inputs)), kernel) + self.bias
-        return ops.reshape(result, (-1, 1, 1, self.filters))
+        return ops.reshape(covering_product(self, ops.reshape(x, (-1, inputs))), (-1, 1, 1, self.filters))
 
 
 class BoxHead:
@@ -96,7 +95,7 @@ class MaskHead(layers.Layer):
         return keras.KerasTensor((*regions.shape[:2], side, side, self.classes), "float32")
 
     def call(self, regions: Tensor, table: Tensor, wanted: Tensor | None = None) -> Tensor:
-        images = ops.cumsum(ops.ones_like(regions[..., 0], dtype="int32"), axis=0) - 1
+        images = image_numbers(regions)
         if wanted is None or not self.sparse:
             return self._masks(regions, table, images)
         # Deal the regions of all images out anew, the wanted ones to the first places.

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from mrcnn.tensors import image_numbers
+
 Tensor = Any
 
 
@@ -70,7 +72,7 @@ class PyramidROIAlign(keras.layers.Layer):
         at = roi_levels(boxes, self.image_area, levels) - levels[0]  # [B, R]
         height, width = ops.take(heights, at), ops.take(widths, at)
         if images is None:
-            images = ops.cumsum(ops.ones_like(at), axis=0) - 1  # row number, for a batch of unknown size
+            images = image_numbers(boxes)
         first = np.concatenate([[0], np.cumsum(heights * widths)[:-1]]).astype(np.int32)
         offset = ops.take(first, at) + images * cells
 

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from mrcnn.tensors import covering_product, image_numbers
+
 Tensor = Any
 KERNEL = 3  # side of the shared convolution
 
@@ -71,17 +73,15 @@ class SampledRPN(layers.Layer):
     def call(self, table: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
         total, channels, count = int(table.shape[1]), int(table.shape[2]), int(anchors.shape[1])
         place = ops.cast(anchors, "int32") // self.ratios  # [B, N]
-        image = ops.cumsum(ops.ones_like(place), axis=0) - 1  # row number, for a batch of unknown size
-        index = ops.take(self.cells, place, axis=0) + (image * total)[..., None]  # [B, N, cells of the kernel]
+        first = image_numbers(place) * total
+        index = ops.take(self.cells, place, axis=0) + first[..., None]  # [B, N, cells of the kernel]
         patch = ops.take(ops.reshape(table, (-1, channels)), index, axis=0)  # [B, N, 9, C]
         patch = patch * ops.cast(ops.take(self.inside, place, axis=0), patch.dtype)[..., None]
 
         shared, logits, deltas = (
             self.model.get_layer(name) for name in ("rpn_conv_shared", "rpn_class_raw", "rpn_bbox_pred")
         )
-        inputs = KERNEL * KERNEL * channels
-        kernel = ops.reshape(shared.kernel, (inputs, shared.filters))
-        x = ops.relu(ops.matmul(ops.reshape(patch, (-1, count, inputs)), kernel) + shared.bias)
+        x = ops.relu(covering_product(shared, ops.reshape(patch, (-1, count, KERNEL * KERNEL * channels))))
         ratio = (ops.cast(anchors, "int32") % self.ratios)[..., None, None]
 
         def of_anchor(layer: layers.Layer, size: int) -> Tensor:

@@ -14,6 +14,7 @@ from keras import ops
 
 from detection.boxes import iou
 from mrcnn.coding import box_refinement
+from mrcnn.tensors import image_numbers
 
 Tensor = Any
 
@@ -97,8 +98,7 @@ def _choose(candidates: Tensor, keys: Tensor, most: int, limit: Tensor | None = 
         chosen = ops.logical_and(chosen, ops.arange(most, dtype="int32")[None] < ops.cast(limit, "int32"))
     # Mark by position: equal keys (float32 has few) must not let one more in.
     size = int(candidates.shape[1])
-    row = ops.cumsum(ops.ones_like(indices), axis=0) - 1
-    slot = ops.reshape(ops.where(chosen, indices, size) + row * (size + 1), (-1,))
+    slot = ops.reshape(ops.where(chosen, indices, size) + image_numbers(indices) * (size + 1), (-1,))
     flat = ops.zeros_like(ops.reshape(ops.pad(ops.cast(candidates, "int32"), [[0, 0], [0, 1]]), (-1,)))
     marked = ops.scatter_update(flat, slot[:, None], ops.ones_like(slot, dtype="int32"))
     return ops.reshape(marked, (-1, size + 1))[:, :size] > 0

@@ -140,26 +140,15 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _crossval(arguments: argparse.Namespace) -> int:
-    from tempfile import TemporaryDirectory
-
     from pneumonia import crossval, experiments
-    from pneumonia.files import fresh_dir, read_csv, write_csv, write_json
-    from pneumonia.predictions import BOX_COLUMNS, write_predictions
 
     output = arguments.output
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} exists and is not empty; name another --output")
     found = experiments.gather(arguments.experiments)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        folds = []
-        for experiment in found:
-            print(f"fold {experiment.fold}: {experiment.name} ({experiment.rev[:7]})", flush=True)
-            experiments.fetch(experiment, folder / str(experiment.fold))
-            folds.append(experiments.read_fold(experiment, folder / str(experiment.fold)))
-        labels = folder / str(found[0].fold) / "data/clean"  # of any fold: gather saw that all have the same
-        studies = read_csv(labels / "studies.csv", crossval.STUDY_COLUMNS)
-        boxes = read_csv(labels / "boxes.csv", BOX_COLUMNS)
+    for experiment in found:
+        print(f"fold {experiment.fold}: {experiment.name} ({experiment.rev[:7]})", flush=True)
+    studies, boxes, folds = experiments.read(found)
     assigned, predictions = crossval.out_of_fold(folds)
     p = found[0].params
     metrics = crossval.evaluate(
@@ -172,16 +161,7 @@ def _crossval(arguments: argparse.Namespace) -> int:
         resamples=p["evaluate.bootstrap"],
         seed=p["evaluate.seed"],
     )
-    rows = crossval.table(metrics)
-    with fresh_dir(output) as folder:
-        write_json(folder / "evaluation.json", metrics)
-        write_csv(folder / "folds.csv", rows, dict.fromkeys(rows.columns[4:], 6))
-        write_csv(folder / "split.csv", assigned)
-        for model, own in predictions.items():
-            if own.detections is None:
-                write_csv(folder / "predictions" / model / "scores.csv", own.scores.reset_index(), {"score": 6})
-            else:
-                write_predictions(folder / "predictions" / model, own.detections, own.scores)
+    rows = crossval.write(output, metrics, assigned, predictions)
     print(rows.round(3).to_string(index=False, na_rep="-"))
     return 0
 

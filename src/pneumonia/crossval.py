@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumonia.evaluation import Labelled, Predictions, subset
+from pneumonia.files import fresh_dir, write_csv, write_json
 from pneumonia.metrics import bootstrap, challenge, operating_point
 from pneumonia.metrics.calls import call_pairs
 from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.matching import box_table
 from pneumonia.metrics.ranking import BoxRanking, coco_ranked
 from pneumonia.metrics.ratios import Ratios, mean_pair
+from pneumonia.predictions import write_predictions
 
 Array = NDArray[np.float64]
 STUDY_COLUMNS = {"study": "str", "person": "str", "category": "str", "target": "int", "view": "str"}
@@ -137,6 +140,23 @@ def table(metrics: Mapping[str, Any]) -> pd.DataFrame:
                 {"model": model, "fold": fold, "studies": part["studies"], "positives": part["positives"], **values}
             )
     return pd.DataFrame(rows)
+
+
+def write(
+    output: str | Path, metrics: Mapping[str, Any], assigned: pd.DataFrame, predictions: Mapping[str, Predictions]
+) -> pd.DataFrame:
+    """Write evaluation.json, folds.csv, split.csv and predictions/ into the new folder `output`; returns `table`."""
+    rows = table(metrics)
+    with fresh_dir(output) as folder:
+        write_json(folder / "evaluation.json", metrics)
+        write_csv(folder / "folds.csv", rows, dict.fromkeys(rows.columns[4:], 6))
+        write_csv(folder / "split.csv", assigned)
+        for model, own in predictions.items():
+            if own.detections is None:
+                write_csv(folder / "predictions" / model / "scores.csv", own.scores.reset_index(), {"score": 6})
+            else:
+                write_predictions(folder / "predictions" / model, own.detections, own.scores)
+    return rows
 
 
 class _Model:

@@ -10,14 +10,16 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
 from ruamel.yaml import YAML
 
-from pneumonia.crossval import Fold
+from pneumonia.crossval import STUDY_COLUMNS, Fold
 from pneumonia.evaluation import Predictions
 from pneumonia.files import read_csv
-from pneumonia.predictions import DETECTORS, read_detections, read_scores
+from pneumonia.predictions import BOX_COLUMNS, DETECTORS, read_detections, read_scores
 
 MODELS = ("classifier", *DETECTORS)
 SHARED = ("clean", "window_resize")  # stages whose outs must be the same in every fold
@@ -75,6 +77,17 @@ def gather(names: Sequence[str] = (), root: Path = Path()) -> list[Experiment]:
         chosen = _newest([_load(name, rev, root) for name, rev in _of_head(root)])
     check(chosen)
     return sorted(chosen, key=lambda experiment: experiment.fold)
+
+
+def read(experiments: Sequence[Experiment], root: Path = Path()) -> tuple[pd.DataFrame, pd.DataFrame, list[Fold]]:
+    """Labels and predictions of what `gather` found: studies.csv, boxes.csv (both the same in every fold), the folds."""
+    with TemporaryDirectory() as name:
+        folders = [Path(name, str(experiment.fold)) for experiment in experiments]
+        for experiment, folder in zip(experiments, folders, strict=True):
+            fetch(experiment, folder, root)
+        folds = [read_fold(experiment, folder) for experiment, folder in zip(experiments, folders, strict=True)]
+        labels = folders[0] / "data/clean"
+        return read_csv(labels / "studies.csv", STUDY_COLUMNS), read_csv(labels / "boxes.csv", BOX_COLUMNS), folds
 
 
 def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:

@@ -93,7 +93,7 @@ class MeasuredModel:
 
     def measures(self, weights: Array) -> dict[str, Array]:
         """weights `[B, N]`, how often each holdout study counts -> name -> `[B]`; NaN without a denominator."""
-        result = {name: auc(weights[:, at]) for name, (at, auc) in self._aucs.items()}
+        result = {name: auc(weights) for name, auc in self._aucs.items()}
         result |= self._ratios(weights)
         result["ece"] = calibration_error(self.scores, self.targets, weights)
         if self.table is not None:
@@ -133,12 +133,11 @@ class MeasuredModel:
         return assigned(self.table, [BOX_IOU], strict=False)[0]
 
     @cached_property
-    def _aucs(self) -> dict[str, tuple[slice | NDArray[np.int64], Auc]]:
-        """Name -> (the studies it is of, how to compute it)."""
+    def _aucs(self) -> dict[str, Auc]:
+        """Of all studies and of those of each view."""
         view = self.holdout.studies["view"].to_numpy()
-        places: dict[str, slice | NDArray[np.int64]] = {"auc": slice(None)}
-        places |= {f"auc_{name.lower()}": np.flatnonzero(view == name) for name in VIEWS if (view == name).any()}
-        return {name: (at, Auc(self.scores[at], self.targets[at])) for name, at in places.items()}
+        members = {"auc": None} | {f"auc_{name.lower()}": view == name for name in VIEWS if (view == name).any()}
+        return {name: Auc(self.scores, self.targets, studies) for name, studies in members.items()}
 
     @cached_property
     def _ratios(self) -> Ratios[str]:

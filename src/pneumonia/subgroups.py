@@ -56,7 +56,7 @@ def size_limits(boxes: pd.DataFrame, split: pd.DataFrame) -> tuple[float, float]
     Of train and validation together: known before the holdout is looked at, and the same whichever fold validates.
     (0, 0) where there is no such box, so that every box is large.
     """
-    others = boxes[boxes["study"].isin(split["study"][split["subset"] != "holdout"])]
+    others = boxes[boxes["study"].map(split.set_index("study")["subset"] != "holdout").fillna(False).astype(bool)]
     area = others["width"].to_numpy(np.float64) * others["height"].to_numpy(np.float64)
     if not len(area):
         return 0.0, 0.0
@@ -76,7 +76,8 @@ def study_groups(holdout: Labelled) -> list[Group]:
     if "age" in studies:
         named["age"] = age_bands(studies["age"])
     for name, column in named.items():
-        result += [Group(name, value, (column == value).to_numpy(bool)) for value in sorted(set(column))]
+        place, values = pd.factorize(column, sort=True)
+        result += [Group(name, value, place == number) for number, value in enumerate(values)]
     count = holdout.box_counts()
     for value, mask in (("1", count == 1), ("2", count == 2), ("3+", count >= 3)):
         result.append(Group("boxes", value, positive & mask))
@@ -126,7 +127,7 @@ class Subgroups:
             groups += box_groups(model.holdout, model.table.truth_boxes, model.size_limits)
         self.groups = {(group.name, group.value): group for group in groups}
         self.persons: dict[Key, int] = {}  # that the measure rests on
-        self.aucs: dict[Key, tuple[NDArray[np.int64], Auc]] = {}
+        self.aucs: dict[Key, Auc] = {}
         self.known = {
             Key("size", group.value, "ap50"): f"ap50_{group.value}" for group in groups if group.name == "size"
         }
@@ -162,19 +163,18 @@ class Subgroups:
         return result
 
     def _add_auc(self, group: Group) -> None:
-        members = np.flatnonzero(group.studies)
-        targets = self.model.targets[members]
+        targets = self.model.targets[group.studies]
         if 0 < targets.sum() < len(targets):
             key = Key(group.name, group.value, "auc")
             if group.name in ("all", "view") and (name := AUC_KEYS.get(group.value)):
                 self.known[key] = name
             else:
-                self.aucs[key] = (members, Auc(self.model.scores[members], targets))
+                self.aucs[key] = Auc(self.model.scores, self.model.targets, group.studies)
 
     def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[Key, Array]:
         """weights `[B, N]`, known: what the model measured under them -> a value `[B]` for each row of the table."""
         result = self.ratios(weights)
-        result |= {key: auc(weights[:, at]) for key, (at, auc) in self.aucs.items()}
+        result |= {key: auc(weights) for key, auc in self.aucs.items()}
         return result | {key: known[name] for key, name in self.known.items()}
 
     def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:

@@ -42,6 +42,14 @@ def test_fresh_dir_replaces_whole_folders(tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_fresh_dir_sweeps_what_the_killed_left_and_spares_what_is_in_use(tmp_path: Path):
+    (tmp_path / ".out.dead.tmp").mkdir()
+    (tmp_path / ".out.dead.tmp" / "half").write_text("x")
+    (tmp_path / ".outer.dead.tmp").mkdir()  # of another target
+    with files.fresh_dir(tmp_path / "out") as first, files.fresh_dir(tmp_path / "out") as second:
+        assert {p.name for p in tmp_path.iterdir()} == {first.name, second.name, ".outer.dead.tmp"}
+
+
 def test_json_is_sorted_rounded_and_has_no_nan(tmp_path: Path):
     import numpy as np
 

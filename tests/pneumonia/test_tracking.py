@@ -8,7 +8,13 @@ import pytest
 
 from pneumonia import tracking
 
-OPTIONS = {"uri": "sqlite:///x.db", "experiment": "e", "name": "n", "params": {"a": {"b": 1}}, "tags": {"stage": "s"}}
+OPTIONS = {
+    "uri": "http://localhost:5000",
+    "experiment": "e",
+    "name": "n",
+    "params": {"a": {"b": 1}},
+    "tags": {"stage": "s"},
+}
 
 
 def use(enabled):
@@ -44,6 +50,7 @@ class Fake(types.ModuleType):
             if name in self.broken:
                 raise ConnectionError("no server")
             self.calls.append((name, arguments, named))
+            return types.SimpleNamespace(experiment_id="1") if name == "set_experiment" else None
 
         return call
 
@@ -53,9 +60,10 @@ def test_what_is_logged(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     use(True)
     assert fake.calls == [
-        ("set_tracking_uri", ("sqlite:///x.db",), {}),
+        ("set_tracking_uri", ("http://localhost:5000",), {}),
         ("set_experiment", ("e",), {}),
-        ("start_run", (), {"run_name": "n", "tags": {"stage": "s"}}),
+        ("MlflowClient", (), {}),
+        ("start_run", (), {"run_name": "n", "tags": {"stage": "s"}, "parent_run_id": None}),
         ("log_params", ({"a.b": 1},), {}),
         ("log_metrics", ({"loss": 0.5},), {"step": 2}),
         ("log_metrics", ({"loss": 0.25},), {"step": 3}),
@@ -122,3 +130,47 @@ def test_the_real_one(tmp_path):
     assert [(r.data.metrics, r.data.params, r.data.tags["stage"]) for r in found] == [
         ({"loss": 0.5}, {"a.b": "1"}, "s")
     ]
+
+
+@pytest.mark.slow
+def test_the_trainings_of_one_repro_are_children_of_one_run(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "params.yaml").write_text("a: 1\n")
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))  # as DVC says to an experiment that it runs in a copy
+    options = {**OPTIONS, "uri": "sqlite:///mlflow.db"}
+
+    def repro(process: str, *names: str) -> None:
+        monkeypatch.setattr(tracking, "_dvc_process", lambda: process)
+        for name in names:
+            with tracking.run(True, **{**options, "name": name}):
+                pass
+        tracking.summarize(True, options["uri"], "e", {"ensemble": {"ap50": 0.5}, "note": "no number"})
+
+    repro("1-1.0", "classifier", "yolo")
+    repro("2-1.0", "maskrcnn")
+    client = mlflow.tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "e"]
+    runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
+    parents = {run.data.tags["dvc_process"]: key for key, run in runs.items() if "dvc_process" in run.data.tags}
+    assert sorted(parents) == ["1-1.0", "2-1.0"]
+    children = {r.info.run_name: r.data.tags["mlflow.parentRunId"] for r in runs.values() if "stage" in r.data.tags}
+    first, second = parents["1-1.0"], parents["2-1.0"]
+    assert children == {"classifier": first, "yolo": first, "maskrcnn": second}
+    assert [runs[key].data.metrics for key in (first, second)] == [{"ensemble.ap50": 0.5}] * 2
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert [file.path for file in client.list_artifacts(first)] == ["params.yaml"]
+
+
+def test_no_training_no_summary(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # an import would raise
+    monkeypatch.setattr(tracking, "_dvc_process", lambda: "1-1.0")
+    tracking.summarize(True, "sqlite:///mlflow.db", "e", {"a": 1})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_that_dvc_does_not_run_belongs_to_no_repro(monkeypatch):
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    assert tracking._dvc_process() is None

@@ -24,16 +24,16 @@ class Ratios(Generic[Key]):
     def __init__(self, pairs: Mapping[Key, Pair]) -> None:
         columns: dict[bytes, int] = {}
         kept: list[Array] = []
-        self.places: dict[Key, tuple[int, int]] = {}
-        for key, pair in pairs.items():
-            place = []
+        self.keys = tuple(pairs)
+        places = []
+        for pair in pairs.values():
             for column in pair:
                 content = sha256(np.asarray(column, np.float64).tobytes()).digest()
                 if content not in columns:
                     columns[content] = len(kept)
                     kept.append(column)
-                place.append(columns[content])
-            self.places[key] = (place[0], place[1])
+                places.append(columns[content])
+        self.top, self.bottom = places[::2], places[1::2]
         self.columns = np.stack(kept, -1) if kept else np.zeros((0, 0))  # (N, C)
 
     def __call__(self, weights: Array) -> dict[Key, Array]:
@@ -41,10 +41,10 @@ class Ratios(Generic[Key]):
 
         A ratio without a denominator is NaN.
         """
-        if not self.places:
+        if not self.keys:
             return {}
-        sums = weights @ self.columns
-        return {key: ratio(sums[..., top], sums[..., bottom]) for key, (top, bottom) in self.places.items()}
+        sums = (weights @ self.columns).T  # (C) or (C, B)
+        return dict(zip(self.keys, ratio(sums[self.top], sums[self.bottom]), strict=True))
 
 
 def mean_pair(values: Array) -> Pair:
