@@ -14,9 +14,10 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Key = TypeVar("Key", bound=Hashable)
-BLOCK = 32  # resamples in one step
+BLOCK = 50  # resamples in one step
 THREADS = 2  # steps at once: NumPy lets go of Python's lock for most of one, more threads gain little
 
 
@@ -51,7 +52,8 @@ def intervals(
     """
     collected: dict[Key, list[NDArray[np.float64]]] = {}
     blocks_of_weights = person_weights(persons, resamples, seed)
-    with ThreadPoolExecutor(THREADS) as threads:
+    # The products are small: BLAS's own threads would wait for each other longer than they work.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as threads:
         while some := list(itertools.islice(blocks_of_weights, THREADS)):  # no more in memory than are worked on
             for measured in threads.map(measures, some):
                 for name, values in measured.items():

@@ -1,71 +1,17 @@
 """The whole pipeline by `dvc repro`, in a fresh repository, on tiny phantoms: every stage, then only what a change touches."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.pipeline import change, clone, ran, restore, run
 
-from pneumonia import params, profiles
-
-ROOT = Path(__file__).parents[1]
-COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", "requirements.lock", ".dvcignore", ".gitignore")
+from pneumonia import params
 
 pytestmark = pytest.mark.slow
-
-
-def run(project: Path, *command: str, status: int = 0) -> str:
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(project / "src"),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "COLUMNS": "200",
-    }
-    result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == status, f"{command} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
-    return result.stdout + result.stderr
-
-
-def ran(output: str) -> set[str]:
-    return set(re.findall(r"Running stage '([^']+)'", output))
-
-
-def restore(project: Path) -> None:
-    """As committed: params, lock, metrics by git, outs by DVC."""
-    run(project, "git", "reset", "-q", "--hard")
-    run(project, "dvc", "checkout", "-q", "--force")
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of its own in a folder with a space and an umlaut in its name, reproduced once."""
-    project = tmp_path_factory.mktemp("fresh") / "Röntgen copy"
-    project.mkdir()
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(source, project / name)
-    profiles.apply("tiny", project / "params.yaml", ROOT / "tests" / "data" / "profiles")
-    run(project, "git", "init", "-q", "-b", "main")
-    run(project, "git", "config", "user.name", "Tester")
-    run(project, "git", "config", "user.email", "tester@example.org")
-    run(project, "dvc", "init", "-q")
-    (project / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text())
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "start")
-    output = run(project, "dvc", "repro")
-    assert len(ran(output)) == 22
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "reproduced")
-    return project
 
 
 def test_every_out_is_there_and_the_next_repro_does_nothing(project: Path):
@@ -121,8 +67,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(project: Path):
 
 
 def test_ensemble_params_rerun_only_what_follows(project: Path):
-    text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("strategy: wbf", "strategy: union"))
+    change(project, "strategy: wbf", "strategy: union")
     try:
         output = run(project, "dvc", "repro")
         assert ran(output) == {"ensemble", "evaluate", "report", "submission"}
@@ -133,20 +78,18 @@ def test_ensemble_params_rerun_only_what_follows(project: Path):
 
 
 def test_a_fresh_clone_with_a_remote_reruns_only_what_changed(project: Path, tmp_path: Path):
-    clone = tmp_path / "clone"
-    run(project, "git", "clone", "-q", str(project), str(clone))
-    for repository in (project, clone):
+    copy = clone(project, tmp_path / "clone")
+    for repository in (project, copy):
         run(repository, "dvc", "remote", "add", "-q", "--local", "-d", "store", str(tmp_path / "store"))
     run(project, "dvc", "push", "-q")
-    assert run(clone, "git", "status", "--porcelain") == ""
-    text = (clone / "params.yaml").read_text()
-    (clone / "params.yaml").write_text(text.replace("strategy: wbf", "strategy: union"))
-    output = run(clone, "dvc", "repro", "--pull", "--allow-missing", "evaluate")  # not report: each pull takes seconds
+    assert run(copy, "git", "status", "--porcelain") == ""
+    change(copy, "strategy: wbf", "strategy: union")
+    output = run(copy, "dvc", "repro", "--pull", "--allow-missing", "evaluate")  # not report: each pull takes seconds
     assert ran(output) == {"ensemble", "evaluate"}
-    assert sorted(path.name for path in (clone / "data").iterdir() if path.is_dir()) == [
+    assert sorted(path.name for path in (copy / "data").iterdir() if path.is_dir()) == [
         "clean", "ensemble", "predictions", "predictions_test", "split",
     ]  # fmt: skip
-    assert not (clone / "models" / "maskrcnn").exists()
+    assert not (copy / "models" / "maskrcnn").exists()
 
 
 def test_another_test_set_trains_nothing(project: Path):

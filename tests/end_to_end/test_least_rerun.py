@@ -1,0 +1,138 @@
+"""For every leaf of params.yaml: which stages DVC would run again if it changed, against a table written by hand."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+AFTER_EVALUATE = {"evaluate", "report"}
+AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_EVALUATE
+AFTER_CLASSIFIER = {"predict@classifier", "predict_test@classifier", "explain"} | AFTER_ENSEMBLE
+AFTER_MASKRCNN = {"predict@maskrcnn", "predict_test@maskrcnn"} | AFTER_ENSEMBLE
+AFTER_YOLO = {"predict@yolo", "predict_test@yolo"} | AFTER_ENSEMBLE
+PREDICTIONS = {"predict@classifier", "predict@maskrcnn", "predict@yolo"}
+TEST_PREDICTIONS = {"predict_test@classifier", "predict_test@maskrcnn", "predict_test@yolo"}
+TRAININGS = {"train_classifier", "train_maskrcnn", "train_yolo"}
+AFTER_SPLIT = {"annotate"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
+AFTER_PIXELS = {"window_resize", "window_resize_test"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
+AFTER_CLEAN = {"explore", "window_resize", "split"} | AFTER_SPLIT
+NOTHING: set[str] = set()
+
+# The longest key that a leaf is or lies under decides.
+TABLE = {
+    "fetch": {"fetch", "clean"} | AFTER_CLEAN,
+    "fetch_test": {"fetch_test", "window_resize_test", "submission"} | TEST_PREDICTIONS,
+    "clean": {"clean"} | AFTER_CLEAN,
+    "explore": {"explore", "report"},
+    "images": AFTER_PIXELS,
+    "images.workers": NOTHING,
+    "images.executor": NOTHING,
+    "images.scheduler": NOTHING,
+    "split": {"split"} | AFTER_SPLIT,
+    "classifier": {"train_classifier"} | AFTER_CLASSIFIER,
+    "maskrcnn": {"train_maskrcnn"} | AFTER_MASKRCNN,
+    "yolo": {"train_yolo"} | AFTER_YOLO,
+    "predict": PREDICTIONS | TEST_PREDICTIONS | AFTER_ENSEMBLE,
+    "ensemble": AFTER_ENSEMBLE,
+    "evaluate": AFTER_EVALUATE,
+    "report": {"report"},
+    "submission": {"submission"},
+    "tracking": NOTHING,
+}
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def wanted(leaf: str) -> set[str]:
+    parts = leaf.split(".")
+    return next(TABLE[key] for n in range(len(parts), 0, -1) if (key := ".".join(parts[:n])) in TABLE)
+
+
+def other(value: Any) -> Any:
+    """Another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, list):
+        return [*value, *value[-1:]]
+    return f"{value}x"
+
+
+def would_run(project: Path) -> set[str]:
+    """What DVC says has changed, and all that follows it."""
+    from dvc.repo import Repo
+
+    with Repo(str(project)) as repo:
+        changed = {name for name in repo.status() if name in {stage.addressing for stage in repo.index.stages}}
+        graph = repo.index.graph  # edges from a stage to those it depends on
+        followers = [stage for stage in graph if changed & {one.addressing for one in reachable(graph, stage)}]
+        return {stage.addressing for stage in followers}
+
+
+def reachable(graph: Any, stage: Any) -> set[Any]:
+    from networkx import descendants
+
+    return {stage, *descendants(graph, stage)}
+
+
+def test_every_leaf_reruns_what_the_table_says_and_nothing_else(project: Path):
+    file = project / "params.yaml"
+    original = file.read_text()
+    params = yaml.safe_load(original)
+    different = {}
+    assert would_run(project) == set()
+    try:
+        for leaf in leaves(params):
+            changed = yaml.safe_load(original)
+            *path, last = leaf.split(".")
+            section = changed
+            for name in path:
+                section = section[name]
+            section[last] = other(section[last])
+            file.write_text(yaml.safe_dump(changed))
+            found = would_run(project)
+            if found != wanted(leaf):
+                different[leaf] = {"more": found - wanted(leaf), "less": wanted(leaf) - found}
+    finally:
+        file.write_text(original)
+    assert different == {}
+
+
+def test_what_means_the_same_reruns_nothing(project: Path):
+    """A comment, another way to write a number, another order."""
+    file = project / "params.yaml"
+    original = file.read_text()
+    try:
+        params = yaml.safe_load(original)
+        turned = dict(reversed(params.items()))
+        turned["ensemble"]["weights"] = dict.fromkeys(params["ensemble"]["weights"], 1)  # 1.0 before
+        file.write_text("# another comment\n" + yaml.safe_dump(turned, sort_keys=False))
+        assert would_run(project) == set()
+    finally:
+        file.write_text(original)
+
+
+def test_a_changed_module_reruns_the_stages_that_import_it(project: Path):
+    file = project / "src/pneumonia/fusion.py"
+    kept = file.with_suffix(".kept")
+    shutil.copy2(file, kept)
+    try:
+        file.write_text(file.read_text() + "\n")
+        assert {"ensemble", "evaluate", "report", "submission"} <= would_run(project)
+        assert not would_run(project) & {"fetch", "clean", "window_resize", "split", *TRAININGS}
+    finally:
+        kept.replace(file)
