@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 repro: setup ## rebuild everything that is out of date, from fetch to submission
 	dvc repro
-	@echo; dvc metrics show; echo; echo "Report: report/index.html   Submission: submission.csv"
+	@echo; pneumonia results; echo; echo "Report: report/index.html   Submission: submission.csv"
 
 test: check ## lint, types and tests, those of the detectors on a second backend too
 	pytest

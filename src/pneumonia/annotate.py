@@ -20,11 +20,11 @@ from typing import Any
 import pandas as pd
 
 from pneumonia.files import write_atomic
+from pneumonia.predictions import BOX_COLUMNS
 
 CATEGORY = "pneumonia"
 SUBSETS = ("train", "validation", "holdout")
 
-BOX_COLUMNS = {"study": "str", "x": "float", "y": "float", "width": "float", "height": "float"}
 SIZE_COLUMNS = {"study": "str", "rows": "int", "columns": "int"}
 
 

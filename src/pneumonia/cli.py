@@ -46,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--no-overlays", dest="overlays", action="store_false", help="write no pictures")
     predict.set_defaults(run=_predict)
 
+    results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
+    results.add_argument("--md", action="store_true", help="as Markdown")
+    results.set_defaults(run=_results)
+
     compare = commands.add_parser("compare", help="how a model of two revisions differs on the same holdout studies")
     compare.add_argument("first", metavar="REV_A", help="commit, branch, tag or experiment; or `workspace`")
     compare.add_argument("second", metavar="REV_B", help="the same; measures are given as second minus first")
@@ -79,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
 
     params = commands.add_parser("params", help="check params.yaml")
     params.set_defaults(run=_params)
+
+    verify = commands.add_parser("verify", help="read DVC's cache: is each file what its name says?")
+    verify.add_argument("--remove", action="store_true", help="delete what is damaged, so that DVC makes it again")
+    verify.set_defaults(run=_verify)
 
     deps = commands.add_parser("deps", help="compare the code deps in dvc.yaml with what the stage scripts import")
     deps.add_argument("--write", action="store_true", help="correct dvc.yaml")
@@ -114,6 +122,17 @@ def _predict(arguments: argparse.Namespace) -> int:
         f"{summary['failed']} failed; results in {arguments.output}"
     )
     return 1 if summary["failed"] else 0
+
+
+def _results(arguments: argparse.Namespace) -> int:
+    from pneumonia.files import read_json
+    from pneumonia.results import table
+
+    path = Path("metrics/evaluation.json")
+    if not path.is_file():
+        raise ValueError(f"{path} not found; run `dvc repro evaluate` first")
+    print(table(read_json(path), markdown=arguments.md))
+    return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -184,6 +203,23 @@ def _profile(arguments: argparse.Namespace) -> int:
 def _params(arguments: argparse.Namespace) -> int:
     load()
     print("params.yaml is fine")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from pneumonia import cache
+
+    folder = cache.folder()
+    damaged = cache.corrupted(folder)
+    if not damaged:
+        print(f"every file of {folder} is what its name says")
+        return 0
+    print("\n".join(f"damaged: {path}" for path in damaged))
+    if not arguments.remove:
+        print("delete them with: pneumonia verify --remove")
+        return 1
+    print("\n".join(f"deleted with it: {path}" for path in cache.remove(damaged)))
+    print("deleted; dvc pull fetches them again, or dvc repro makes them again")
     return 0
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pneumonia.files import write_csv
+from pneumonia.predictions import BOX_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,6 @@ STUDY_COLUMNS = {
     "rows": "int",
     "columns": "int",
 }
-BOX_COLUMNS = {"study": "str", "x": "float", "y": "float", "width": "float", "height": "float"}
 
 
 def class_table(studies: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,59 @@
+"""Is what lies in DVC's cache what its name says?
+
+DVC takes a read-only file of the cache for whole without reading it, so a disk that lost bits, or a write through a hard
+link by a user whom permissions do not stop, goes unnoticed: a checkout hands out the damaged file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+OUTS = ("data", "models", "plots", "report", "submission.csv")
+
+
+def corrupted(cache: Path) -> list[Path]:
+    """The files of a DVC cache (its folder `files/md5`) whose content has another MD5 than their name says."""
+    files = sorted(path for path in cache.glob("??/*") if not path.name.endswith(".tmp"))
+    return [path for path in tqdm(files, desc="cache", unit="file") if _md5(path) != path.parent.name + path.stem]
+
+
+def remove(paths: Iterable[Path], root: Path = Path()) -> list[Path]:
+    """Delete files of the cache and every out below `root` that is the same file by a hard link; returns those outs.
+
+    What is deleted DVC fetches from a remote or makes again.
+    """
+    damaged = {(found.st_dev, found.st_ino): path for path in paths for found in [path.stat()]}
+    linked = [path for path in _outs(root) if (path.stat().st_dev, path.stat().st_ino) in damaged]
+    for path in (*linked, *damaged.values()):
+        path.unlink()
+    return linked
+
+
+def folder(root: Path = Path()) -> Path:
+    """Where the project keeps its cache. Raises ValueError where `root` is no DVC project."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            return Path(repo.cache.local.path)
+    except NotDvcRepoError as error:
+        raise ValueError(str(error)) from error
+
+
+def _outs(root: Path) -> Iterator[Path]:
+    for name in OUTS:
+        if (root / name).is_file():
+            yield root / name
+        for path, _, files in os.walk(root / name):
+            yield from (Path(path, file) for file in files)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
