@@ -138,3 +138,33 @@ def test_stages_on_tables_never_import_tensorflow(project: Path, stage: str):
         assert run(project, sys.executable, "-c", code).splitlines()[-1] == "[]"
     finally:
         restore(project)
+
+
+def test_each_repro_is_one_run_of_mlflow_whose_models_find_the_same_boxes(project: Path):
+    """The parent has the evaluation's numbers, each child a history; the logged models predict as those of `models/`."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    (found,) = [each for each in client.search_experiments() if each.name == "pneumonia"]
+    runs = client.search_runs([found.experiment_id])
+    (first,) = [each for each in runs if each.info.run_name.startswith("repro ")]
+    children = {
+        each.info.run_name: each for each in runs if each.data.tags.get("mlflow.parentRunId") == first.info.run_id
+    }
+    assert sorted(children) == ["classifier", "maskrcnn", "yolo"]
+    evaluation = json.loads((project / "metrics/evaluation.json").read_text())
+    assert first.data.metrics["ensemble.auc"] == pytest.approx(evaluation["ensemble"]["auc"])
+    logged = project / "tmp/logged"
+    for name, child in children.items():
+        assert [point.step for point in client.get_metric_history(child.info.run_id, "loss")] == [1, 2]
+        assert client.list_artifacts(child.info.run_id, "figures")
+        mlflow.artifacts.download_artifacts(
+            run_id=child.info.run_id, artifact_path=name, dst_path=str(logged), tracking_uri=client.tracking_uri
+        )
+    for models in ("models", "tmp/logged"):
+        output = f"tmp/by-{Path(models).name}"
+        options = ("--models", models, "--output", output, "--threshold", "0.0", "--no-overlays")
+        run(project, "pneumonia", "predict", "data/raw_test/images.zip", *options)
+    detections = [(project / f"tmp/by-{name}/detections.csv").read_bytes() for name in ("models", "logged")]
+    assert detections[0] == detections[1]
+    assert detections[0].count(b"\n") > 6
