@@ -11,9 +11,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ruamel.yaml import YAML
 from tqdm import tqdm
-
-OUTS = ("data", "models", "plots", "report", "submission.csv")
 
 
 def corrupted(cache: Path) -> list[Path]:
@@ -47,11 +46,14 @@ def folder(root: Path = Path()) -> Path:
 
 
 def _outs(root: Path) -> Iterator[Path]:
-    for name in OUTS:
-        if (root / name).is_file():
-            yield root / name
-        for path, _, files in os.walk(root / name):
-            yield from (Path(path, file) for file in files)
+    """The files of every output that dvc.lock names and that is there."""
+    lock = root / "dvc.lock"
+    stages = YAML(typ="safe").load(lock)["stages"] if lock.exists() else {}
+    for path in (root / out["path"] for stage in stages.values() for out in stage.get("outs", [])):
+        if path.is_file():
+            yield path
+        for folder, _, files in os.walk(path):
+            yield from (Path(folder, file) for file in files)
 
 
 def _md5(path: Path) -> str:

@@ -214,11 +214,13 @@ def _verify(arguments: argparse.Namespace) -> int:
     if not damaged:
         print(f"every file of {folder} is what its name says")
         return 0
-    print("\n".join(f"damaged: {path}" for path in damaged))
+    for path in damaged:
+        print(f"damaged: {path}")
     if not arguments.remove:
         print("delete them with: pneumonia verify --remove")
         return 1
-    print("\n".join(f"deleted with it: {path}" for path in cache.remove(damaged)))
+    for path in cache.remove(damaged):
+        print(f"deleted with it: {path}")
     print("deleted; dvc pull fetches them again, or dvc repro makes them again")
     return 0
 

@@ -23,6 +23,7 @@ def test_damage_is_found_and_removed_with_its_links(tmp_path: Path):
     out.parent.mkdir(parents=True)
     out.hardlink_to(damaged)
     other.hardlink_to(whole)
+    (tmp_path / "dvc.lock").write_text("stages:\n  clean:\n    cmd: x\n    outs:\n    - path: data/clean\n")
     damaged.chmod(0o644)
     damaged.write_bytes(b"damagee")  # one bit
     damaged.chmod(0o444)
