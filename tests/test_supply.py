@@ -71,6 +71,9 @@ def test_what_is_imported_is_declared():
     optional = {name: files for name, files in used.items() if name not in DEFAULT}
     assert optional == {
         "distributed": {"src/pneumonia/cluster.py"},
+        "highdicom": {
+            f"src/pneumonia/reading_room/{name}.py" for name in ("capture", "codes", "presentation", "report")
+        },
         "imagecodecs": {"src/pneumonia/decoders.py"},
         "jax": {"src/pneumonia/devices.py", "src/pneumonia/grad_cam.py"},
         "kaggle": {"src/pneumonia/sources/kaggle.py"},

@@ -44,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--limit", type=int, metavar="N", help="only the first N studies, by id")
     predict.add_argument("--no-overlays", dest="overlays", action="store_false", help="write no pictures")
+    predict.add_argument(
+        "--dicom", action="store_true", help="write a structured report and a presentation state a study (extra: dicom)"
+    )
+    predict.add_argument(
+        "--capture", action="store_true", help="the same, and a secondary capture with the boxes burnt in"
+    )
     predict.set_defaults(run=_predict)
 
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
@@ -116,6 +122,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         max_boxes=p.submission.max_boxes,
         limit=arguments.limit,
         overlays=arguments.overlays,
+        dicom=arguments.dicom or arguments.capture,
+        capture=arguments.capture,
     )
     print(
         f"{summary['studies']} studies read, {summary['with_findings']} with findings at score {threshold:.3f}, "

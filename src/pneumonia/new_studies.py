@@ -67,6 +67,8 @@ def predict_new(
     max_boxes: int,
     limit: int | None,
     overlays: bool,
+    dicom: bool = False,
+    capture: bool = False,
 ) -> dict[str, int]:
     """Run classifier, detectors and ensemble on the DICOMs of `source` and write the results to the folder `output`.
 
@@ -77,7 +79,8 @@ def predict_new(
 
     Writes `submission.csv` (patientId, PredictionString), `detections.csv` (patientId, image_score, x, y, width, height,
     score: one row a fused detection, a study without one has a row with empty box), `failed.csv` (patientId, reason) where a
-    study could not be read, and `overlays/<study>.png` in original size. Everything appears at once at the end.
+    study could not be read, and `overlays/<study>.png` in original size. With `dicom` (and `capture`) also
+    `dicom/<study>.sr.dcm`, `.pr.dcm` (and `.sc.dcm`): see `pneumonia.reading_room`. Everything appears at once at the end.
 
     Returns the counts studies, with_findings, failed. Raises ValueError where `output` is in use, there is no study, or a
     model is missing.
@@ -92,6 +95,8 @@ def predict_new(
     aside = archive.duplicates | archive.unsafe  # what cannot be told apart, or named in a result
     if not studies and not aside:
         raise ValueError(f"{source}: no DICOM found")
+    settings = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": max_boxes}
+    results = _DicomResults(archive, models, settings, threshold, capture) if dicom or capture else None
     loaded = {name: load(name, models / name) for name in MODELS}
     options = fusion.options(ensemble)
     size = int(predict["batch_size"])
@@ -109,8 +114,11 @@ def predict_new(
                 fused = fusion.clip_boxes(fused, _sizes(shapes))
                 tables.append(_rows(fused, scores))
                 sizes |= shapes
+                shown = fused[fused["score"] >= threshold].groupby("study", sort=False).head(max_boxes)
                 if overlays:
-                    _draw(folder / "overlays", batch, fused[fused["score"] >= threshold], max_boxes)
+                    _draw(folder / "overlays", batch, shown)
+                if results is not None:
+                    failed += results.write(folder / "dicom", batch, shown, scores)
             bar.update(len(wanted))
         summary = _write(folder, tables, failed, sizes, threshold, max_boxes)
     return summary
@@ -165,12 +173,48 @@ def _rows(fused: pd.DataFrame, scores: pd.Series) -> pd.DataFrame:
     return table.merge(fused, on="study", how="left")
 
 
-def _draw(folder: Path, images: Mapping[str, Study], fused: pd.DataFrame, max_boxes: int) -> None:
+class _DicomResults:
+    """Writes a batch's results as DICOM objects."""
+
+    def __init__(
+        self, archive: Any, models: Path, settings: Mapping[str, Any], threshold: float, capture: bool
+    ) -> None:
+        from importlib.metadata import version
+
+        from pneumonia.reading_room import findings, objects
+
+        objects.require()
+        self.archive, self.threshold, self.capture = archive, threshold, capture
+        self.algorithm = findings.algorithm(models, version("pneumonia"), settings)
+
+    def write(
+        self, folder: Path, images: Mapping[str, Study], shown: pd.DataFrame, scores: pd.Series
+    ) -> list[dict[str, str]]:
+        """Returns patientId and reason of each study that has none."""
+        from pneumonia.reading_room import findings, objects
+
+        folder.mkdir(exist_ok=True)
+        without = []
+        for study, own in images.items():
+            rows = shown[shown["study"] == study]
+            boxes, found = rows[["x", "y", "width", "height"]].to_numpy(np.float64), rows["score"].to_numpy(np.float64)
+            said = findings.Findings(boxes, found, float(scores[study]), self.threshold)
+            data = self.archive.read(study)
+            try:
+                made = objects.make(data, own.image, said, self.algorithm, capture=self.capture)
+            except StudyError as error:
+                without.append({"patientId": study, "reason": f"predicted, but not as DICOM: {error}"})
+            else:
+                objects.write(folder, study, made)
+        return without
+
+
+def _draw(folder: Path, images: Mapping[str, Study], shown: pd.DataFrame) -> None:
     from pneumonia.figures import overlay, png
 
     folder.mkdir(exist_ok=True)
     for study, own in images.items():
-        rows = fused[fused["study"] == study].head(max_boxes)
+        rows = shown[shown["study"] == study]
         boxes = rows[["x", "y", "width", "height", "score"]].to_numpy(np.float64, copy=True)
         boxes[:, 2:4] += boxes[:, :2]
         (folder / f"{study}.png").write_bytes(png(overlay(own.image, None, boxes)))

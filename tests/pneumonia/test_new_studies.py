@@ -41,7 +41,7 @@ class Scorer:
         return np.full(len(images), 0.4, np.float32), np.zeros((len(images), 1, 1), np.float32)
 
 
-def write_dicom(path: Path, pixels: np.ndarray) -> None:
+def write_dicom(path: Path, pixels: np.ndarray, **elements: str) -> None:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
@@ -53,6 +53,8 @@ def write_dicom(path: Path, pixels: np.ndarray) -> None:
     dataset.Rows, dataset.Columns = pixels.shape
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
     dataset.PixelData = pixels.astype(np.uint8).tobytes()
+    for name, value in elements.items():
+        setattr(dataset, name, value)
     dataset.save_as(path, enforce_file_format=True)
 
 
@@ -119,6 +121,37 @@ def test_two_files_of_one_id_are_listed_not_guessed(arguments: dict[str, Any]):
     summary = new_studies.predict_new(**(arguments | {"overlays": False}))
     assert summary == {"studies": 1, "with_findings": 1, "failed": 2}
     assert pd.read_csv(arguments["output"] / "failed.csv")["patientId"].tolist() == ["a", "b"]
+
+
+def test_results_as_dicom_stand_beside_the_others(arguments: dict[str, Any]):
+    sr = pytest.importorskip("highdicom.sr")
+    ramp = np.arange(128 * 96).reshape(128, 96) % 250
+    write_dicom(
+        arguments["source"] / "a.dcm", ramp, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4", PatientID="P1"
+    )
+    summary = new_studies.predict_new(**(arguments | {"dicom": True, "capture": True}))
+    out = arguments["output"]
+    assert sorted(path.name for path in (out / "dicom").iterdir()) == ["a.pr.dcm", "a.sc.dcm", "a.sr.dcm"]
+    report = sr.srread(out / "dicom/a.sr.dcm")
+    (region,) = report.content.get_planar_roi_measurement_groups()
+    assert region.roi.value.min(0).tolist() == [0, 32]  # as in detections.csv
+    assert region.roi.value.max(0).tolist() == [32, 64]
+    assert region.get_measurements()[0].value == pytest.approx(80, abs=1e-4)
+    assert (report.StudyInstanceUID, report.PatientID) == ("1.2.3", "P1")
+    # c has findings, but names no study that an object could join.
+    failed = pd.read_csv(out / "failed.csv").set_index("patientId")["reason"]
+    assert "predicted, but not as DICOM" in failed["c"]
+    assert "StudyInstanceUID" in failed["c"]
+    assert summary == {"studies": 2, "with_findings": 2, "failed": 2}
+
+
+def test_results_as_dicom_without_their_package_are_refused_before_anything_runs(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"need highdicom: pip install -e '\.\[dicom\]'"):
+        new_studies.predict_new(**(arguments | {"dicom": True}))
+    assert not arguments["output"].exists()
 
 
 def test_limit_takes_the_first_by_id(arguments: dict[str, Any]):

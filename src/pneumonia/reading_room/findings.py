@@ -1,0 +1,61 @@
+"""What the models say of one image, and which models said it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NAME = "pneumonia"
+WARNING = "Research use only. Not for diagnostic use."
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """version: of this project. digest: SHA-256 in hex over the models' files. settings: words on the params used."""
+
+    version: str
+    digest: str
+    settings: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """boxes: float `[N, 4]` x, y, width, height in pixels of the image as stored, best first; scores: `[N]`, 0 to 1.
+
+    study_score: 0 to 1. threshold: the operating point, that each box's score reaches.
+    """
+
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    study_score: float
+    threshold: float
+
+    def corners(self) -> NDArray[np.float64]:
+        """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
+        x, y, width, height = self.boxes.T
+        right, bottom = x + width, y + height
+        return np.stack([np.stack(c, -1) for c in ((x, y), (right, y), (right, bottom), (x, bottom), (x, y))], axis=1)
+
+
+def algorithm(models: Path, version: str, settings: Mapping[str, Any]) -> Algorithm:
+    """The models in the folder `models`, told by the bytes of all their files, and the params beside them."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in models.rglob("*") if path.is_file()):
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{path.relative_to(models).as_posix()} {content}\n".encode())
+    params = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+    return Algorithm(version, total.hexdigest(), f"Params (SHA-256): {params}")
+
+
+def uid(*parts: str) -> str:
+    """A UID that is a function of `parts` (PS3.5, B.2: 2.25 and a UUID), so that a rerun makes the same object."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, chr(0).join((NAME, *parts))).int}"
