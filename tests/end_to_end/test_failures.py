@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -126,7 +127,11 @@ def test_a_second_repro_is_refused_while_one_runs(project: Path):
         busy = project / ".dvc/tmp/rwlock"
         while first.poll() is None and not (busy.exists() and "write" in busy.read_text()):
             time.sleep(0.05)
-        output = run(project, "dvc", "repro", status=255)
+        first.send_signal(signal.SIGSTOP)  # it keeps its lock for as long as the other one takes to come to it
+        try:
+            output = run(project, "dvc", "repro", status=255)
+        finally:
+            first.send_signal(signal.SIGCONT)
         assert "is busy, it is being blocked by" in output or "Unable to acquire lock" in output
         assert first.wait() == 0
     assert ran(run(project, "dvc", "repro")) == set()
