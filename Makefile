@@ -28,8 +28,8 @@ repro: setup ## rebuild everything that is out of date, from fetch to submission
 	@echo; pneumonia results; echo; echo "Report: report/index.html   Submission: submission.csv"
 
 test: check ## lint, types and tests, those of the detectors on a second backend too
-	pytest -n 2 --dist loadgroup
-	KERAS_BACKEND=jax pytest -n 2 --dist loadgroup -m "not slow" tests/detection tests/mrcnn tests/yolov3
+	pytest -n 2 --dist loadfile
+	KERAS_BACKEND=jax pytest -n 2 --dist loadfile -m "not slow" tests/detection tests/mrcnn tests/yolov3
 
 check: setup ## ruff (lint, format), mypy, dvc.yaml's code deps
 	ruff check .
