@@ -48,18 +48,18 @@ def start_queue(workspace: Path, jobs: int) -> str:
 
 
 def test_run_apply_and_branch(workspace: Path):
-    output = run(workspace, "dvc", "exp", "run", "-n", "gated", "-S", "ensemble.gate.power=0.75")
+    output = run(workspace, "dvc", "exp", "run", "-n", "heavier", "-S", "ensemble.gate.power=0.75")
     assert {"ensemble", "evaluate"} <= ran(output) <= {"ensemble", "evaluate", "report", "submission"}
     after = (workspace / "metrics/evaluation.json").read_text()
     restore(workspace)
     assert (workspace / "metrics/evaluation.json").read_text() != after
-    run(workspace, "dvc", "exp", "apply", "gated")
+    run(workspace, "dvc", "exp", "apply", "heavier")
     assert (workspace / "metrics/evaluation.json").read_text() == after
     assert "# union | wbf" in (workspace / "params.yaml").read_text()  # -S keeps comments
     assert ran(run(workspace, "dvc", "repro")) == set()
-    run(workspace, "dvc", "exp", "branch", "gated", "from-gated")
-    assert run(workspace, "git", "show", "from-gated:metrics/evaluation.json") == after
-    run(workspace, "git", "branch", "-qD", "from-gated")
+    run(workspace, "dvc", "exp", "branch", "heavier", "from-heavier")
+    assert run(workspace, "git", "show", "from-heavier:metrics/evaluation.json") == after
+    run(workspace, "git", "branch", "-qD", "from-heavier")
 
 
 def test_a_range_in_the_queue(workspace: Path):
