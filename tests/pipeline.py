@@ -33,15 +33,12 @@ def environment(project: Path) -> dict[str, str]:
     }
 
 
-def run(project: Path, *command: str, status: int | None = 0, changed: dict[str, str] | None = None) -> str:
-    """Run a command in `project`, hold its exit status to `status` (None: any) and return what it printed.
-
-    changed: environment variables beside the usual ones.
-    """
+def run(project: Path, *command: str, status: int | None = 0) -> str:
+    """Run a command in `project`, hold its exit status to `status` (None: any) and return what it printed."""
     result = subprocess.run(
         command,
         cwd=project,
-        env=environment(project) | (changed or {}),
+        env=environment(project),
         capture_output=True,
         text=True,
         check=False,

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumonia.reading_room.findings import NAME, WARNING, Algorithm, Findings, uid
+from pneumonia.reading_room.findings import WARNING, Algorithm, Findings, identity
 
 if TYPE_CHECKING:
     from highdicom.sc import SCImage
     from pydicom import Dataset
 
 
-def secondary_capture(
-    source: Dataset, image: NDArray[np.uint8], findings: Findings, algorithm: Algorithm, series: str
-) -> SCImage:
+def secondary_capture(source: Dataset, image: NDArray[np.uint8], findings: Findings, algorithm: Algorithm) -> SCImage:
     """A colour picture of one image. image: uint8 `[rows, columns]`, windowed. The others as in `presentation_state`."""
     from highdicom.sc import SCImage
 
@@ -27,17 +25,7 @@ def secondary_capture(
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=tuple(source.get("PatientOrientation") or ("L", "F")),
-        series_instance_uid=series,
-        series_number=9003,
-        sop_instance_uid=uid(
-            str(source.SOPInstanceUID), algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}", "SC"
-        ),
-        instance_number=1,
-        manufacturer=NAME,
-        manufacturer_model_name=NAME,
-        software_versions=algorithm.version,
-        device_serial_number=algorithm.digest[:16],
-        series_description=f"AI findings. {WARNING}",
+        **identity(source, findings, algorithm, "SC"),
     )
     result.BurnedInAnnotation = "YES"
     return result
@@ -54,7 +42,7 @@ def _drawn(image: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
     size = max(9, round(max(image.shape) / 42))
     font = ImageFont.load_default(size)
     draw = ImageDraw.Draw(picture)
-    words = f"{'Opacity' if len(findings.boxes) else 'No opacity'} at score {findings.threshold:.2f}. {WARNING}"
+    words = f"{findings.words} at score {findings.threshold:.2f}. {WARNING}"
     draw.rectangle(draw.textbbox((size // 2, size // 2), words, font=font), fill=(0, 0, 0))
     draw.text((size // 2, size // 2), words, font=font, fill=(255, 255, 255))
     return np.asarray(picture)

@@ -8,10 +8,13 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 NAME = "pneumonia"
 WARNING = "Research use only. Not for diagnostic use."
@@ -38,6 +41,10 @@ class Findings:
     study_score: float
     threshold: float
 
+    @property
+    def words(self) -> str:
+        return "Opacity" if len(self.boxes) else "No opacity"
+
     def corners(self) -> NDArray[np.float64]:
         """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
         x, y, width, height = self.boxes.T
@@ -59,3 +66,23 @@ def algorithm(models: Path, version: str, settings: Mapping[str, Any]) -> Algori
 def uid(*parts: str) -> str:
     """A UID that is a function of `parts` (PS3.5, B.2: 2.25 and a UUID), so that a rerun makes the same object."""
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, chr(0).join((NAME, *parts))).int}"
+
+
+def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: str) -> dict[str, Any]:
+    """What says of any object which image, models, params and operating point it comes from: arguments for highdicom.
+
+    kind: `SR`, `PR` or `SC`; each has a series of its own in the image's study.
+    """
+    threshold = f"{findings.threshold:.6f}"
+    made_by = (algorithm.digest, algorithm.settings, threshold)
+    return {
+        "series_instance_uid": uid(str(source.StudyInstanceUID), algorithm.version, *made_by, "series", kind),
+        "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
+        "series_description": f"AI findings. {WARNING}",
+        "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),
+        "instance_number": 1,
+        "manufacturer": NAME,
+        "manufacturer_model_name": NAME,
+        "software_versions": algorithm.version,
+        "device_serial_number": algorithm.digest[:16],
+    }

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia.files import write_atomic
-from pneumonia.reading_room.findings import Algorithm, Findings, uid
+from pneumonia.reading_room.findings import Algorithm, Findings
 from pneumonia.reading_room.source import date, read_source
 
 if TYPE_CHECKING:
@@ -41,18 +41,14 @@ def make(
 
     source = read_source(data)
 
-    def series(kind: str) -> str:
-        made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}")
-        return uid(str(source.StudyInstanceUID), *made_by, "series", kind)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that the image has and DICOM would not allow; they are copied
         result: dict[str, Dataset] = {
-            "sr": structured_report(source, findings, algorithm, series("SR")),
-            "pr": presentation_state(source, findings, algorithm, series("PR")),
+            "sr": structured_report(source, findings, algorithm),
+            "pr": presentation_state(source, findings, algorithm),
         }
         if capture:
-            result["sc"] = secondary_capture(source, image, findings, algorithm, series("SC"))
+            result["sc"] = secondary_capture(source, image, findings, algorithm)
         for kind, each in result.items():
             date(each, source)
             if kind != "sr" and "Laterality" not in each:

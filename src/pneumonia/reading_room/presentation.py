@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pneumonia.reading_room.findings import NAME, WARNING, Algorithm, Findings, uid
+from pneumonia.reading_room.findings import WARNING, Algorithm, Findings, identity
 
 if TYPE_CHECKING:
     from highdicom.pr import GrayscaleSoftcopyPresentationState
@@ -16,16 +16,13 @@ LAYER = "FINDINGS"
 COLOUR = (255, 64, 64)  # RGB
 
 
-def presentation_state(
-    source: Dataset, findings: Findings, algorithm: Algorithm, series: str
-) -> GrayscaleSoftcopyPresentationState:
-    """The presentation state of one image. source: of `read_source`. series: UID of the series that it joins."""
+def presentation_state(source: Dataset, findings: Findings, algorithm: Algorithm) -> GrayscaleSoftcopyPresentationState:
+    """The presentation state of one image. source: of `read_source`."""
     from highdicom import pr
     from highdicom.color import CIELabColor
     from highdicom.content import PresentationLUTTransformation
     from highdicom.enum import PresentationLUTShapeValues
 
-    image = str(source.SOPInstanceUID)
     layer = pr.GraphicLayer(
         LAYER, order=1, description="Opacities found by an algorithm", display_color=CIELabColor.from_rgb(*COLOUR)
     )
@@ -39,10 +36,11 @@ def presentation_state(
         texts.append(
             pr.TextObject(f"{100 * score:.0f}%", units="PIXEL", anchor_point=anchor, anchor_point_visible=False)
         )
-    said = "Opacity" if len(findings.boxes) else "No opacity"
     corner = (1.0, 1.0)
     texts.append(
-        pr.TextObject(f"AI: {said}. {WARNING}", units="PIXEL", anchor_point=corner, anchor_point_visible=False)
+        pr.TextObject(
+            f"AI: {findings.words}. {WARNING}", units="PIXEL", anchor_point=corner, anchor_point_visible=False
+        )
     )
     annotation = pr.GraphicAnnotation(
         referenced_images=[source], graphic_layer=layer, graphic_objects=boxes or None, text_objects=texts
@@ -50,14 +48,7 @@ def presentation_state(
     inverse = source.get("PhotometricInterpretation", "") == "MONOCHROME1"
     return pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[source],
-        series_instance_uid=series,
-        series_number=9002,
-        sop_instance_uid=uid(image, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}", "PR"),
-        instance_number=1,
-        manufacturer=NAME,
-        manufacturer_model_name=NAME,
-        software_versions=algorithm.version,
-        device_serial_number=algorithm.digest[:16],
+        **identity(source, findings, algorithm, "PR"),
         content_label=LAYER,
         content_description="Opacities found by an algorithm, research use",
         graphic_annotations=[annotation],
@@ -66,5 +57,4 @@ def presentation_state(
             PresentationLUTShapeValues.INVERSE if inverse else PresentationLUTShapeValues.IDENTITY
         ),
         content_qualification="RESEARCH",
-        series_description=f"AI findings. {WARNING}",
     )

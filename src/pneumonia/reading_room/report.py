@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pneumonia.reading_room.findings import NAME, WARNING, Algorithm, Findings, uid
+from pneumonia.reading_room.findings import NAME, WARNING, Algorithm, Findings, identity, uid
 
 if TYPE_CHECKING:
     from highdicom.sr import ComprehensiveSR
     from pydicom import Dataset
 
 
-def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm, series: str) -> ComprehensiveSR:
+def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm) -> ComprehensiveSR:
     """The report on one image.
 
-    source: of `read_source`. series: UID of the series that it joins. Boxes are closed polylines in pixels of the image
+    source: of `read_source`. Boxes are closed polylines in pixels of the image
     as stored (SCOORD: column, row; the corner of the first pixel is 0.0, 0.0).
     """
     from highdicom import sr
@@ -87,15 +87,7 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm,
     return sr.ComprehensiveSR(
         evidence=[source],
         content=content[0],
-        series_instance_uid=series,
-        series_number=9001,
-        sop_instance_uid=uid(image, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}", "SR"),
-        instance_number=1,
-        manufacturer=NAME,
-        manufacturer_model_name=NAME,
-        software_versions=algorithm.version,
-        device_serial_number=algorithm.digest[:16],
+        **identity(source, findings, algorithm, "SR"),
         is_complete=True,
         is_final=False,
-        series_description=f"AI findings. {WARNING}",
     )
