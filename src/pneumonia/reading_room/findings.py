@@ -73,10 +73,9 @@ def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: st
 
     kind: `SR`, `PR` or `SC`; each has a series of its own in the image's study.
     """
-    threshold = f"{findings.threshold:.6f}"
-    made_by = (algorithm.digest, algorithm.settings, threshold)
+    made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}")
     return {
-        "series_instance_uid": uid(str(source.StudyInstanceUID), algorithm.version, *made_by, "series", kind),
+        "series_instance_uid": uid(str(source.StudyInstanceUID), *made_by, "series", kind),
         "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
         "series_description": f"AI findings. {WARNING}",
         "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),

@@ -153,10 +153,11 @@ def test_a_rerun_gives_the_same_objects_and_another_result_others(tmp_path: Path
         make(image(), IMAGE, Findings(BOXES, FOUND.scores, 0.9, 0.3), ALGORITHM),
         make(image(), IMAGE, FOUND, Algorithm("1.2.3", "cd" * 32, "gate")),
         make(image(), IMAGE, FOUND, Algorithm("1.2.3", "ab" * 32, "no gate")),
+        make(image(), IMAGE, FOUND, Algorithm("1.2.4", "ab" * 32, "gate")),
         make(image(SOPInstanceUID="1.2.3.5"), IMAGE, FOUND, ALGORITHM),
     ]
     for kind in ("sr", "pr"):
-        assert len({made[kind].SOPInstanceUID for made in (first, *others)}) == 5
+        assert len({made[kind].SOPInstanceUID for made in (first, *others)}) == 6
 
 
 def test_what_a_pseudonymizer_broke_is_left_empty():
