@@ -8,51 +8,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pneumonia import fusion
 from pneumonia.archive import open_studies
 from pneumonia.files import fresh_dir, write_csv
-from pneumonia.images import placement, resize_study
-from pneumonia.inference import MODELS, classify, detect, load
-from pneumonia.predictions import DETECTORS
+from pneumonia.predictor import Predictor, Study, shown, sizes
 from pneumonia.rejection import StudyError
 from pneumonia.windowing import study_to_uint8
-
-
-@dataclass(frozen=True)
-class Study:
-    """One study in memory: uint8 `[rows, columns]` in original size, and the height of a pixel over its width."""
-
-    image: NDArray[np.uint8]
-    aspect: float
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Studies in one size, as `pneumonia.inference` wants them: what a `ShardStore` is to studies on disk."""
-
-    size: int
-    studies: Mapping[str, Study]
-
-    def batch(self, studies: Sequence[str]) -> NDArray[np.uint8]:
-        """uint8 `[B, size, size]`."""
-        return np.stack([resize_study(self.studies[s].image, self.size, self.studies[s].aspect) for s in studies])
-
-    def to_original(self, study: str, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`[N, 4]` x1 y1 x2 y2 of the resized image -> x, y, width, height in original pixels, clipped to the image."""
-        image, aspect = self.studies[study].image, self.studies[study].aspect
-        rows, columns = image.shape
-        result: NDArray[np.float32] = placement(columns, rows, self.size, aspect).to_original(boxes, columns, rows)
-        return result
 
 
 def predict_new(
@@ -87,9 +55,6 @@ def predict_new(
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} exists and is not empty; name another --output")
-    for name in MODELS:
-        if not (models / name / "model.json").is_file():
-            raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
     archive = open_studies(source)
     studies = list(islice(archive.studies, limit))
     aside = archive.duplicates | archive.unsafe  # what cannot be told apart, or named in a result
@@ -97,30 +62,27 @@ def predict_new(
         raise ValueError(f"{source}: no DICOM found")
     settings = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": max_boxes}
     results = _DicomResults(archive, models, settings, threshold, capture) if dicom or capture else None
-    loaded = {name: load(name, models / name) for name in MODELS}
-    options = fusion.options(ensemble)
+    predictor = Predictor(models, predict=predict, ensemble=ensemble)
     size = int(predict["batch_size"])
     failed = [{"patientId": name, "reason": reason} for name, reason in sorted(aside.items())]
     tables: list[pd.DataFrame] = []
-    sizes: dict[str, tuple[int, int]] = {}
+    shapes: dict[str, tuple[int, int]] = {}
 
     with fresh_dir(output) as folder, tqdm(total=len(studies), desc="predict", unit="study", file=sys.stderr) as bar:
         for start in range(0, len(studies), size):
             wanted = studies[start : start + size]
             batch = dict(_read(archive, wanted, window, failed))
             if batch:
-                shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in batch.items()}
-                fused, scores = _predict(loaded, batch, predict, options)
-                fused = fusion.clip_boxes(fused, _sizes(shapes))
+                fused, scores = predictor(batch)
                 tables.append(_rows(fused, scores))
-                sizes |= shapes
-                shown = fused[fused["score"] >= threshold].groupby("study", sort=False).head(max_boxes)
+                shapes |= {study: (own.image.shape[1], own.image.shape[0]) for study, own in batch.items()}
+                found = shown(fused, threshold, max_boxes)
                 if overlays:
-                    _draw(folder / "overlays", batch, shown)
+                    _draw(folder / "overlays", batch, found)
                 if results is not None:
-                    failed += results.write(folder / "dicom", batch, shown, scores)
+                    failed += results.write(folder / "dicom", batch, found, scores)
             bar.update(len(wanted))
-        summary = _write(folder, tables, failed, sizes, threshold, max_boxes)
+        summary = _write(folder, tables, failed, shapes, threshold, max_boxes)
     return summary
 
 
@@ -134,37 +96,6 @@ def _read(
             failed.append({"patientId": study, "reason": str(error)})
         else:
             yield study, Study(image, header.aspect)
-
-
-def _predict(
-    models: Mapping[str, Any], images: Mapping[str, Study], predict: Mapping[str, Any], options: Mapping[str, Any]
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Fused detections in original pixels, and the ensemble's score of each study."""
-    studies = list(images)
-    stores = {name: Batch(model.image_size, images) for name, model in models.items()}
-    detections = {
-        name: detect(models[name], stores[name], studies, **predict, progress=False)  # type: ignore[arg-type]
-        for name in DETECTORS
-    }
-    own, _ = classify(
-        models["classifier"],
-        stores["classifier"],
-        studies,
-        flip=predict["flip"],
-        batch_size=predict["batch_size"],
-        progress=False,
-    )
-    class_scores = pd.Series(own.astype(np.float64), index=studies)
-    fused = fusion.fuse(detections, class_scores, studies, **options)
-    merged = fusion.merge(
-        detections, studies, **{key: options[key] for key in ("strategy", "iou", "weights", "thresholds")}
-    )
-    scores = fusion.study_scores(merged, class_scores, studies).set_index("study")["score"]
-    return fused, scores
-
-
-def _sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
-    return pd.DataFrame.from_dict(dict(shapes), orient="index", columns=["columns", "rows"])
 
 
 def _rows(fused: pd.DataFrame, scores: pd.Series) -> pd.DataFrame:
@@ -188,7 +119,7 @@ class _DicomResults:
         self.algorithm = findings.algorithm(models, version("pneumonia"), settings)
 
     def write(
-        self, folder: Path, images: Mapping[str, Study], shown: pd.DataFrame, scores: pd.Series
+        self, folder: Path, images: Mapping[str, Study], found: pd.DataFrame, scores: pd.Series
     ) -> list[dict[str, str]]:
         """Returns patientId and reason of each study that has none."""
         from pneumonia.reading_room import findings, objects
@@ -196,9 +127,7 @@ class _DicomResults:
         folder.mkdir(exist_ok=True)
         without = []
         for study, own in images.items():
-            rows = shown[shown["study"] == study]
-            boxes, found = rows[["x", "y", "width", "height"]].to_numpy(np.float64), rows["score"].to_numpy(np.float64)
-            said = findings.Findings(boxes, found, float(scores[study]), self.threshold)
+            said = findings.of_study(found, study, float(scores[study]), self.threshold)
             data = self.archive.read(study)
             try:
                 made = objects.make(data, own.image, said, self.algorithm, capture=self.capture)
@@ -209,12 +138,12 @@ class _DicomResults:
         return without
 
 
-def _draw(folder: Path, images: Mapping[str, Study], shown: pd.DataFrame) -> None:
+def _draw(folder: Path, images: Mapping[str, Study], found: pd.DataFrame) -> None:
     from pneumonia.figures import overlay, png
 
     folder.mkdir(exist_ok=True)
     for study, own in images.items():
-        rows = shown[shown["study"] == study]
+        rows = found[found["study"] == study]
         boxes = rows[["x", "y", "width", "height", "score"]].to_numpy(np.float64, copy=True)
         boxes[:, 2:4] += boxes[:, :2]
         (folder / f"{study}.png").write_bytes(png(overlay(own.image, None, boxes)))
@@ -224,7 +153,7 @@ def _write(
     folder: Path,
     tables: Sequence[pd.DataFrame],
     failed: Sequence[Mapping[str, str]],
-    sizes: Mapping[str, tuple[int, int]],
+    shapes: Mapping[str, tuple[int, int]],
     threshold: float,
     max_boxes: int,
 ) -> dict[str, int]:
@@ -237,9 +166,9 @@ def _write(
     frame = table.rename(columns={"study": "patientId"})
     places = {"image_score": 6, "x": 2, "y": 2, "width": 2, "height": 2, "score": 6}
     write_csv(folder / "detections.csv", frame, places)
-    ids = list(sizes)
+    ids = list(shapes)
     built = submission.build(
-        table.dropna(subset=["score"]), ids, _sizes(sizes), threshold=threshold, max_boxes=max_boxes
+        table.dropna(subset=["score"]), ids, sizes(shapes), threshold=threshold, max_boxes=max_boxes
     )
     submission.write(folder / "submission.csv", built)
     found = int((built["PredictionString"] != "").sum())

@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from pneumonia import new_studies
+from pneumonia import new_studies, predictor
 
 WINDOW = {"mode": "none", "center": -600.0, "width": 1500.0, "percentiles": [0.5, 99.5]}
 PREDICT = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20, "flip": False, "batch_size": 2}
@@ -69,7 +69,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     for name in ("classifier", "maskrcnn", "yolo"):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "model.json").write_text("{}")
-    monkeypatch.setattr(new_studies, "load", lambda name, folder: Scorer() if name == "classifier" else Finder())
+    monkeypatch.setattr(predictor, "load", lambda name, folder: Scorer() if name == "classifier" else Finder())
     return {
         "source": source,
         "output": tmp_path / "out",

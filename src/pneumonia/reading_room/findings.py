@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pydicom import Dataset
 
 NAME = "pneumonia"
@@ -50,6 +51,13 @@ class Findings:
         x, y, width, height = self.boxes.T
         right, bottom = x + width, y + height
         return np.stack([np.stack(c, -1) for c in ((x, y), (right, y), (right, bottom), (x, bottom), (x, y))], axis=1)
+
+
+def of_study(found: pd.DataFrame, study: str, score: float, threshold: float) -> Findings:
+    """What stands of one study in the table `found` (study, x, y, width, height, score; best first). score: of the study."""
+    rows = found[found["study"] == study]
+    boxes = rows[["x", "y", "width", "height"]].to_numpy(np.float64)
+    return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold)
 
 
 def algorithm(models: Path, version: str, settings: Mapping[str, Any]) -> Algorithm:
