@@ -77,6 +77,8 @@ def test_what_is_imported_is_declared():
         "imagecodecs": {"src/pneumonia/decoders.py"},
         "jax": {"src/pneumonia/devices.py", "src/pneumonia/grad_cam.py"},
         "kaggle": {"src/pneumonia/sources/kaggle.py"},
+        "prometheus-client": {"src/pneumonia/node/status.py"},
+        "pynetdicom": {f"src/pneumonia/node/{name}.py" for name in ("courier", "listener", "transport")},
         "torch": {"src/pneumonia/devices.py", "src/pneumonia/grad_cam.py"},
     }
 

@@ -52,6 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.set_defaults(run=_predict)
 
+    serve = commands.add_parser(
+        "serve", help="a DICOM node: takes images from a PACS, sends results back (extra: dicom)"
+    )
+    serve.add_argument("settings", type=Path, metavar="FILE", help="YAML; docs/serve.yaml is one to start from")
+    serve.add_argument(
+        "--models", type=Path, default=Path("models"), metavar="DIR", help="trained models (default: models)"
+    )
+    serve.add_argument("--check", action="store_true", help="read the settings, say what is wrong, and end")
+    serve.set_defaults(run=_serve)
+
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
     results.add_argument("--md", action="store_true", help="as Markdown")
     results.set_defaults(run=_results)
@@ -101,16 +111,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from pneumonia.files import read_json
     from pneumonia.new_studies import predict_new
 
     p = load()
-    threshold = arguments.threshold
-    if threshold is None:
-        chosen = Path("metrics/submission.json")
-        if not chosen.is_file():
-            raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give --threshold")
-        threshold = float(read_json(chosen)["threshold"])
+    threshold = _operating_point(arguments.threshold, "--threshold")
     summary = predict_new(
         arguments.input,
         arguments.output,
@@ -130,6 +134,47 @@ def _predict(arguments: argparse.Namespace) -> int:
         f"{summary['failed']} failed; results in {arguments.output}"
     )
     return 1 if summary["failed"] else 0
+
+
+def _operating_point(wanted: float | None, option: str) -> float:
+    """The score from which a box counts: what is wanted, else what `submission` chose."""
+    from pneumonia.files import read_json
+
+    chosen = Path("metrics/submission.json")
+    if wanted is None and not chosen.is_file():
+        raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give {option}")
+    return float(read_json(chosen)["threshold"]) if wanted is None else wanted
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from importlib.metadata import version
+
+    from pneumonia.node import settings
+    from pneumonia.reading_room import findings, objects
+
+    s, p = settings.read(arguments.settings), load()
+    threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
+    if arguments.check:
+        print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
+        return 0
+    objects.require()
+    from pneumonia import predictor
+    from pneumonia.node import serve
+
+    predictor.require(arguments.models)
+    window, predict, ensemble = p.images.window.values(), p.predict.values(), p.ensemble.values()
+    used = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": p.submission.max_boxes}
+    serve.run(
+        lambda: serve.Node(
+            s,
+            lambda: predictor.Predictor(arguments.models, predict=predict, ensemble=ensemble),
+            algorithm=findings.algorithm(arguments.models, version("pneumonia"), used),
+            threshold=threshold,
+            max_boxes=p.submission.max_boxes,
+            window=window,
+        )
+    )
+    return 0
 
 
 def _results(arguments: argparse.Namespace) -> int:

@@ -307,7 +307,7 @@ def check(values: Any, source: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise ParamsError(f"{source} cannot be used:\n" + "\n".join(_explain(e) for e in error.errors())) from None
+        raise ParamsError(f"{source} cannot be used:\n" + "\n".join(explain(e) for e in error.errors())) from None
 
 
 def load(path: str | Path = "params.yaml") -> Params:
@@ -318,7 +318,7 @@ def load(path: str | Path = "params.yaml") -> Params:
     path = Path(path)
     _check_code(Path("src"), Path(__file__).parents[1])
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml_loader())
     except FileNotFoundError:
         raise ParamsError(f"{path} not found; run this from the project's root") from None
     except yaml.YAMLError as error:
@@ -342,7 +342,7 @@ def _check_code(here: Path, running: Path) -> None:
             raise ParamsError(f"{one} is not the code that runs, which is {other}; set PYTHONPATH=src and start again")
 
 
-def _loader() -> type[yaml.SafeLoader]:
+def yaml_loader() -> type[yaml.SafeLoader]:
     """PyYAML's safe loader with YAML 1.2 floats: it reads `1e-3` as a string, DVC as a number; both must agree."""
     import re
 
@@ -357,7 +357,8 @@ def _loader() -> type[yaml.SafeLoader]:
     return Loader
 
 
-def _explain(error: Any) -> str:
+def explain(error: Any) -> str:
+    """A line on one of pydantic's `ValidationError.errors()`: the key, what was received and what was wanted."""
     key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("literal[", "list[", "constrained")))
     if error["type"] == "extra_forbidden":
         return f"  {key}: unknown key; remove it or correct its spelling"

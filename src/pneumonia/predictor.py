@@ -56,9 +56,7 @@ class Predictor:
     def __init__(self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any]) -> None:
         for name in MODELS:
             if not (models / name / "model.json").is_file():
-                raise ValueError(
-                    f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first"
-                )
+                raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
         self._models = {name: load(name, models / name) for name in MODELS}
         self._predict, self._options = predict, fusion.options(ensemble)
 
@@ -85,6 +83,13 @@ class Predictor:
         scores = fusion.study_scores(merged, class_scores, names).set_index("study")["score"]
         shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in studies.items()}
         return fusion.clip_boxes(fused, sizes(shapes)), scores
+
+
+def require(models: Path) -> None:
+    """Raise ValueError, saying what to do, where a trained model is missing in the folder `models`."""
+    for name in MODELS:
+        if not (models / name / "model.json").is_file():
+            raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
 
 
 def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 def require() -> None:
     """Raise ValueError, naming the extra to install, where results cannot be made."""
-    if importlib.util.find_spec("highdicom") is None:
-        raise ValueError("results as DICOM need highdicom: pip install -e '.[dicom]'")
+    missing = [name for name in ("highdicom", "pynetdicom") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"DICOM results and the node need {' and '.join(missing)}: pip install -e '.[dicom]'")
 
 
 def make(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from tests.radiographs import IMAGE, image
 
 pytest.importorskip("highdicom")
 
@@ -25,30 +24,6 @@ ALGORITHM = Algorithm("1.2.3", "ab" * 32, "gate")
 BOXES = np.array([[8.0, 4.5, 10.25, 20.0], [40.0, 30.0, 24.0, 18.0]])
 FOUND = Findings(BOXES, np.array([0.875, 0.5]), 0.9, 0.25)
 NOTHING = Findings(np.zeros((0, 4)), np.zeros(0), 0.125, 0.25)
-IMAGE = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
-
-
-def image(**elements: Any) -> bytes:
-    """A made-up CR image of 48 rows and 64 columns."""
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID, made.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3.4"
-    made.StudyInstanceUID, made.SeriesInstanceUID = "1.2.3", "1.2.3.1"
-    made.PatientName, made.PatientID, made.PatientBirthDate, made.PatientSex = "Doe^Jane", "P1", "19500102", "F"
-    made.StudyDate, made.StudyTime, made.AccessionNumber, made.StudyID = "20240305", "101112", "A7", "S1"
-    made.Modality, made.PhotometricInterpretation, made.SamplesPerPixel = "CR", "MONOCHROME2", 1
-    made.Rows, made.Columns = IMAGE.shape
-    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0
-    made.PixelData = IMAGE.tobytes()
-    for name, value in elements.items():
-        if value is None:
-            delattr(made, name)
-        else:
-            setattr(made, name, value)
-    stream = io.BytesIO()
-    made.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
 
 
 def written(folder: Path, data: bytes, findings: Findings, **options: Any) -> dict[str, Dataset]:

@@ -1,0 +1,273 @@
+"""What was accepted and not yet answered, on disk: it survives the process, and each image is answered once.
+
+An image waits as a file, its state stands in SQLite. The order of the steps makes a kill at any moment harmless: the file
+lies in its place before the row that promises it is committed, and a sender is told "stored" after that; results lie in
+theirs before the image becomes "answering", and the image goes after that. What a kill leaves besides is swept at the
+next start. Results have the same UIDs whenever they are made, so one that was sent and not yet noted is stored by its
+receiver once.
+
+An image is known by its ticket, a hash of its SOP Instance UID: what is kept and logged after the answer names no one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumonia.files import fresh_dir
+
+MAX_TRIES = 3  # of reading one image; a process that died while reading it counts as one
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS images (
+    ticket TEXT PRIMARY KEY,
+    sender TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'answering', 'answered', 'refused', 'undelivered')),
+    received REAL NOT NULL,
+    finished REAL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS by_state ON images (state, received);
+CREATE TABLE IF NOT EXISTS deliveries (
+    ticket TEXT NOT NULL REFERENCES images (ticket),
+    peer TEXT NOT NULL,
+    file TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    PRIMARY KEY (ticket, peer, file)
+);
+CREATE INDEX IF NOT EXISTS by_peer ON deliveries (peer, due);
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to read. tries: how often that was begun, this time included."""
+
+    ticket: str
+    path: Path
+    sender: str
+    tries: int
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A result to send. tries: how often it was tried in vain."""
+
+    ticket: str
+    peer: str
+    path: Path
+    received: float
+    tries: int
+
+
+def ticket(sop_instance: str) -> str:
+    """The name of an image in the queue and the log."""
+    return hashlib.sha256(sop_instance.encode()).hexdigest()[:32]
+
+
+class Queue:
+    """Safe to use from several threads. One process at a time holds the folder; BlockingIOError says another does."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("incoming", "images", "results"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        self.folder, self.incoming = folder, folder / "incoming"
+        self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._handle)
+            raise BlockingIOError(f"another node works on {folder}; end it, or name another folder") from error
+        self._lock = threading.RLock()
+        self._base = sqlite3.connect(folder / "queue.sqlite", check_same_thread=False, isolation_level=None)
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.execute("PRAGMA synchronous = FULL")  # a commit is on disk before a sender is told "stored"
+        self._base.executescript(_SCHEMA)
+        self._sweep()
+
+    def close(self) -> None:
+        """Let the folder go."""
+        with self._lock:
+            self._base.close()
+            os.close(self._handle)
+
+    def accept(self, ticket: str, path: Path, sender: str) -> bool:
+        """Take the file `path`, which lies in `incoming`, for good; False, and the file stays, where the image is known."""
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        with self._lock:
+            if self._one("SELECT 1 FROM images WHERE ticket = ?", ticket):
+                return False
+            path.replace(self._image(ticket))
+            _sync(self.folder / "images")
+            self._base.execute(
+                "INSERT INTO images (ticket, sender, state, received) VALUES (?, ?, 'waiting', ?)",
+                (ticket, sender, time.time()),
+            )
+        return True
+
+    def take(self, count: int) -> list[Image]:
+        """The images that wait longest, at most `count`; one that was begun before comes alone.
+
+        The try is noted first: an image that kills the process is not begun for ever (see `MAX_TRIES`).
+        """
+        with self._transaction():
+            rows = self._base.execute(
+                "SELECT ticket, sender, tries FROM images WHERE state = 'waiting' ORDER BY received, ticket LIMIT ?",
+                (count,),
+            ).fetchall()
+            rows = rows[:1] if rows and rows[0][2] else [row for row in rows if row[2] == 0]
+            self._base.executemany(
+                "UPDATE images SET tries = tries + 1 WHERE ticket = ?", [(name,) for name, _, _ in rows]
+            )
+        return [Image(name, self._image(name), sender, tries + 1) for name, sender, tries in rows]
+
+    def answer(self, ticket: str, write: Callable[[Path], list[Path]], receivers: list[str]) -> None:
+        """Keep the files that `write` makes in a folder until each of `receivers` (titles) has them; the image goes."""
+        with fresh_dir(self.folder / "results" / ticket) as temporary:
+            names = [path.name for path in write(temporary)]
+        now = time.time()
+        with self._transaction():
+            self._base.execute("UPDATE images SET state = 'answering' WHERE ticket = ?", (ticket,))
+            self._base.executemany(
+                "INSERT OR IGNORE INTO deliveries (ticket, peer, file, due) VALUES (?, ?, ?, ?)",
+                [(ticket, peer, name, now) for peer in receivers for name in names],
+            )
+        self._image(ticket).unlink(missing_ok=True)
+        if not receivers:
+            self._close(ticket, "undelivered", "nobody to send results to")
+
+    def refuse(self, ticket: str, reason: str) -> None:
+        """End an image that is not read; it goes."""
+        self._close(ticket, "refused", reason)
+
+    def due(self, peer: str, count: int) -> list[Parcel]:
+        """Results for `peer` whose time has come, oldest first, at most `count`."""
+        with self._lock:
+            rows = self._base.execute(
+                "SELECT ticket, file, deliveries.tries, received FROM deliveries JOIN images USING (ticket) "
+                "WHERE peer = ? AND due <= ? ORDER BY due, ticket, file DESC LIMIT ?",
+                (peer, time.time(), count),
+            ).fetchall()
+        results = self.folder / "results"
+        return [Parcel(name, peer, results / name / file, received, tries) for name, file, tries, received in rows]
+
+    def delivered(self, parcel: Parcel) -> bool:
+        """Note that the peer has it; True where the image is thereby answered in full."""
+        return self._done(parcel, "answered", "")
+
+    def give_up(self, parcel: Parcel, reason: str) -> bool:
+        """Note that the peer will not get it; True where nothing of the image is left to send."""
+        with self._lock:
+            self._base.execute("UPDATE images SET reason = ? WHERE ticket = ?", (reason, parcel.ticket))
+        return self._done(parcel, "undelivered", reason)
+
+    def postpone(self, parcel: Parcel, seconds: float) -> None:
+        """Try it again after `seconds`."""
+        with self._lock:
+            self._base.execute(
+                "UPDATE deliveries SET tries = tries + 1, due = ? WHERE ticket = ? AND peer = ? AND file = ?",
+                (time.time() + seconds, parcel.ticket, parcel.peer, parcel.path.name),
+            )
+
+    def drop_unknown(self, peers: list[str]) -> int:
+        """Give up what is kept for peers that are not in the settings any more; returns the number of results."""
+        with self._lock:
+            rows = self._base.execute("SELECT ticket, peer, file FROM deliveries").fetchall()
+        gone = [row for row in rows if row[1] not in peers]
+        for name, peer, file in gone:
+            self.give_up(Parcel(name, peer, self.folder / "results" / name / file, 0.0, 0), "its receiver is gone")
+        return len(gone)
+
+    def forget(self, days: float) -> int:
+        """Drop the rows of images that ended more than `days` ago; one that is sent again is then read again."""
+        with self._lock:
+            ended = self._base.execute("DELETE FROM images WHERE finished < ?", (time.time() - days * 86_400,))
+        return ended.rowcount
+
+    def counts(self) -> dict[str, int]:
+        """The number of images by state."""
+        with self._lock:
+            rows = self._base.execute("SELECT state, count(*) FROM images GROUP BY state").fetchall()
+        names = ("waiting", "answering", "answered", "refused", "undelivered")
+        return {**dict.fromkeys(names, 0), **dict(rows)}
+
+    def free_bytes(self) -> int:
+        """Of the disk that the folder lies on."""
+        return shutil.disk_usage(self.folder).free
+
+    def _image(self, ticket: str) -> Path:
+        return self.folder / "images" / f"{ticket}.dcm"
+
+    def _done(self, parcel: Parcel, state: str, reason: str) -> bool:
+        with self._transaction():
+            self._base.execute(
+                "DELETE FROM deliveries WHERE ticket = ? AND peer = ? AND file = ?",
+                (parcel.ticket, parcel.peer, parcel.path.name),
+            )
+            if self._one("SELECT 1 FROM deliveries WHERE ticket = ?", parcel.ticket):
+                return False
+            (failed,) = self._one("SELECT reason FROM images WHERE ticket = ?", parcel.ticket) or ("",)
+        self._close(parcel.ticket, "undelivered" if failed else state, failed or reason)
+        return True
+
+    def _close(self, ticket: str, state: str, reason: str) -> None:
+        with self._lock:
+            self._base.execute(
+                "UPDATE images SET state = ?, finished = ?, reason = ? WHERE ticket = ?",
+                (state, time.time(), reason, ticket),
+            )
+        self._image(ticket).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "results" / ticket, ignore_errors=True)
+
+    def _one(self, query: str, *values: str) -> tuple[str, ...] | None:
+        row: tuple[str, ...] | None = self._base.execute(query, values).fetchone()
+        return row
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
+    def _sweep(self) -> None:
+        """Remove what a kill left: half-received files, images no one was promised, results of images still waiting."""
+        for path in self.incoming.iterdir():
+            path.unlink()
+        rows = self._base.execute("SELECT ticket, state, reason FROM images").fetchall()
+        states = {name: state for name, state, _ in rows}
+        for path in (self.folder / "images").iterdir():
+            if states.get(path.stem) != "waiting":
+                path.unlink()
+        for path in (self.folder / "results").iterdir():
+            if states.get(path.name) != "answering":
+                shutil.rmtree(path)
+        for name, state, reason in rows:
+            if state == "waiting" and not self._image(name).is_file():
+                self.refuse(name, "its file is gone from the node's folder")
+            elif state == "answering" and not self._one("SELECT 1 FROM deliveries WHERE ticket = ?", name):
+                self._close(name, "undelivered" if reason else "answered", reason)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    with contextlib.ExitStack() as stack:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, handle)
+        os.fsync(handle)

@@ -1,0 +1,193 @@
+"""`pneumonia serve`: queue, listener, reader, couriers and status, put together, until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pneumonia.node.admission import IMAGES, SECONDARY_CAPTURE
+from pneumonia.node.courier import Courier, client_context
+from pneumonia.node.listener import Listener, server_context
+from pneumonia.node.queue import Queue
+from pneumonia.node.reader import Predict, Reader
+from pneumonia.node.settings import Settings
+from pneumonia.node.status import Metrics
+from pneumonia.node.status import serve as serve_status
+from pneumonia.node.transport import Bounds
+from pneumonia.reading_room.findings import Algorithm
+
+LOG = logging.getLogger("pneumonia.node")
+MIB = 2**20
+FORGET_EVERY = 3600.0  # seconds
+
+
+class Node:
+    """A node that runs from `start` to `stop`.
+
+    Arguments:
+        settings: of `pneumonia.node.settings`.
+        models: makes a `pneumonia.predictor.Predictor`, or what answers like it; called once, by `start`.
+        algorithm, threshold, max_boxes: see `pneumonia.reading_room`.
+        window: the section `images.window` of params.yaml.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        models: Callable[[], Predict],
+        *,
+        algorithm: Algorithm,
+        threshold: float,
+        max_boxes: int,
+        window: Mapping[str, Any],
+    ) -> None:
+        s, self._stop = settings, threading.Event()
+        self.queue = Queue(Path(s.folder))
+        try:
+            tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
+            self.listener = Listener(
+                self.queue,
+                title=s.title,
+                allowed=list(s.peers),
+                images=(*IMAGES, SECONDARY_CAPTURE) if s.accept.secondary_capture else IMAGES,
+                address=(s.host, s.port),
+                bounds=Bounds(
+                    associations=s.limits.associations,
+                    associations_per_host=s.limits.associations_per_host,
+                    pdu_bytes=s.limits.pdu_bytes,
+                    object_bytes=s.limits.object_mib * MIB,
+                    seconds=s.limits.seconds,
+                ),
+                waiting=s.limits.waiting,
+                free_bytes=s.limits.free_disk_mib * MIB,
+                tls=server_context(*tls) if tls else None,
+                count=lambda outcome: self.metrics.stored(outcome),
+            )
+        except BaseException:
+            self.queue.close()
+            raise
+        self.metrics = Metrics(self.queue.counts, lambda: self.listener.associations)
+        addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
+        self._couriers = [
+            Courier(
+                self.queue,
+                title=s.title,
+                peer=name,
+                address=address,
+                tls=client_context(*tls) if tls and s.peers[name].tls else None,
+                first_pause=s.delivery.first_pause,
+                longest_pause=s.delivery.longest_pause,
+                give_up=s.delivery.give_up_hours * 3600,
+                seconds=s.limits.seconds,
+                count=self.metrics.sent,
+                stop=self._stop,
+            )
+            for name, address in addresses.items()
+        ]
+        self._settings, self._threads, self._ready = s, dict[str, threading.Thread](), False
+        self._make_reader = partial(
+            Reader,
+            self.queue,
+            algorithm=algorithm,
+            threshold=threshold,
+            max_boxes=max_boxes,
+            capture=s.capture,
+            window=window,
+            accept=s.accept.values(),
+            receivers=s.receivers,
+            batch=s.batch,
+            count=self.metrics.read,
+            stop=self._stop,
+        )
+        self._models = models
+        self.queue.drop_unknown(list(addresses))
+
+    def start(self) -> None:
+        """Load the models and warm them up, then listen, read and send, each in a thread of its own."""
+        s, began = self._settings.status, time.monotonic()
+        self._status = serve_status((s.host, s.port), self.metrics.registry, self.health)
+        reader = self._make_reader(self._models())
+        reader.warm_up()
+        LOG.info("models ready seconds=%.1f", time.monotonic() - began)
+        self._run("reader", reader.serve)
+        for number, courier in enumerate(self._couriers):
+            self._run(f"courier {number}", courier.serve)
+        self._run("books", self._forget)
+        self._run("listener", self.listener.serve)
+        self._ready = True
+        LOG.info(
+            "listening title=%s port=%d status=%s:%d",
+            self._settings.title, self.listener.port, *self._status.server_address[:2],
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """End after what is being read and sent now; the rest waits on disk."""
+        self._stop.set()
+        self.listener.stop()
+        for thread in self._threads.values():
+            thread.join(timeout=60)
+        self._status.shutdown()
+        self._status.server_close()
+        self.queue.close()
+        LOG.info("ended")
+
+    def health(self) -> dict[str, Any]:
+        """Whether every part runs and there is room on disk, and the number of images by state."""
+        dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
+        room = self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
+        counts = self.queue.counts()
+        full = counts["waiting"] >= self._settings.limits.waiting
+        faults = [*(f"{name} has ended" for name in dead), *(["disk is full"] if not room else [])]
+        faults += ["queue is full"] if full else []
+        faults += ["models are being loaded"] if not self._ready else []
+        return {"healthy": not faults, "faults": faults, "images": counts}
+
+    @property
+    def status_port(self) -> int:
+        """Of /health and /metrics."""
+        return int(self._status.server_address[1])
+
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # seen by /health; its text may quote an image
+                LOG.critical("%s ended error=%s", name, type(error).__name__)
+
+        self._threads[name] = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads[name].start()
+
+    def _forget(self) -> None:
+        while not self._stop.wait(FORGET_EVERY):
+            self.queue.forget(self._settings.keep_days)
+
+
+def run(make: Callable[[], Node]) -> None:
+    """Run a node until SIGTERM or SIGINT, logging to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    warnings.simplefilter("ignore")  # pydicom's repeat the values of headers
+    # The library's threads end like this where a peer leaves in the middle of a step; it means no more than that.
+    threading.excepthook = lambda fault: LOG.warning("connection ended error=%s", fault.exc_type.__name__)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    node = make()
+    try:
+        node.start()
+        ended.wait()
+    finally:
+        node.stop()

@@ -1,0 +1,93 @@
+"""What a node says of itself over HTTP: /health, and /metrics for Prometheus."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+
+
+class Metrics:
+    """Numbers about images, never about people."""
+
+    def __init__(self, counts: Callable[[], dict[str, int]], associations: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        self._stored = Counter(
+            "pneumonia_received_total", "Images received, by what became of them", ["outcome"], registry=self.registry
+        )
+        self._read = Counter("pneumonia_read_total", "Images read, or not and why", ["outcome"], registry=self.registry)
+        self._sent = Counter("pneumonia_results_total", "Results sent, by outcome", ["outcome"], registry=self.registry)
+        self._reading = Histogram(
+            "pneumonia_reading_seconds",
+            "From the start of its batch until an image is read",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._latency = Histogram(
+            "pneumonia_answer_seconds",
+            "From receiving an image until all its results are sent",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        queue = Gauge("pneumonia_images", "Images in the queue's books, by state", ["state"], registry=self.registry)
+        for state in counts():
+            queue.labels(state).set_function(lambda state=state: counts()[state])  # type: ignore[misc]
+        Gauge("pneumonia_associations", "Associations that are open", registry=self.registry).set_function(associations)
+
+    def stored(self, outcome: str) -> None:
+        """An image came in."""
+        self._stored.labels(outcome).inc()
+
+    def read(self, outcome: str, seconds: float) -> None:
+        """An image was read, or not."""
+        self._read.labels(outcome).inc()
+        if outcome == "read":
+            self._reading.observe(seconds)
+
+    def sent(self, outcome: str, seconds: float | None) -> None:
+        """A result was sent, or not. seconds: since the image came in, where this was the last of its results."""
+        self._sent.labels(outcome).inc()
+        if seconds is not None:
+            self._latency.observe(seconds)
+
+
+def serve(
+    address: tuple[str, int], registry: CollectorRegistry, health: Callable[[], dict[str, Any]]
+) -> ThreadingHTTPServer:
+    """Answer on `address` from a thread of its own until the server is shut down.
+
+    health: values to show; `healthy` among them decides between status 200 and 503.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10  # seconds that a client may be silent
+
+        def do_GET(self) -> None:
+            if self.path == "/health":
+                said = health()
+                self._reply(200 if said["healthy"] else 503, "application/json", json.dumps(said).encode() + b"\n")
+            elif self.path == "/metrics":
+                self._reply(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+            else:
+                self._reply(404, "text/plain", b"/health or /metrics\n")
+
+        def _reply(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Every few seconds a scrape: no line of log."""
+
+    server = ThreadingHTTPServer(address, Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
+    return server
