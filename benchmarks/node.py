@@ -1,9 +1,9 @@
 """A node under load: real studies over loopback by several senders; nothing lost, nothing answered twice, memory flat.
 
-    cd PROJECT && python -m benchmarks.node ../shared/rsna-mini.zip --studies 500 --senders 4 [--kill 150 350]
+    cd PROJECT && python -m benchmarks.node ../shared/rsna-mini.zip --studies 500 --senders 4 [--kill 150 800]
 
 PROJECT has trained models and its own params.yaml. The node is `pneumonia serve` as its user runs it; with `--kill` it is
-ended by kill -9 when so many studies are stored, and started again. By hand; the figures go where they are needed.
+ended by kill -9 on its way, and started again. By hand; the figures go where they are needed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--senders", type=int, default=4)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--kill", type=int, nargs="*", default=[], help="kill -9 after so many studies were stored")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds of each sender between two studies")
+    parser.add_argument("--kill", type=int, nargs="*", default=[], help="kill -9 when stored and answered together are so many")
     arguments = parser.parse_args()
     quiet_library()
     warnings.simplefilter("ignore")
@@ -69,6 +70,7 @@ def main() -> None:
             "port": port,
             "folder": f"{folder}/node",
             "peers": {"ARCHIVE": {"host": "127.0.0.1", "port": server.server_address[1]}},
+            "status": {"port": 0},
             "batch": arguments.batch,
             "accept": {"secondary_capture": True},
             "limits": {"waiting": len(studies) + 1, "free_disk_mib": 64},
@@ -81,6 +83,8 @@ def main() -> None:
             command = [sys.executable, "-m", "pneumonia.cli", "serve", f"{folder}/serve.yaml"]
             node = psutil.Popen(command, stderr=log)
             while echo(port) != 0:
+                if node.poll() is not None:
+                    sys.exit((Path(folder) / "log").read_text()[-3000:])
                 time.sleep(0.2)
             return node
 
@@ -90,7 +94,9 @@ def main() -> None:
         began = time.monotonic()
         threads = [
             threading.Thread(
-                target=send, args=(port, archive, studies[first :: arguments.senders], stored), daemon=True
+                target=send,
+                args=(port, archive, studies[first :: arguments.senders], stored, arguments.pause),
+                daemon=True,
             )
             for first in range(arguments.senders)
         ]
@@ -100,7 +106,7 @@ def main() -> None:
         shown = time.monotonic()
         while len(set(of.values())) < len(studies):
             time.sleep(0.25)
-            if marks and len(stored) >= marks[0]:
+            if marks and len(stored) + len(set(of.values())) >= marks[0]:
                 marks.pop(0)
                 node.kill()
                 node.wait()
@@ -147,7 +153,7 @@ def main() -> None:
         )
 
 
-def send(port: int, archive: Any, studies: list[str], stored: dict[str, float]) -> None:
+def send(port: int, archive: Any, studies: list[str], stored: dict[str, float], pause: float) -> None:
     """Store each study, over one association as long as it holds."""
     association: Any = None
     for study in studies:
@@ -159,6 +165,7 @@ def send(port: int, archive: Any, studies: list[str], stored: dict[str, float]) 
                 association = entity.associate("127.0.0.1", port, ae_title="PNEUMONIA")
             if association.is_established and association.send_c_store(made).get("Status") == 0:
                 stored[study] = time.monotonic()
+                time.sleep(pause)
             else:
                 time.sleep(0.5)
     association.release()

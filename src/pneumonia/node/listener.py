@@ -21,7 +21,7 @@ STORED, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000  # PS3.4, t
 
 
 class Listener:
-    """Listens from `start` to `stop`.
+    """Listens from `serve` to `stop`. Raises OSError naming the address where it cannot.
 
     Arguments:
         title: this node's; an association must name it.
@@ -66,7 +66,12 @@ class Listener:
             (evt.EVT_CONN_CLOSE, _remove_partial),
             (evt.EVT_REJECTED, _rejected),
         ]
-        made = entity.make_server(address, ssl_context=tls, evt_handlers=handlers, server_class=Server, bounds=bounds)
+        try:
+            made = entity.make_server(
+                address, ssl_context=tls, evt_handlers=handlers, server_class=Server, bounds=bounds
+            )
+        except OSError as error:
+            raise OSError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
         self._server, self._serving = cast(Server, made), False
 
     @property

@@ -19,7 +19,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,16 +103,20 @@ class Queue:
             os.close(self._handle)
 
     def accept(self, ticket: str, path: Path, sender: str) -> bool:
-        """Take the file `path`, which lies in `incoming`, for good; False, and the file stays, where the image is known."""
+        """Take the file `path`, which lies in `incoming`, for good.
+
+        False, and the file stays, where the image waits or was answered; one that was refused, or whose results nobody took,
+        is taken anew.
+        """
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
         with self._lock:
-            if self._one("SELECT 1 FROM images WHERE ticket = ?", ticket):
+            if self._one("SELECT 1 FROM images WHERE ticket = ? AND state NOT IN ('refused', 'undelivered')", ticket):
                 return False
             path.replace(self._image(ticket))
             _sync(self.folder / "images")
             self._base.execute(
-                "INSERT INTO images (ticket, sender, state, received) VALUES (?, ?, 'waiting', ?)",
+                "INSERT OR REPLACE INTO images (ticket, sender, state, received) VALUES (?, ?, 'waiting', ?)",
                 (ticket, sender, time.time()),
             )
         return True
@@ -132,6 +136,14 @@ class Queue:
                 "UPDATE images SET tries = tries + 1 WHERE ticket = ?", [(name,) for name, _, _ in rows]
             )
         return [Image(name, self._image(name), sender, tries + 1) for name, sender, tries in rows]
+
+    def put_back(self, tickets: Iterable[str]) -> None:
+        """A try that failed by no fault of the images does not count."""
+        with self._transaction():
+            self._base.executemany(
+                "UPDATE images SET tries = tries - 1 WHERE ticket = ? AND state = 'waiting'",
+                [(name,) for name in tickets],
+            )
 
     def answer(self, ticket: str, write: Callable[[Path], list[Path]], receivers: list[str]) -> None:
         """Keep the files that `write` makes in a folder until each of `receivers` (titles) has them; the image goes."""

@@ -86,11 +86,12 @@ class Reader:
             try:
                 check(data, image.ticket, **self._accept)
                 pixels, _, header = study_to_uint8(data, **self._window, study=image.ticket)
-            except (NotReadError, StudyError) as error:
-                reason = error.reason if isinstance(error, NotReadError) else error.reason.value
-                self._refuse(image, reason, str(error), began)
-            except Exception as error:  # its text may quote the file
-                self._refuse(image, "unreadable", type(error).__name__, began)
+            except NotReadError as error:
+                self._refuse(image, error.reason, str(error), began)
+            except StudyError as error:
+                self._refuse(image, error.reason.value, _words(error), began)
+            except Exception as error:
+                self._refuse(image, "unreadable", _words(error), began)
             else:
                 batch[image.ticket], files[image.ticket] = Study(pixels, header.aspect), (image, data)
         if batch:
@@ -101,8 +102,12 @@ class Reader:
                 LOG.error("failed images=%d error=%s", len(batch), type(error).__name__)
                 self._stop.wait(0.5)
                 return len(images)
-            for name, (image, data) in files.items():
-                self._answer(image, data, batch[name], found, float(scores[name]), began)
+            try:
+                for name, (image, data) in files.items():
+                    self._answer(image, data, batch[name], found, float(scores[name]), began)
+            except OSError:  # the disk's fault
+                self._queue.put_back(batch)
+                raise
         return len(images)
 
     def _answer(self, image: Image, data: bytes, study: Study, found: pd.DataFrame, score: float, began: float) -> None:
@@ -111,7 +116,7 @@ class Reader:
         try:
             made = objects.make(data, study.image, said, self._algorithm, capture=self._capture)
         except StudyError as error:
-            self._refuse(image, error.reason.value, str(error), began)
+            self._refuse(image, error.reason.value, _words(error), began)
             return
         except Exception as error:
             LOG.error("failed image=%s error=%s", name, type(error).__name__)  # tried again, then given up
@@ -129,3 +134,10 @@ class Reader:
         self._queue.refuse(image.ticket, detail)
         self._count(reason, time.monotonic() - began)
         LOG.warning("not read image=%s from=%s reason=%s", image.ticket, image.sender, detail)
+
+
+def _words(error: Exception) -> str:
+    """What can be said of a fault: words of our own, but of another library's error, which may quote the file, its type."""
+    if not isinstance(error, StudyError):
+        return type(error).__name__
+    return f"{error.reason.value}: {type(error.__cause__).__name__}" if error.__cause__ else str(error)

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from pneumonia.reading_room.findings import Algorithm
 
 LOG = logging.getLogger("pneumonia.node")
 MIB = 2**20
-FORGET_EVERY = 3600.0  # seconds
+# Seconds: between two looks for images to forget; until a part that failed goes on; how long /health shows that it did.
+FORGET_EVERY, AGAIN_AFTER, FAILED_FOR = 3600.0, 5.0, 60.0
 
 
 class Node:
@@ -50,9 +52,15 @@ class Node:
         window: Mapping[str, Any],
     ) -> None:
         s, self._stop = settings, threading.Event()
-        self.queue = Queue(Path(s.folder))
-        try:
-            tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
+        self._settings, self._models = s, models
+        self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
+        tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
+        addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
+        with ExitStack() as undo:
+            self.queue = Queue(Path(s.folder))
+            undo.callback(self.queue.close)
+            self.queue.drop_unknown(list(addresses))
+            self.metrics = Metrics(self.queue.counts, lambda: self.listener.associations)
             self.listener = Listener(
                 self.queue,
                 title=s.title,
@@ -69,51 +77,45 @@ class Node:
                 waiting=s.limits.waiting,
                 free_bytes=s.limits.free_disk_mib * MIB,
                 tls=server_context(*tls) if tls else None,
-                count=lambda outcome: self.metrics.stored(outcome),
+                count=self.metrics.stored,
             )
-        except BaseException:
-            self.queue.close()
-            raise
-        self.metrics = Metrics(self.queue.counts, lambda: self.listener.associations)
-        addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
-        self._couriers = [
-            Courier(
+            undo.callback(self.listener.stop)
+            self._couriers = [
+                Courier(
+                    self.queue,
+                    title=s.title,
+                    peer=name,
+                    address=address,
+                    tls=client_context(*tls) if tls and s.peers[name].tls else None,
+                    first_pause=s.delivery.first_pause,
+                    longest_pause=s.delivery.longest_pause,
+                    give_up=s.delivery.give_up_hours * 3600,
+                    seconds=s.limits.seconds,
+                    count=self.metrics.sent,
+                    stop=self._stop,
+                )
+                for name, address in addresses.items()
+            ]
+            self._make_reader = partial(
+                Reader,
                 self.queue,
-                title=s.title,
-                peer=name,
-                address=address,
-                tls=client_context(*tls) if tls and s.peers[name].tls else None,
-                first_pause=s.delivery.first_pause,
-                longest_pause=s.delivery.longest_pause,
-                give_up=s.delivery.give_up_hours * 3600,
-                seconds=s.limits.seconds,
-                count=self.metrics.sent,
+                algorithm=algorithm,
+                threshold=threshold,
+                max_boxes=max_boxes,
+                capture=s.capture,
+                window=window,
+                accept=s.accept.values(),
+                receivers=s.receivers,
+                batch=s.batch,
+                count=self.metrics.read,
                 stop=self._stop,
             )
-            for name, address in addresses.items()
-        ]
-        self._settings, self._threads, self._ready = s, dict[str, threading.Thread](), False
-        self._make_reader = partial(
-            Reader,
-            self.queue,
-            algorithm=algorithm,
-            threshold=threshold,
-            max_boxes=max_boxes,
-            capture=s.capture,
-            window=window,
-            accept=s.accept.values(),
-            receivers=s.receivers,
-            batch=s.batch,
-            count=self.metrics.read,
-            stop=self._stop,
-        )
-        self._models = models
-        self.queue.drop_unknown(list(addresses))
+            self._status = serve_status((s.status.host, s.status.port), self.metrics.registry, self.health)
+            undo.pop_all()
 
     def start(self) -> None:
         """Load the models and warm them up, then listen, read and send, each in a thread of its own."""
-        s, began = self._settings.status, time.monotonic()
-        self._status = serve_status((s.host, s.port), self.metrics.registry, self.health)
+        began = time.monotonic()
         reader = self._make_reader(self._models())
         reader.warm_up()
         LOG.info("models ready seconds=%.1f", time.monotonic() - began)
@@ -141,11 +143,11 @@ class Node:
 
     def health(self) -> dict[str, Any]:
         """Whether every part runs and there is room on disk, and the number of images by state."""
-        dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
+        failed = [name for name, moment in self._failed.items() if time.monotonic() - moment < FAILED_FOR]
         room = self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
         counts = self.queue.counts()
         full = counts["waiting"] >= self._settings.limits.waiting
-        faults = [*(f"{name} has ended" for name in dead), *(["disk is full"] if not room else [])]
+        faults = [*(f"{name} has failed" for name in failed), *(["disk is full"] if not room else [])]
         faults += ["queue is full"] if full else []
         faults += ["models are being loaded"] if not self._ready else []
         return {"healthy": not faults, "faults": faults, "images": counts}
@@ -157,10 +159,13 @@ class Node:
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
         def guarded() -> None:
-            try:
-                work()
-            except Exception as error:  # seen by /health; its text may quote an image
-                LOG.critical("%s ended error=%s", name, type(error).__name__)
+            while not self._stop.is_set():
+                try:
+                    work()
+                except Exception as error:  # as where the disk is full; its text may quote an image
+                    self._failed[name] = time.monotonic()
+                    LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
+                    self._stop.wait(AGAIN_AFTER)
 
         self._threads[name] = threading.Thread(target=guarded, name=name, daemon=True)
         self._threads[name].start()

@@ -73,7 +73,7 @@ class Status(Section):
     """Where /health and /metrics are served."""
 
     host: Host = "127.0.0.1"
-    port: Port = 8042
+    port: Port = 8052
 
 
 class Settings(Section):
@@ -94,6 +94,13 @@ class Settings(Section):
     delivery: Delivery = Delivery()
     tls: Tls | None = None
     status: Status = Status()
+
+    @model_validator(mode="after")
+    def _tls_has_a_certificate(self) -> Settings:
+        wanting = [title for title, peer in self.peers.items() if peer.tls]
+        if wanting and self.tls is None:
+            raise ValueError(f"peers.{wanting[0]}.tls is true, but tls names no certificate to show there")
+        return self
 
     @model_validator(mode="after")
     def _results_have_an_address(self) -> Settings:

@@ -62,7 +62,8 @@ def serve(
 ) -> ThreadingHTTPServer:
     """Answer on `address` from a thread of its own until the server is shut down.
 
-    health: values to show; `healthy` among them decides between status 200 and 503.
+    health: values to show; `healthy` among them decides between status 200 and 503. Raises OSError naming the address
+    where it cannot listen.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,7 +88,10 @@ def serve(
         def log_message(self, *_: Any) -> None:
             """Every few seconds a scrape: no line of log."""
 
-    server = ThreadingHTTPServer(address, Handler)
+    try:
+        server = ThreadingHTTPServer(address, Handler)
+    except OSError as error:
+        raise OSError(f"status: cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
     return server

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -83,7 +84,7 @@ def test_each_accepted_image_is_answered_once(tmp_path: Path, archive: Archive):
 @pytest.mark.parametrize("wrong", ["folder", "port"])
 def test_a_second_node_says_what_is_taken(tmp_path: Path, started, wrong: str):
     first = started()
-    settings = {
+    settings: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": first.listener.port if wrong == "port" else free_port(),
         "folder": str(first.queue.folder) if wrong == "folder" else str(tmp_path / "other"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -16,8 +18,10 @@ from pynetdicom import AE
 from tests.pneumonia.node.stand_in import BOX, SCORE, Archive, Model, echo, radiograph, send, until
 from tests.radiographs import image
 
+from pneumonia.node import serve
 from pneumonia.node.queue import ticket
 from pneumonia.node.serve import Node
+from pneumonia.reading_room import objects
 
 Start = Callable[..., Node]
 PATIENT = ("Doe", "Jane", "P1", "19500102", "A7", "1.2.3")  # of tests.radiographs; the last begins every UID
@@ -78,6 +82,7 @@ def test_many_images_are_read_in_batches(started: Start, archive: Archive, model
         ({"ViewPosition": None}, "view: not said to be one of AP, PA"),
         ({"BodyPartExamined": "KNEE"}, "body_part: not said to show one of CHEST, THORAX"),
         ({"PixelData": b"\7" * 48 * 64}, "constant_pixels: every pixel is 7"),
+        ({"PixelData": b"\7\1" * 8}, "unreadable: ValueError"),
         ({"Rows": 0}, "unreadable: 0 rows x 64 columns; wanted at least 1x1 and at most 64,000,000 pixels"),
     ],
 )
@@ -183,6 +188,26 @@ def test_a_peer_that_never_takes_its_results_is_given_up(started: Start, archive
     until(lambda: 'pneumonia_results_total{outcome="given up"} 2.0' in asked(node, "metrics"))
     assert node.queue.counts()["undelivered"] == 1
     assert list((node.queue.folder / "results").iterdir()) == []
+
+
+def test_a_full_disk_costs_no_image(started: Start, archive: Archive, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serve, "AGAIN_AFTER", 0.1)
+    full = True
+
+    def write(*arguments: object) -> object:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return known(*arguments)
+
+    known = objects.write
+    monkeypatch.setattr(objects, "write", write)
+    node = started()
+    assert send(node.listener.port, [radiograph(0), radiograph(1)]) == [0, 0]
+    until(lambda: node.health()["faults"] == ["reader has failed"])
+    time.sleep(1.0)  # more tries than an image has
+    full = False
+    until(lambda: node.queue.counts()["answered"] == 2)
+    assert set(archive.came.values()) == {1}
 
 
 def test_results_go_to_named_peers(started: Start, archive: Archive):

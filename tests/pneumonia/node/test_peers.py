@@ -19,13 +19,7 @@ from pneumonia.node.serve import Node
 
 Start = Callable[..., Node]
 ORTHANC = shutil.which("Orthanc") or next((p for p in ("/usr/sbin/Orthanc",) if os.access(p, os.X_OK)), None)
-ROUTE = """
-function OnStoredInstance(instance, tags, metadata)
-  if tags['Modality'] == 'CR' or tags['Modality'] == 'DX' then
-    SendToModality(instance, 'pneumonia')
-  end
-end
-"""
+CONFIGURATION = Path(__file__).parents[3] / "docs" / "orthanc"  # what docs/reading-room.md walks through
 
 
 class Orthanc:
@@ -33,20 +27,15 @@ class Orthanc:
 
     def __init__(self, folder: Path, dicom: int, http: int, node: int) -> None:
         self.dicom, self.http = dicom, http
-        (folder / "route.lua").write_text(ROUTE)
-        settings = {
-            "Name": "test",
+        settings = json.loads((CONFIGURATION / "orthanc.json").read_text())
+        title, host, _ = settings["DicomModalities"]["pneumonia"]
+        settings |= {
             "StorageDirectory": str(folder / "storage"),
             "IndexDirectory": str(folder / "storage"),
-            "DicomAet": "ORTHANC",
             "DicomPort": dicom,
             "HttpPort": http,
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False,
-            "LuaScripts": [str(folder / "route.lua")],
-            "DicomModalities": {"pneumonia": ["PNEUMONIA", "127.0.0.1", node]},
-            "DicomAlwaysAllowStore": True,
-            "Plugins": [],
+            "LuaScripts": [str(CONFIGURATION / "route.lua")],
+            "DicomModalities": {"pneumonia": [title, host, node]},
         }
         (folder / "orthanc.json").write_text(json.dumps(settings))
         log = (folder / "orthanc.log").open("wb")

@@ -70,6 +70,25 @@ def test_a_known_image_is_not_taken_again(queue: Queue):
     assert not put(queue)
 
 
+def test_an_image_that_came_to_nothing_is_taken_anew(queue: Queue):
+    put(queue)
+    queue.refuse(ONE, "not read in 3 tries")
+    assert put(queue, content=b"again")
+    (image,) = queue.take(5)
+    assert (image.tries, image.path.read_bytes()) == (1, b"again")
+    queue.answer(ONE, write, ["A"])
+    for parcel in queue.due("A", 5):
+        queue.give_up(parcel, "no association")
+    assert put(queue)
+
+
+def test_a_try_that_was_not_its_fault_does_not_count(queue: Queue):
+    put(queue)
+    queue.take(1)
+    queue.put_back([ONE])
+    assert [image.tries for image in queue.take(1)] == [1]
+
+
 def test_an_image_that_ended_long_ago_is_forgotten(queue: Queue, monkeypatch: pytest.MonkeyPatch):
     put(queue)
     put(queue, TWO)

@@ -32,6 +32,7 @@ def test_the_example_shows_the_defaults():
         ("peers: {A: {host: h, port: 104}}\ntitle: SEVENTEEN-LETTERS", "title: got 'SEVENTEEN-LETTERS'"),
         ("peers: {A: {host: h, port: 104}}\naccept: {views: [LL]}", "accept.views.0: got 'LL'"),
         ("peers: {A: {host: h, port: 104}}\nlimits: {associations: 0}", "limits.associations: got 0"),
+        ("peers: {A: {host: h, port: 104, tls: true}}", "peers.A.tls is true, but tls names no certificate"),
         ("- a", "must hold a mapping, got list"),
         ("a: [", "is no YAML"),
     ],
