@@ -213,10 +213,9 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _crossval(arguments: argparse.Namespace) -> int:
     from pneumonia import crossval, experiments
+    from pneumonia.outputs import require_unused
 
-    output = arguments.output
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"{output} exists and is not empty; name another --output")
+    require_unused(arguments.output)
     found = experiments.gather(arguments.experiments)
     for experiment in found:
         print(f"fold {experiment.fold}: {experiment.name} ({experiment.rev[:7]})", flush=True)
@@ -233,7 +232,7 @@ def _crossval(arguments: argparse.Namespace) -> int:
         resamples=p["evaluate.bootstrap"],
         seed=p["evaluate.seed"],
     )
-    rows = crossval.write(output, metrics, assigned, predictions)
+    rows = crossval.write(arguments.output, metrics, assigned, predictions)
     print(rows.round(3).to_string(index=False, na_rep="-"))
     return 0
 

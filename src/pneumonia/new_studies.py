@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from pneumonia.archive import open_studies
 from pneumonia.files import fresh_dir, write_csv
-from pneumonia.predictor import Predictor, Study, shown, sizes
+from pneumonia.outputs import require_unused
+from pneumonia.predictor import Predictor, Study, require, shown, sizes
 from pneumonia.rejection import StudyError
 from pneumonia.windowing import study_to_uint8
 
@@ -53,8 +54,8 @@ def predict_new(
     Returns the counts studies, with_findings, failed. Raises ValueError where `output` is in use, there is no study, or a
     model is missing.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"{output} exists and is not empty; name another --output")
+    require_unused(output)
+    require(models)
     archive = open_studies(source)
     studies = list(islice(archive.studies, limit))
     aside = archive.duplicates | archive.unsafe  # what cannot be told apart, or named in a result

@@ -65,6 +65,29 @@ def test_predict_does_not_write_over_results(project: Path, capsys: pytest.Captu
     assert "out exists and is not empty" in capsys.readouterr().err
 
 
+def test_the_settings_of_a_node_are_checked(project: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copy(ROOT / "docs" / "serve.yaml", project)
+    assert cli.main(["serve", "--check", "serve.yaml"]) == 2
+    assert (
+        "metrics/submission.json not found; run `dvc repro submission` first, or give threshold"
+        in capsys.readouterr().err
+    )
+    text = (project / "serve.yaml").read_text().replace("threshold: null", "threshold: 0.25")
+    (project / "serve.yaml").write_text(text)
+    assert cli.main(["serve", "--check", "serve.yaml"]) == 0
+    assert "serve.yaml is fine; operating point 0.250" in capsys.readouterr().out
+    assert cli.main(["serve", "other.yaml"]) == 2
+    assert "other.yaml: no such file; docs/serve.yaml is one to start from" in capsys.readouterr().err
+
+
+def test_a_node_without_models_says_what_to_do(project: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("pynetdicom")
+    (project / "serve.yaml").write_text("threshold: 0.5\npeers: {A: {host: localhost, port: 104}}")
+    assert cli.main(["serve", "serve.yaml"]) == 2
+    assert "there is no trained model at models/classifier; run `dvc repro`" in capsys.readouterr().err
+    assert not (project / "node").exists()
+
+
 @pytest.mark.parametrize(
     "module",
     [

@@ -60,7 +60,7 @@ class Node:
             self.queue = Queue(Path(s.folder))
             undo.callback(self.queue.close)
             self.queue.drop_unknown(list(addresses))
-            self.metrics = Metrics(self.queue.counts, lambda: self.listener.associations)
+            self.metrics = Metrics(self.queue.counts, lambda: self.listener.associations, lambda: self.listener.refused)
             self.listener = Listener(
                 self.queue,
                 title=s.title,

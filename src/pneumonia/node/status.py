@@ -16,7 +16,9 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 class Metrics:
     """Numbers about images, never about people."""
 
-    def __init__(self, counts: Callable[[], dict[str, int]], associations: Callable[[], int]) -> None:
+    def __init__(
+        self, counts: Callable[[], dict[str, int]], associations: Callable[[], int], refused: Callable[[], int]
+    ) -> None:
         self.registry = CollectorRegistry()
         self._stored = Counter(
             "pneumonia_received_total", "Images received, by what became of them", ["outcome"], registry=self.registry
@@ -38,7 +40,11 @@ class Metrics:
         queue = Gauge("pneumonia_images", "Images in the queue's books, by state", ["state"], registry=self.registry)
         for state in counts():
             queue.labels(state).set_function(lambda state=state: counts()[state])  # type: ignore[misc]
-        Gauge("pneumonia_associations", "Associations that are open", registry=self.registry).set_function(associations)
+        for name, words, number in (
+            ("pneumonia_associations", "Associations that are open", associations),
+            ("pneumonia_connections_refused", "Connections closed at once since the start, for their number", refused),
+        ):
+            Gauge(name, words, registry=self.registry).set_function(number)
 
     def stored(self, outcome: str) -> None:
         """An image came in."""

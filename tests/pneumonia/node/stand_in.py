@@ -9,6 +9,7 @@ import io
 import socket
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -117,6 +118,12 @@ def echo(port: int, *, title: str = "ARCHIVE", called: str = "PNEUMONIA", source
     status = int(association.send_c_echo().get("Status", -1))
     association.release()
     return status
+
+
+def asked(running: serve.Node, page: str) -> str:
+    """What the node says over HTTP; HTTPError for a status that is no success."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.status_port}/{page}", timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 def radiograph(number: int = 0, **elements: Any) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.presentation import build_context
-from tests.pneumonia.node.stand_in import CR, Archive, echo, radiograph, send, until
+from tests.pneumonia.node.stand_in import CR, Archive, asked, echo, radiograph, send, until
 
 from pneumonia.node.serve import Node
 
@@ -193,6 +193,7 @@ def test_two_hundred_associations_at_once(started: Start, archive: Archive, conn
     assert node.listener.associations <= 8  # of one host
     assert threading.active_count() - before <= 2 * 8
     assert node.listener.refused >= 150
+    assert f"pneumonia_connections_refused {float(node.listener.refused)}" in asked(node, "metrics")
     assert echo(node.listener.port, source=OTHER_HOST) == 0
     until(lambda: node.listener.associations == 0, 15)  # they said nothing more
     assert send(node.listener.port, [radiograph()]) == [0]

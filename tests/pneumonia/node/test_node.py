@@ -9,13 +9,12 @@ import ssl
 import subprocess
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pynetdicom import AE
-from tests.pneumonia.node.stand_in import BOX, SCORE, Archive, Model, echo, radiograph, send, until
+from tests.pneumonia.node.stand_in import BOX, SCORE, Archive, Model, asked, echo, radiograph, send, until
 from tests.radiographs import image
 
 from pneumonia.node import serve
@@ -266,8 +265,3 @@ def test_over_tls(started: Start, tmp_path: Path):
     assert send(node.listener.port, [radiograph(1)], tls=client("stranger")) == [-1]
     assert echo(node.listener.port) == -1  # without TLS
     assert send(node.listener.port, [radiograph(2)], tls=client("node")) == [0]
-
-
-def asked(node: Node, page: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{node.status_port}/{page}", timeout=10) as answer:
-        return answer.read().decode()
