@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=4)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds of each sender between two studies")
-    parser.add_argument("--kill", type=int, nargs="*", default=[], help="kill -9 when stored and answered together are so many")
+    parser.add_argument(
+        "--kill", type=int, nargs="*", default=[], help="kill -9 when stored and answered together are so many"
+    )
     arguments = parser.parse_args()
     quiet_library()
     warnings.simplefilter("ignore")
