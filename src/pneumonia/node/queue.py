@@ -80,8 +80,9 @@ class Queue:
     """Safe to use from several threads. One process at a time holds the folder; BlockingIOError says another does."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # for this user's eyes alone: it holds patients' images
         for name in ("incoming", "images", "results"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).mkdir(exist_ok=True)
         self.folder, self.incoming = folder, folder / "incoming"
         self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

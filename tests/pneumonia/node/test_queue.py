@@ -218,6 +218,10 @@ def test_two_nodes_cannot_share_a_folder(queue: Queue):
         Queue(queue.folder)
 
 
+def test_no_other_user_can_look(queue: Queue):
+    assert queue.folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_is_kept_names_no_one(queue: Queue):
     put(queue, ticket("1.2.840.99.7"))
     queue.take(1)
