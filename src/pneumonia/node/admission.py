@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumonia.node.queue import ticket
 from pneumonia.parsing import parse
+from pneumonia.reading_room.source import require_short
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -21,6 +22,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # what the challenge's files ar
 # Coded views and regions (PS3.16, CID 4010 and 4031), by SNOMED CT and by the older SRT codes that devices still write.
 _VIEWS = {"272479007": "PA", "R-10214": "PA", "R-40888": "PA", "399348003": "AP", "R-10206": "AP"}
 _CHEST = frozenset({"51185008", "816094009", "T-D3000"})
+MAX_LENGTH = 16_384  # bytes of an element; a coded sequence has some hundred
 _READ = (
     "AnatomicRegionSequence", "BodyPartExamined", "Modality", "SOPClassUID", "SOPInstanceUID", "ViewCodeSequence",
     "ViewPosition",
@@ -70,7 +72,9 @@ def _header(data: bytes) -> Dataset:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_READ), force=True)
+        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(_READ), force=True)
+    require_short(header, MAX_LENGTH)
+    return header
 
 
 def _text(header: Any, name: str) -> str:

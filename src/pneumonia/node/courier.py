@@ -7,8 +7,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from pneumonia.node.queue import Parcel, Queue
@@ -31,7 +32,7 @@ class Courier:
         title: this node's.
         peer: title of the receiver, at `address`.
         first_pause, longest_pause: seconds between two tries; doubled from one to the next.
-        give_up: seconds after an image came in, from which on its results are tried no more.
+        give_up: seconds after the first vain try, from which on a result is tried no more.
         seconds: that the peer may be silent.
         count: is called with `sent`, `failed` or `given up`, and, where an image is answered in full, the seconds since it
             came in (else None).
@@ -59,7 +60,7 @@ class Courier:
             self._entity.add_requested_context(result)
         self._queue, self._peer, self._address, self._tls = queue, peer, address, tls
         self._first_pause, self._longest_pause, self._give_up = first_pause, longest_pause, give_up
-        self._count, self._stop = count, stop
+        self._seconds, self._count, self._stop = seconds, count, stop
 
     def serve(self) -> None:
         """Send what is due, then wait for more."""
@@ -73,7 +74,10 @@ class Courier:
         if not parcels:
             return 0
         association = self._entity.associate(
-            *self._address, ae_title=self._peer, tls_args=(self._tls, self._address[0]) if self._tls else None
+            *self._address,
+            ae_title=self._peer,
+            tls_args=(self._tls, self._address[0]) if self._tls else None,
+            evt_handlers=[(evt.EVT_CONN_OPEN, self._limit_silence)],
         )
         try:
             for parcel in parcels:
@@ -92,6 +96,11 @@ class Courier:
                 association.release()
         return len(parcels)
 
+    def _limit_silence(self, event: evt.Event) -> None:
+        """The library waits for ever for the rest of what a peer began to say, or for a peer to read on."""
+        connection: Any = event.assoc.dul.socket
+        connection.socket.settimeout(self._seconds)
+
     def _send(self, association: Association, parcel: Parcel) -> str:
         """An empty text, or what went wrong."""
         if not association.is_established:
@@ -106,7 +115,7 @@ class Courier:
         return "" if code == _SENT or code & 0xF000 == _SENT_WITH_WARNING else f"status 0x{code:04X}"
 
     def _postpone(self, parcel: Parcel, fault: str) -> None:
-        if time.time() - parcel.received > self._give_up:
+        if parcel.failing is not None and time.time() - parcel.failing > self._give_up:
             self._queue.give_up(parcel, fault)
             self._count("given up", None)
             LOG.error("given up image=%s file=%s to=%s fault=%s", parcel.ticket, parcel.path.name, self._peer, fault)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +16,7 @@ from pneumonia.node.transport import BoundedSocket, Bounds, Server
 
 LOG = logging.getLogger(__name__)
 VERIFICATION = "1.2.840.10008.1.1"
-STORED, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000  # PS3.4, table B.2-1
+STORED, OUT_OF_RESOURCES = 0x0000, 0xA700  # PS3.4, table B.2-1
 
 
 class Listener:
@@ -29,7 +28,7 @@ class Listener:
         images: SOP classes that are taken.
         waiting: images in the queue from which on senders are told to come again.
         free_bytes: of the disk, below which they are told the same.
-        count: is called with what happened to an image: `accepted`, `known`, `busy`, `nameless`.
+        count: is called with what happened to an image: `accepted`, `known`, `busy`, `failed`.
     """
 
     def __init__(
@@ -47,9 +46,7 @@ class Listener:
         count: Callable[[str], None],
     ) -> None:
         quiet_library()
-        # A C-STORE request goes to a file as it arrives; a temporary one, so those must lie on the disk of the queue.
-        _config.STORE_RECV_CHUNKED_DATASET = True
-        tempfile.tempdir = str(queue.incoming)
+        _config.STORE_RECV_CHUNKED_DATASET = True  # a C-STORE request goes to a file as it arrives
         self._queue, self._waiting, self._free_bytes, self._count = queue, waiting, free_bytes, count
         entity = AE(title)
         entity.require_called_aet = True
@@ -63,12 +60,16 @@ class Listener:
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_DIMSE_RECV, _message_ended),
-            (evt.EVT_CONN_CLOSE, _remove_partial),
             (evt.EVT_REJECTED, _rejected),
         ]
         try:
             made = entity.make_server(
-                address, ssl_context=tls, evt_handlers=handlers, server_class=Server, bounds=bounds
+                address,
+                ssl_context=tls,
+                evt_handlers=handlers,
+                server_class=Server,
+                bounds=bounds,
+                incoming=queue.incoming,
             )
         except OSError as error:
             raise OSError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}") from error
@@ -102,19 +103,25 @@ class Listener:
         for association in self._server.active_associations:
             association.abort()
 
+    @property
+    def cut(self) -> int:
+        """Connections closed for what was sent: too much, or too slowly."""
+        return self._server.cut
+
     def _store(self, event: evt.Event) -> int:
-        sender = event.assoc.requestor.ae_title
-        path: Path = event.dataset_path
-        name = str(cast(Any, event.request).AffectedSOPInstanceUID or "")
-        if not name:
-            self._count("nameless")
-            return CANNOT_UNDERSTAND
+        try:
+            return self._accept(event.assoc.requestor.ae_title, event.request, event.dataset_path)
+        except Exception as error:  # as where the disk is full
+            self._count("failed")
+            LOG.error("not stored from=%r error=%s", event.assoc.requestor.ae_title, type(error).__name__)
+            return OUT_OF_RESOURCES
+
+    def _accept(self, sender: str, request: Any, path: Path) -> int:
         if self._queue.counts()["waiting"] >= self._waiting or self._queue.free_bytes() < self._free_bytes:
             self._count("busy")
             LOG.warning("busy from=%s", sender)
             return OUT_OF_RESOURCES
-        image = ticket(name)
-        size = path.stat().st_size
+        image, size = ticket(str(request.AffectedSOPInstanceUID)), path.stat().st_size
         known = not self._queue.accept(image, path, sender)
         self._count("known" if known else "accepted")
         LOG.info("%s image=%s from=%s bytes=%d", "known" if known else "accepted", image, sender, size)
@@ -132,15 +139,8 @@ def quiet_library() -> None:
 
 def _message_ended(event: evt.Event) -> None:
     if isinstance(event.assoc.dul.socket, BoundedSocket):
-        event.assoc.dul.socket.message_ended()
-
-
-def _remove_partial(event: evt.Event) -> None:
-    """What was received of an object whose connection ended goes."""
-    message: Any = event.assoc.dimse.message
-    path = getattr(message, "_data_set_path", None)
-    if isinstance(path, Path):
-        path.unlink(missing_ok=True)
+        path = event.message._data_set_path
+        event.assoc.dul.socket.message_ended(path if isinstance(path, Path) else None)
 
 
 def _rejected(event: evt.Event) -> None:

@@ -2,16 +2,15 @@
 
 An image waits as a file, its state stands in SQLite. The order of the steps makes a kill at any moment harmless: the file
 lies in its place before the row that promises it is committed, and a sender is told "stored" after that; results lie in
-theirs before the image becomes "answering", and the image goes after that. What a kill leaves besides is swept at the
-next start. Results have the same UIDs whenever they are made, so one that was sent and not yet noted is stored by its
-receiver once.
+theirs before the image becomes "answering", and the image goes after that. Files are synced before the row that counts
+on them. What a kill leaves besides is swept at the next start. Results have the same UIDs whenever they are made, so one
+that was sent and not yet noted is stored by its receiver once.
 
 An image is known by its ticket, a hash of its SOP Instance UID: what is kept and logged after the answer names no one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -44,6 +43,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     file TEXT NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0,
     due REAL NOT NULL,
+    failing REAL,  -- since when; null: not tried yet
     PRIMARY KEY (ticket, peer, file)
 );
 CREATE INDEX IF NOT EXISTS by_peer ON deliveries (peer, due);
@@ -62,13 +62,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A result to send. tries: how often it was tried in vain."""
+    """A result to send. tries: how often it was tried in vain; failing: since when, None where it was not."""
 
     ticket: str
     peer: str
     path: Path
     received: float
     tries: int
+    failing: float | None
 
 
 def ticket(sop_instance: str) -> str:
@@ -80,7 +81,8 @@ class Queue:
     """Safe to use from several threads. One process at a time holds the folder; BlockingIOError says another does."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # for this user's eyes alone: it holds patients' images
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # for this user's eyes alone: it holds patients' images
         for name in ("incoming", "images", "results"):
             (folder / name).mkdir(exist_ok=True)
         self.folder, self.incoming = folder, folder / "incoming"
@@ -109,8 +111,7 @@ class Queue:
         False, and the file stays, where the image waits or was answered; one that was refused, or whose results nobody took,
         is taken anew.
         """
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
+        _sync(path)
         with self._lock:
             if self._one("SELECT 1 FROM images WHERE ticket = ? AND state NOT IN ('refused', 'undelivered')", ticket):
                 return False
@@ -149,15 +150,19 @@ class Queue:
     def answer(self, ticket: str, write: Callable[[Path], list[Path]], receivers: list[str]) -> None:
         """Keep the files that `write` makes in a folder until each of `receivers` (titles) has them; the image goes."""
         with fresh_dir(self.folder / "results" / ticket) as temporary:
-            names = [path.name for path in write(temporary)]
-        now = time.time()
-        with self._transaction():
-            self._base.execute("UPDATE images SET state = 'answering' WHERE ticket = ?", (ticket,))
-            self._base.executemany(
-                "INSERT OR IGNORE INTO deliveries (ticket, peer, file, due) VALUES (?, ?, ?, ?)",
-                [(ticket, peer, name, now) for peer in receivers for name in names],
-            )
-        self._image(ticket).unlink(missing_ok=True)
+            paths = write(temporary)
+            for path in (*paths, temporary):
+                _sync(path)
+        _sync(self.folder / "results")
+        names, now = [path.name for path in paths], time.time()
+        with self._lock:
+            with self._transaction():
+                self._base.execute("UPDATE images SET state = 'answering' WHERE ticket = ?", (ticket,))
+                self._base.executemany(
+                    "INSERT OR IGNORE INTO deliveries (ticket, peer, file, due) VALUES (?, ?, ?, ?)",
+                    [(ticket, peer, name, now) for peer in receivers for name in names],
+                )
+            self._image(ticket).unlink(missing_ok=True)
         if not receivers:
             self._close(ticket, "undelivered", "nobody to send results to")
 
@@ -169,29 +174,31 @@ class Queue:
         """Results for `peer` whose time has come, oldest first, at most `count`."""
         with self._lock:
             rows = self._base.execute(
-                "SELECT ticket, file, deliveries.tries, received FROM deliveries JOIN images USING (ticket) "
+                "SELECT ticket, file, received, deliveries.tries, failing FROM deliveries JOIN images USING (ticket) "
                 "WHERE peer = ? AND due <= ? ORDER BY due, ticket, file DESC LIMIT ?",
                 (peer, time.time(), count),
             ).fetchall()
         results = self.folder / "results"
-        return [Parcel(name, peer, results / name / file, received, tries) for name, file, tries, received in rows]
+        return [Parcel(name, peer, results / name / file, *numbers) for name, file, *numbers in rows]
 
     def delivered(self, parcel: Parcel) -> bool:
         """Note that the peer has it; True where the image is thereby answered in full."""
-        return self._done(parcel, "answered", "")
+        return self._done(parcel)
 
-    def give_up(self, parcel: Parcel, reason: str) -> bool:
-        """Note that the peer will not get it; True where nothing of the image is left to send."""
+    def give_up(self, parcel: Parcel, reason: str) -> None:
+        """Note that the peer will not get it."""
         with self._lock:
             self._base.execute("UPDATE images SET reason = ? WHERE ticket = ?", (reason, parcel.ticket))
-        return self._done(parcel, "undelivered", reason)
+            self._done(parcel)
 
     def postpone(self, parcel: Parcel, seconds: float) -> None:
         """Try it again after `seconds`."""
         with self._lock:
+            now = time.time()
             self._base.execute(
-                "UPDATE deliveries SET tries = tries + 1, due = ? WHERE ticket = ? AND peer = ? AND file = ?",
-                (time.time() + seconds, parcel.ticket, parcel.peer, parcel.path.name),
+                "UPDATE deliveries SET tries = tries + 1, due = ?, failing = coalesce(failing, ?) "
+                "WHERE ticket = ? AND peer = ? AND file = ?",
+                (now + seconds, now, parcel.ticket, parcel.peer, parcel.path.name),
             )
 
     def drop_unknown(self, peers: list[str]) -> int:
@@ -200,7 +207,9 @@ class Queue:
             rows = self._base.execute("SELECT ticket, peer, file FROM deliveries").fetchall()
         gone = [row for row in rows if row[1] not in peers]
         for name, peer, file in gone:
-            self.give_up(Parcel(name, peer, self.folder / "results" / name / file, 0.0, 0), "its receiver is gone")
+            self.give_up(
+                Parcel(name, peer, self.folder / "results" / name / file, 0.0, 0, None), "its receiver is gone"
+            )
         return len(gone)
 
     def forget(self, days: float) -> int:
@@ -223,26 +232,27 @@ class Queue:
     def _image(self, ticket: str) -> Path:
         return self.folder / "images" / f"{ticket}.dcm"
 
-    def _done(self, parcel: Parcel, state: str, reason: str) -> bool:
-        with self._transaction():
+    def _done(self, parcel: Parcel) -> bool:
+        """Strike it off; True where it was the last of its image, and each of them was taken."""
+        with self._lock:
             self._base.execute(
                 "DELETE FROM deliveries WHERE ticket = ? AND peer = ? AND file = ?",
                 (parcel.ticket, parcel.peer, parcel.path.name),
             )
             if self._one("SELECT 1 FROM deliveries WHERE ticket = ?", parcel.ticket):
                 return False
-            (failed,) = self._one("SELECT reason FROM images WHERE ticket = ?", parcel.ticket) or ("",)
-        self._close(parcel.ticket, "undelivered" if failed else state, failed or reason)
-        return True
+            (reason,) = self._one("SELECT reason FROM images WHERE ticket = ?", parcel.ticket) or ("",)
+            self._close(parcel.ticket, "undelivered" if reason else "answered", reason)
+        return not reason
 
     def _close(self, ticket: str, state: str, reason: str) -> None:
-        with self._lock:
+        with self._lock:  # until its files are gone: it may be sent again, and must not find the old ones
             self._base.execute(
                 "UPDATE images SET state = ?, finished = ?, reason = ? WHERE ticket = ?",
                 (state, time.time(), reason, ticket),
             )
-        self._image(ticket).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "results" / ticket, ignore_errors=True)
+            self._image(ticket).unlink(missing_ok=True)
+            shutil.rmtree(self.folder / "results" / ticket, ignore_errors=True)
 
     def _one(self, query: str, *values: str) -> tuple[str, ...] | None:
         row: tuple[str, ...] | None = self._base.execute(query, values).fetchone()
@@ -261,8 +271,8 @@ class Queue:
 
     def _sweep(self) -> None:
         """Remove what a kill left: half-received files, images no one was promised, results of images still waiting."""
-        for path in self.incoming.iterdir():
-            path.unlink()
+        shutil.rmtree(self.incoming)
+        self.incoming.mkdir()
         rows = self._base.execute("SELECT ticket, state, reason FROM images").fetchall()
         states = {name: state for name, state, _ in rows}
         for path in (self.folder / "images").iterdir():
@@ -278,9 +288,10 @@ class Queue:
                 self._close(name, "undelivered" if reason else "answered", reason)
 
 
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    with contextlib.ExitStack() as stack:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        stack.callback(os.close, handle)
+def _sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
         os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOG = logging.getLogger(__name__)
+BLANK = Study(np.zeros((64, 64), np.uint8), 1.0)
 Predict = Callable[[Mapping[str, Study]], "tuple[pd.DataFrame, pd.Series]"]  # as `pneumonia.predictor.Predictor`
 
 
@@ -61,10 +63,9 @@ class Reader:
 
     def warm_up(self) -> None:
         """Let the models compile for every size of a batch, so that no image waits for it: 1, 2, 4 up to `batch`."""
-        blank = Study(np.zeros((64, 64), np.uint8), 1.0)
         sizes = [2**power for power in range((self._batch - 1).bit_length() + 1)]
         for size in sizes:
-            self._predict({str(number): blank for number in range(size)})
+            self._predict({str(number): BLANK for number in range(size)})
 
     def serve(self) -> None:
         """Read what waits, then wait for more."""
@@ -88,10 +89,10 @@ class Reader:
                 pixels, _, header = study_to_uint8(data, **self._window, study=image.ticket)
             except NotReadError as error:
                 self._refuse(image, error.reason, str(error), began)
-            except StudyError as error:
-                self._refuse(image, error.reason.value, _words(error), began)
+            except StudyError as error:  # its text may quote the file
+                self._refuse(image, error.reason.value, error.reason.value, began)
             except Exception as error:
-                self._refuse(image, "unreadable", _words(error), began)
+                self._refuse(image, "unreadable", type(error).__name__, began)
             else:
                 batch[image.ticket], files[image.ticket] = Study(pixels, header.aspect), (image, data)
         if batch:
@@ -100,15 +101,23 @@ class Reader:
                 found = shown(fused, self._threshold, self._max_boxes)
             except Exception as error:  # tried again, alone; then given up
                 LOG.error("failed images=%d error=%s", len(batch), type(error).__name__)
-                self._stop.wait(0.5)
+                self._check_models(batch)
                 return len(images)
             try:
                 for name, (image, data) in files.items():
                     self._answer(image, data, batch[name], found, float(scores[name]), began)
-            except OSError:  # the disk's fault
+            except (OSError, sqlite3.Error):  # the disk's fault
                 self._queue.put_back(batch)
                 raise
         return len(images)
+
+    def _check_models(self, batch: Mapping[str, Study]) -> None:
+        """Raise where the models fail on any image: then this is no fault of those of `batch`, which wait on."""
+        try:
+            self._predict({"blank": BLANK})
+        except Exception:
+            self._queue.put_back(batch)
+            raise
 
     def _answer(self, image: Image, data: bytes, study: Study, found: pd.DataFrame, score: float, began: float) -> None:
         name = image.ticket
@@ -116,7 +125,7 @@ class Reader:
         try:
             made = objects.make(data, study.image, said, self._algorithm, capture=self._capture)
         except StudyError as error:
-            self._refuse(image, error.reason.value, _words(error), began)
+            self._refuse(image, error.reason.value, error.reason.value, began)
             return
         except Exception as error:
             LOG.error("failed image=%s error=%s", name, type(error).__name__)  # tried again, then given up
@@ -134,10 +143,3 @@ class Reader:
         self._queue.refuse(image.ticket, detail)
         self._count(reason, time.monotonic() - began)
         LOG.warning("not read image=%s from=%s reason=%s", image.ticket, image.sender, detail)
-
-
-def _words(error: Exception) -> str:
-    """What can be said of a fault: words of our own, but of another library's error, which may quote the file, its type."""
-    if not isinstance(error, StudyError):
-        return type(error).__name__
-    return f"{error.reason.value}: {type(error.__cause__).__name__}" if error.__cause__ else str(error)

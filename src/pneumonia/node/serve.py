@@ -60,7 +60,12 @@ class Node:
             self.queue = Queue(Path(s.folder))
             undo.callback(self.queue.close)
             self.queue.drop_unknown(list(addresses))
-            self.metrics = Metrics(self.queue.counts, lambda: self.listener.associations, lambda: self.listener.refused)
+            self.metrics = Metrics(
+                self.queue.counts,
+                lambda: self.listener.associations,
+                lambda: self.listener.refused,
+                lambda: self.listener.cut,
+            )
             self.listener = Listener(
                 self.queue,
                 title=s.title,
@@ -131,7 +136,9 @@ class Node:
         )  # fmt: skip
 
     def stop(self) -> None:
-        """End after what is being read and sent now; the rest waits on disk."""
+        """End after what is being read and sent now; the rest waits on disk. A second call does nothing."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self.listener.stop()
         for thread in self._threads.values():

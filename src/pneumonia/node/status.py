@@ -17,7 +17,11 @@ class Metrics:
     """Numbers about images, never about people."""
 
     def __init__(
-        self, counts: Callable[[], dict[str, int]], associations: Callable[[], int], refused: Callable[[], int]
+        self,
+        counts: Callable[[], dict[str, int]],
+        associations: Callable[[], int],
+        refused: Callable[[], int],
+        cut: Callable[[], int],
     ) -> None:
         self.registry = CollectorRegistry()
         self._stored = Counter(
@@ -43,6 +47,7 @@ class Metrics:
         for name, words, number in (
             ("pneumonia_associations", "Associations that are open", associations),
             ("pneumonia_connections_refused", "Connections closed at once since the start, for their number", refused),
+            ("pneumonia_connections_cut", "Connections closed since the start, for what was sent", cut),
         ):
             Gauge(name, words, registry=self.registry).set_function(number)
 

@@ -1,24 +1,34 @@
 """pynetdicom's server with bounds: on connections, silence, the size of a PDU and of an object, and what is read ahead.
 
 As it comes, it reads whatever length a peer announces, waits for ever for bytes that do not arrive, shakes hands over TLS
-in the one thread that accepts connections, and takes in further objects while one is being stored.
+in the one thread that accepts connections, takes in further objects while one is being stored, and leaves the files of
+objects that came to nothing.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
+import shutil
 import socket
 import ssl
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from socketserver import BaseServer
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
+from pynetdicom import dimse_messages
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationServer, AssociationSocket, RequestHandler
 
+LOG = logging.getLogger(__name__)
 READ_AHEAD = 1  # complete messages that wait for the one being handled; then the peer's TCP window fills
-COMMAND_BYTES = 2**16  # an object may be announced by this much besides itself
+COMMAND_BYTES = 2**16  # of a message besides the object that it stores, which alone goes to a file
 REFUSALS = 16  # connections beyond the limit that are told so; more are closed
 
 
@@ -36,17 +46,32 @@ class Bounds:
 class BoundedSocket(AssociationSocket):
     """The connection of one association, in the place of the library's own. A peer beyond a bound loses it."""
 
-    def __init__(self, plain: AssociationSocket, bounds: Bounds) -> None:
+    def __init__(self, plain: AssociationSocket, bounds: Bounds, cut: Callable[[], None]) -> None:
         vars(self).update(vars(plain))  # its own __init__ announces the connection, which has been done
         connection = cast(socket.socket, self.socket)
         connection.settimeout(bounds.seconds)
-        self._bounds = bounds
+        self._bounds, self._cut = bounds, cut
         self._received = 0  # bytes of the message that is coming in
+        self._coming: list[Path] = []  # its files: one, from a peer that behaves
+        self._whole: list[Path] = []  # that of the last message, which may be being stored
         self._greeted = not isinstance(connection, ssl.SSLSocket)
 
-    def message_ended(self) -> None:
-        """Count anew: a whole message was received."""
+    def new_file(self, folder: Path) -> Any:
+        """A file for the object that is coming in."""
+        made = NamedTemporaryFile(delete=False, mode="wb", suffix=".dcm", dir=folder)  # noqa: SIM115
+        self._coming.append(Path(made.name))
+        return made
+
+    def message_ended(self, path: Path | None) -> None:
+        """Count anew: a whole message was received, its object in the file `path`."""
         self._received = 0
+        _remove([*self._whole[:-1], *(each for each in self._coming if each != path)])
+        self._whole = [*self._whole[-1:], *([path] if path else [])]
+        self._coming = []
+
+    def association_ended(self) -> None:
+        """Remove what was received and came to nothing."""
+        _remove([*self._whole, *self._coming])
 
     @property
     def ready(self) -> bool:
@@ -57,9 +82,11 @@ class BoundedSocket(AssociationSocket):
         """Read `nr_bytes`; raises OSError, with the connection closed, where that is more than a peer may send."""
         connection = cast(socket.socket, self.socket)
         self._received += nr_bytes
+        stored = self._bounds.object_bytes if self._coming else 0
         # The header of a PDU comes before its length is known; a PDU has a few bytes besides its data.
-        if nr_bytes > self._bounds.pdu_bytes + 1024 or self._received > self._bounds.object_bytes + COMMAND_BYTES:
-            self._shutdown_socket()
+        most = self._bounds.pdu_bytes + 1024
+        if nr_bytes > most or self._received > stored + COMMAND_BYTES + most:
+            self._end(f"more than {most:,} bytes in a PDU" if nr_bytes > most else "more than allowed in an object")
             raise OSError("more bytes than allowed")
         end = time.monotonic() + self._bounds.seconds
         if not self._greeted:
@@ -68,7 +95,7 @@ class BoundedSocket(AssociationSocket):
         result = bytearray()
         while len(result) < nr_bytes:
             if time.monotonic() > end:
-                self._shutdown_socket()
+                self._end("a PDU that does not end")
                 raise TimeoutError("a PDU that does not end")
             part = connection.recv(nr_bytes - len(result))
             if not part:
@@ -76,26 +103,46 @@ class BoundedSocket(AssociationSocket):
             result += part
         return result
 
+    def _end(self, why: str) -> None:
+        LOG.warning("cut off from=%r reason=%s", self.assoc.requestor.ae_title, why)
+        self._cut()
+        self._shutdown_socket()
+
 
 class Handler(RequestHandler):
     """One connection."""
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        plain = cast(AssociationSocket, association.dul.socket)
-        association.dul.socket = BoundedSocket(plain, cast("Server", self.server).bounds)
+        server = cast("Server", self.server)
+        bounded = BoundedSocket(cast(AssociationSocket, association.dul.socket), server.bounds, server.count_cut)
+        association.dul.socket = bounded
         association.dul.daemon = True  # a peer that hangs must not keep the process from ending
+        run = association.run
+
+        def run_and_clean() -> None:
+            try:
+                run()
+            finally:
+                bounded.association_ended()
+
+        association.run = run_and_clean  # type: ignore[method-assign]
         return association
 
 
 class Server(AssociationServer):
-    """Accepts connections, one short step each; every association has threads of its own."""
+    """Accepts connections, one short step each; every association has threads of its own.
+
+    Objects that are stored go to files in the folder `incoming` as they arrive.
+    """
 
     request_queue_size = 128
 
-    def __init__(self, *arguments: Any, bounds: Bounds, **named: Any) -> None:
-        self.bounds = bounds
+    def __init__(self, *arguments: Any, bounds: Bounds, incoming: Path, **named: Any) -> None:
+        self.bounds, self.incoming = bounds, incoming
         self.refused = 0  # connections closed at once
+        self.cut = 0  # connections closed for what was sent
+        dimse_messages.NamedTemporaryFile = _new_file  # type: ignore[assignment]
         super().__init__(*arguments, **{**named, "request_handler": Handler})
 
     def shutdown(self) -> None:
@@ -109,6 +156,10 @@ class Server(AssociationServer):
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
+    def count_cut(self) -> None:
+        """A connection was closed for what was sent."""
+        self.cut += 1
+
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for one more connection, at all and from this host."""
         host = AddressInformation.from_tuple(client_address).address
@@ -120,3 +171,19 @@ class Server(AssociationServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that could not become an association is closed; that is all."""
+
+
+def _new_file(**options: Any) -> Any:
+    """In the place of NamedTemporaryFile where pynetdicom receives an object: the association that it comes by knows it."""
+    association = getattr(threading.current_thread(), "assoc", None)
+    server = getattr(association, "_server", None)
+    if association is None or not isinstance(server, Server):
+        return NamedTemporaryFile(**options)
+    if shutil.disk_usage(server.incoming).free < server.bounds.object_bytes:
+        raise OSError(errno.ENOSPC, "no room for another object")  # ends the association
+    return association.dul.socket.new_file(server.incoming)
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -48,12 +48,7 @@ def read_source(data: bytes) -> Dataset:
         dataset = pydicom.dcmread(
             io.BytesIO(data), stop_before_pixels=True, specific_tags=[*WANTED, *COPIED, *OPTIONAL], force=True
         )
-        for tag in dataset.keys():  # noqa: SIM118, iterating the data set itself decodes the values
-            raw = dataset.get_item(tag).value
-            if isinstance(raw, bytes) and len(raw) > MAX_LENGTH:
-                raise StudyError(
-                    Reason.UNREADABLE, f"element {tag} has {len(raw):,} bytes; wanted at most {MAX_LENGTH:,}"
-                )
+        require_short(dataset, MAX_LENGTH)
         missing = [name for name in WANTED if not str(dataset.get(name, ""))]
         if missing:
             raise StudyError(Reason.UNREADABLE, f"has no {', '.join(missing)}, so no DICOM object can refer to it")
@@ -65,6 +60,17 @@ def read_source(data: bytes) -> Dataset:
             if name not in dataset:
                 setattr(dataset, name, "")
     return dataset
+
+
+def require_short(dataset: Dataset, limit: int) -> None:
+    """Raise StudyError (unreadable) where an element of a data set, of which no value was asked for yet, is too long.
+
+    limit: in bytes.
+    """
+    for tag in dataset.keys():  # noqa: SIM118, iterating the data set itself decodes the values
+        raw = dataset.get_item(tag).value
+        if isinstance(raw, bytes) and len(raw) > limit:
+            raise StudyError(Reason.UNREADABLE, f"element {tag} has {len(raw):,} bytes; wanted at most {limit:,}")
 
 
 def _text(dataset: Dataset, name: str) -> str:

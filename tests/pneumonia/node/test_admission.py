@@ -83,6 +83,13 @@ def test_a_file_that_is_none():
         check(b"x" * 200, "", **STRICT)
 
 
+def test_a_header_that_would_fill_the_memory():
+    empty = Dataset()
+    for name in ("AnatomicRegionSequence", "ViewCodeSequence"):
+        with pytest.raises(StudyError, match=r"wanted at most 16,384"):
+            check(radiograph(1, **{name: [empty] * 10_000}), ticket("1.2.3.4.1"), **STRICT)
+
+
 def test_the_reason_repeats_nothing_of_the_file():
     with pytest.raises(NotReadError) as caught:
         check(radiograph(1, ViewPosition="SMITH"), ticket("1.2.3.4.1"), **STRICT)

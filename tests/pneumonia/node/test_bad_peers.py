@@ -157,6 +157,42 @@ def test_an_object_of_two_gigabytes_is_cut_off(started: Start, archive: Archive,
     assert node.queue.counts()["waiting"] == 0
 
 
+def test_objects_that_come_to_nothing_leave_no_files(started: Start, connections: ExitStack):
+    node = started()
+    end = data_pdu(b"\2" + bytes(1000))
+    unknown = store_command("1.2.3").replace(CR.encode(), b"1.2.840.10008.5.1.4.1.1.9")
+    for data in (
+        store_command("1.2.3") * 30,  # announced again and again
+        (unknown + end) * 5,
+        store_command("") + end,
+        store_command("1.2.3")[:-20] + end,
+    ):
+        bad = connections.enter_context(connect(node.listener.port))
+        bad.sendall(request() + data)
+        bad.shutdown(socket.SHUT_WR)
+        until(lambda: node.listener.associations == 0, 15)
+        assert list(node.queue.incoming.iterdir()) == []
+    assert echo(node.listener.port) == 0
+
+
+def test_other_messages_are_not_collected_in_memory(started: Start, connections: ExitStack):
+    node = started()
+    before = psutil.Process().memory_info().rss
+    bad = connections.enter_context(connect(node.listener.port))
+    find = store_command("1.2.3").replace(
+        struct.pack("<HHLH", 0, 0x0100, 2, 1), struct.pack("<HHLH", 0, 0x0100, 2, 0x20)
+    )
+    sent = 0
+    with suppress(OSError):
+        bad.sendall(request() + find)
+        while sent < 2**27:
+            bad.sendall(data_pdu(b"\0" + bytes(100_000)))
+            sent += 100_000
+    assert sent < 2**24
+    assert psutil.Process().memory_info().rss - before < 2**26
+    until(lambda: "pneumonia_connections_cut 1.0" in asked(node, "metrics"))
+
+
 def test_objects_sent_without_waiting_for_answers_wait_in_the_sender(started: Start, connections: ExitStack):
     node = started(limits={"waiting": 5, "free_disk_mib": 0, "seconds": 5})
     bad = connections.enter_context(connect(node.listener.port, OTHER_HOST))
@@ -193,7 +229,7 @@ def test_two_hundred_associations_at_once(started: Start, archive: Archive, conn
     assert node.listener.associations <= 8  # of one host
     assert threading.active_count() - before <= 2 * 8
     assert node.listener.refused >= 150
-    assert f"pneumonia_connections_refused {float(node.listener.refused)}" in asked(node, "metrics")
+    until(lambda: f"pneumonia_connections_refused {float(node.listener.refused)}" in asked(node, "metrics"))
     assert echo(node.listener.port, source=OTHER_HOST) == 0
     until(lambda: node.listener.associations == 0, 15)  # they said nothing more
     assert send(node.listener.port, [radiograph()]) == [0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import socket
 import ssl
 import subprocess
+import threading
 import time
 import urllib.error
 from collections.abc import Callable
@@ -80,9 +82,11 @@ def test_many_images_are_read_in_batches(started: Start, archive: Archive, model
         ({"ViewPosition": "LL"}, "view: not said to be one of AP, PA"),
         ({"ViewPosition": None}, "view: not said to be one of AP, PA"),
         ({"BodyPartExamined": "KNEE"}, "body_part: not said to show one of CHEST, THORAX"),
-        ({"PixelData": b"\7" * 48 * 64}, "constant_pixels: every pixel is 7"),
-        ({"PixelData": b"\7\1" * 8}, "unreadable: ValueError"),
-        ({"Rows": 0}, "unreadable: 0 rows x 64 columns; wanted at least 1x1 and at most 64,000,000 pixels"),
+        ({"PixelData": b"\7" * 48 * 64}, "constant_pixels"),
+        ({"PixelData": b"\7\1" * 8}, "unreadable"),
+        ({"Modality": "DOE"}, "wrong_modality"),
+        ({"PhotometricInterpretation": "JANE.DOE"}, "colour"),
+        ({"Rows": 0}, "unreadable"),
     ],
 )
 def test_what_cannot_be_judged_is_logged_and_not_answered(
@@ -122,6 +126,7 @@ def test_nothing_of_a_patient_is_logged(
         )
         echo(node.listener.port, title="STRANGER")
         until(lambda: node.queue.counts()["refused"] >= 2 and node.queue.counts()["answering"] == 1)
+        until(lambda: any("not sent" in message for message in caplog.messages))
         archive.status = 0
         until(lambda: node.queue.counts()["answered"] == 1)
     said = "\n".join([*caplog.messages, *capfd.readouterr()])
@@ -207,6 +212,60 @@ def test_a_full_disk_costs_no_image(started: Start, archive: Archive, monkeypatc
     full = False
     until(lambda: node.queue.counts()["answered"] == 2)
     assert set(archive.came.values()) == {1}
+
+
+def test_a_model_that_fails_on_everything_costs_no_image(
+    started: Start, archive: Archive, model: Model, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(serve, "AGAIN_AFTER", 0.1)
+    node = started()
+    model.fails |= {"blank", *(ticket(f"1.2.3.4.{number}") for number in range(3))}
+    send(node.listener.port, [radiograph(number) for number in range(3)])
+    until(lambda: node.health()["faults"] == ["reader has failed"])
+    time.sleep(1.0)
+    assert node.queue.counts()["waiting"] == 3
+    model.fails.clear()
+    until(lambda: node.queue.counts()["answered"] == 3)
+
+
+def test_a_receiver_that_falls_silent_holds_up_nothing_for_long(
+    started: Start, archive: Archive, caplog: pytest.LogCaptureFixture
+):
+    with socket.create_server(("127.0.0.1", 0)) as silent, caplog.at_level(logging.INFO):
+        peers = {
+            "ARCHIVE": {"host": "127.0.0.1", "port": archive.port},
+            "SILENT": {"host": "127.0.0.1", "port": silent.getsockname()[1]},
+        }
+        node = started(peers=peers, results_to=["ARCHIVE", "SILENT"], limits={"seconds": 1, "free_disk_mib": 0})
+
+        def half_an_answer() -> None:
+            connection, _ = silent.accept()
+            connection.recv(10_000)
+            connection.sendall(b"\2\0\0\0\0\xff half")  # an A-ASSOCIATE-AC of 255 bytes
+            connections.append(connection)
+
+        connections: list[socket.socket] = []
+        threading.Thread(target=half_an_answer, daemon=True).start()
+        send(node.listener.port, [radiograph()])
+        until(lambda: len(archive.came) == 2)
+        until(lambda: any("to=SILENT fault=no association" in message for message in caplog.messages))
+        node.stop()
+        assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("courier")]
+        for connection in connections:
+            connection.close()
+
+
+def test_a_fault_while_storing_tells_the_sender_to_come_again(
+    started: Start, archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    node = started()
+    with monkeypatch.context() as patched, caplog.at_level(logging.INFO):
+        patched.setattr(node.queue, "accept", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space")))
+        assert send(node.listener.port, [radiograph()]) == [0xA700]
+    assert "not stored from='ARCHIVE' error=OSError" in caplog.messages
+    until(lambda: list(node.queue.incoming.iterdir()) == [])
+    assert send(node.listener.port, [radiograph()]) == [0]
+    until(lambda: node.queue.counts()["answered"] == 1)
 
 
 def test_results_go_to_named_peers(started: Start, archive: Archive):

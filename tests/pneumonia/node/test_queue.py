@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,8 +121,8 @@ def test_an_image_begun_before_comes_alone(queue: Queue):
 
 
 def test_it_survives_a_kill_at_each_step(queue: Queue, tmp_path: Path):
-    half = queue.incoming / "half.dcm"
-    half.write_bytes(b"half")
+    (queue.incoming / "half.dcm").write_bytes(b"half")
+    (queue.incoming / "folder").mkdir()
     empty = killed(queue, tmp_path / "1")
     assert list(empty.incoming.iterdir()) == []
 
@@ -182,6 +183,12 @@ def test_results_that_cannot_be_sent_wait_longer_and_longer(queue: Queue, monkey
     assert [each.path.name for each in queue.due("A", 5)] == ["result.pr.dcm"]
     now += 11
     assert {each.path.name: each.tries for each in queue.due("A", 5)} == {"result.pr.dcm": 0, "result.sr.dcm": 1}
+    assert {each.path.name: each.failing for each in queue.due("A", 5)} == {
+        "result.pr.dcm": None,
+        "result.sr.dcm": now - 11,
+    }
+    queue.postpone(parcel, 0)
+    assert queue.due("A", 5)[1].failing == now - 11  # since the first time
 
 
 def test_one_result_given_up_leaves_the_image_undelivered(queue: Queue):
@@ -189,8 +196,8 @@ def test_one_result_given_up_leaves_the_image_undelivered(queue: Queue):
     queue.take(1)
     queue.answer(ONE, write, ["A"])
     first, second = queue.due("A", 5)
-    assert not queue.give_up(first, "status 0xA700")
-    assert queue.delivered(second)
+    queue.give_up(first, "status 0xA700")
+    assert not queue.delivered(second)  # not in full
     assert queue.counts()["undelivered"] == 1
 
 
@@ -218,8 +225,31 @@ def test_two_nodes_cannot_share_a_folder(queue: Queue):
         Queue(queue.folder)
 
 
-def test_no_other_user_can_look(queue: Queue):
+def test_no_other_user_can_look(queue: Queue, tmp_path: Path):
     assert queue.folder.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "known").mkdir(mode=0o755)
+    Queue(tmp_path / "known").close()
+    assert (tmp_path / "known").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_image_sent_again_as_it_is_closed_keeps_its_file(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    put(queue)
+    queue.take(1)
+    threads = []
+    unlink = Path.unlink
+
+    def slowly(path: Path, missing_ok: bool = False) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=put, args=(queue,), kwargs={"content": b"again"}))
+            threads[0].start()
+            threads[0].join(timeout=0.5)  # waits for the queue
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", slowly)
+    queue.refuse(ONE, "view")
+    threads[0].join()
+    (image,) = queue.take(5)
+    assert image.path.read_bytes() == b"again"
 
 
 def test_what_is_kept_names_no_one(queue: Queue):
