@@ -90,6 +90,11 @@ class Listener:
         """Connections closed at once, the limit being reached."""
         return self._server.refused
 
+    @property
+    def cut(self) -> int:
+        """Connections closed for what was sent: too much, or too slowly."""
+        return self._server.cut
+
     def serve(self) -> None:
         """Accept connections until `stop` is called from another thread."""
         self._serving = True
@@ -102,11 +107,6 @@ class Listener:
         self._server.server_close()
         for association in self._server.active_associations:
             association.abort()
-
-    @property
-    def cut(self) -> int:
-        """Connections closed for what was sent: too much, or too slowly."""
-        return self._server.cut
 
     def _store(self, event: evt.Event) -> int:
         try:

@@ -201,16 +201,10 @@ class Queue:
                 (now + seconds, now, parcel.ticket, parcel.peer, parcel.path.name),
             )
 
-    def drop_unknown(self, peers: list[str]) -> int:
-        """Give up what is kept for peers that are not in the settings any more; returns the number of results."""
+    def undelivered_to(self) -> dict[str, int]:
+        """The number of results that wait for each peer."""
         with self._lock:
-            rows = self._base.execute("SELECT ticket, peer, file FROM deliveries").fetchall()
-        gone = [row for row in rows if row[1] not in peers]
-        for name, peer, file in gone:
-            self.give_up(
-                Parcel(name, peer, self.folder / "results" / name / file, 0.0, 0, None), "its receiver is gone"
-            )
-        return len(gone)
+            return dict(self._base.execute("SELECT peer, count(*) FROM deliveries GROUP BY peer").fetchall())
 
     def forget(self, days: float) -> int:
         """Drop the rows of images that ended more than `days` ago; one that is sent again is then read again."""

@@ -19,7 +19,7 @@ from pneumonia.node.courier import Courier, client_context
 from pneumonia.node.listener import Listener, server_context
 from pneumonia.node.queue import Queue
 from pneumonia.node.reader import Predict, Reader
-from pneumonia.node.settings import Settings
+from pneumonia.node.settings import Peer, Settings
 from pneumonia.node.status import Metrics
 from pneumonia.node.status import serve as serve_status
 from pneumonia.node.transport import Bounds
@@ -59,7 +59,6 @@ class Node:
         with ExitStack() as undo:
             self.queue = Queue(Path(s.folder))
             undo.callback(self.queue.close)
-            self.queue.drop_unknown(list(addresses))
             self.metrics = Metrics(
                 self.queue.counts,
                 lambda: self.listener.associations,
@@ -120,6 +119,9 @@ class Node:
 
     def start(self) -> None:
         """Load the models and warm them up, then listen, read and send, each in a thread of its own."""
+        for peer, number in self.queue.undelivered_to().items():
+            if not self._settings.peers.get(peer, Peer()).host:
+                LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
         began = time.monotonic()
         reader = self._make_reader(self._models())
         reader.warm_up()

@@ -285,6 +285,26 @@ def test_results_go_to_named_peers(started: Start, archive: Archive):
         other.close()
 
 
+def test_results_wait_for_a_peer_that_the_settings_forgot(
+    started: Start, archive: Archive, caplog: pytest.LogCaptureFixture
+):
+    archive.close()
+    node = started()
+    send(node.listener.port, [radiograph()])
+    until(lambda: node.queue.counts()["answering"] == 1)
+    node.stop()
+    with caplog.at_level(logging.INFO):
+        other = started(peers={"ARCHIVES": {"host": "127.0.0.1", "port": 1}})
+    assert "results=2 wait for ARCHIVE, which the settings give no address" in caplog.messages
+    other.stop()
+    again = Archive(port=archive.port)
+    try:
+        node = started()
+        until(lambda: node.queue.counts()["answered"] == 1)
+    finally:
+        again.close()
+
+
 def test_health_and_metrics(started: Start):
     node = started()
     send(node.listener.port, [radiograph(), radiograph(1, ViewPosition="LL")])

@@ -209,17 +209,6 @@ def test_results_for_nobody_are_said_to_be_undelivered(queue: Queue):
     assert list((queue.folder / "results").iterdir()) == []
 
 
-def test_results_for_a_peer_that_is_no_more(queue: Queue):
-    put(queue)
-    queue.take(1)
-    queue.answer(ONE, write, ["A", "B"])
-    assert queue.drop_unknown(["A"]) == 2
-    assert queue.due("B", 5) == []
-    for parcel in queue.due("A", 5):
-        queue.delivered(parcel)
-    assert queue.counts()["undelivered"] == 1
-
-
 def test_two_nodes_cannot_share_a_folder(queue: Queue):
     with pytest.raises(BlockingIOError, match="another node works on"):
         Queue(queue.folder)
