@@ -43,7 +43,7 @@ def overlay(
     canvas = Pil.fromarray(np.repeat(image[..., None], 3, axis=-1))
     draw = ImageDraw.Draw(canvas)
     line = max(1, round(max(image.shape) / 340))
-    font = ImageFont.load_default(max(9, round(max(image.shape) / 42)))
+    font = ImageFont.load_default(letter_size(image))
     for box in _rows(truth, 4, "truth"):
         draw.rectangle(_outline(box, image.shape), outline=TRUTH, width=line)
     found = _rows(detections, 5, "detections")
@@ -53,6 +53,11 @@ def overlay(
         if titles:
             _title(draw, f"{label} {score:.2f}", outline, image.shape, font, line)
     return np.asarray(canvas)
+
+
+def letter_size(image: Image) -> int:
+    """Of words on a radiograph, in pixels: it grows with the image."""
+    return max(9, round(max(image.shape) / 42))
 
 
 def cam_overlay(image: Image, cam: ArrayLike, *, strength: float = 0.45) -> Image:

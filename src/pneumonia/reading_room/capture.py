@@ -34,12 +34,12 @@ def secondary_capture(source: Dataset, image: NDArray[np.uint8], findings: Findi
 def _drawn(image: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
     from PIL import Image, ImageDraw, ImageFont
 
-    from pneumonia.figures import overlay
+    from pneumonia.figures import letter_size, overlay
 
     corners = findings.boxes.copy()
     corners[:, 2:] += corners[:, :2]
     picture = Image.fromarray(overlay(image, None, np.c_[corners, findings.scores], label="opacity"))
-    size = max(9, round(max(image.shape) / 42))
+    size = letter_size(image)
     font = ImageFont.load_default(size)
     draw = ImageDraw.Draw(picture)
     words = f"{findings.words} at score {findings.threshold:.2f}. {WARNING}"
