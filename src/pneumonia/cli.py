@@ -147,8 +147,6 @@ def _operating_point(wanted: float | None, option: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from importlib.metadata import version
-
     from pneumonia.node import settings
     from pneumonia.reading_room import findings, objects
 
@@ -157,20 +155,22 @@ def _serve(arguments: argparse.Namespace) -> int:
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
-    objects.require()
+    objects.require("highdicom", "pynetdicom", "prometheus_client")
     from pneumonia import predictor
     from pneumonia.node import serve
 
     predictor.require(arguments.models)
     window, predict, ensemble = p.images.window.values(), p.predict.values(), p.ensemble.values()
-    used = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": p.submission.max_boxes}
+    max_boxes = p.submission.max_boxes
     serve.run(
         lambda: serve.Node(
             s,
             lambda: predictor.Predictor(arguments.models, predict=predict, ensemble=ensemble),
-            algorithm=findings.algorithm(arguments.models, version("pneumonia"), used),
+            algorithm=findings.this_algorithm(
+                arguments.models, window=window, predict=predict, ensemble=ensemble, max_boxes=max_boxes
+            ),
             threshold=threshold,
-            max_boxes=p.submission.max_boxes,
+            max_boxes=max_boxes,
             window=window,
         )
     )

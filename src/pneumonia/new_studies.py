@@ -111,13 +111,11 @@ class _DicomResults:
     def __init__(
         self, archive: Any, models: Path, settings: Mapping[str, Any], threshold: float, capture: bool
     ) -> None:
-        from importlib.metadata import version
-
         from pneumonia.reading_room import findings, objects
 
-        objects.require()
+        objects.require("highdicom")
         self.archive, self.threshold, self.capture = archive, threshold, capture
-        self.algorithm = findings.algorithm(models, version("pneumonia"), settings)
+        self.algorithm = findings.this_algorithm(models, **settings)
 
     def write(
         self, folder: Path, images: Mapping[str, Study], found: pd.DataFrame, scores: pd.Series

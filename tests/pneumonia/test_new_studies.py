@@ -149,7 +149,7 @@ def test_results_as_dicom_without_their_package_are_refused_before_anything_runs
     arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"need highdicom and pynetdicom: pip install -e '\.\[dicom\]'"):
+    with pytest.raises(ValueError, match=r"need highdicom: pip install -e '\.\[dicom\]'"):
         new_studies.predict_new(**(arguments | {"dicom": True}))
     assert not arguments["output"].exists()
 

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def of_study(found: pd.DataFrame, study: str, score: float, threshold: float) ->
     return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold)
 
 
-def algorithm(models: Path, version: str, settings: Mapping[str, Any]) -> Algorithm:
+def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algorithm:
     """The models in the folder `models`, told by the bytes of all their files, and the params beside them."""
     total = hashlib.sha256()
     for path in sorted(path for path in models.rglob("*") if path.is_file()):
@@ -68,7 +69,19 @@ def algorithm(models: Path, version: str, settings: Mapping[str, Any]) -> Algori
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         total.update(f"{path.relative_to(models).as_posix()} {content}\n".encode())
     params = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
-    return Algorithm(version, total.hexdigest(), f"Params (SHA-256): {params}")
+    return Algorithm(release, total.hexdigest(), f"Params (SHA-256): {params}")
+
+
+def this_algorithm(
+    models: Path, *, window: Mapping[str, Any], predict: Mapping[str, Any], ensemble: Mapping[str, Any], max_boxes: int
+) -> Algorithm:
+    """This project's version with the models in the folder `models` and all params that a result depends on.
+
+    window, predict, ensemble: these sections of params.yaml as plain values. Whoever makes results asks here: the same
+    models and params must give the same UIDs.
+    """
+    settings = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": max_boxes}
+    return algorithm(models, version(NAME), settings)
 
 
 def uid(*parts: str) -> str:

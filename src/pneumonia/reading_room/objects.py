@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def require() -> None:
-    """Raise ValueError, naming the extra to install, where results cannot be made."""
-    missing = [name for name in ("highdicom", "pynetdicom") if importlib.util.find_spec(name) is None]
+def require(*packages: str) -> None:
+    """Raise ValueError, naming the extra to install, where one of `packages` is missing. highdicom makes the results."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise ValueError(f"DICOM results and the node need {' and '.join(missing)}: pip install -e '.[dicom]'")
+        raise ValueError(f"results as DICOM need {' and '.join(missing)}: pip install -e '.[dicom]'")
 
 
 def make(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -124,6 +125,15 @@ def asked(running: serve.Node, page: str) -> str:
     """What the node says over HTTP; HTTPError for a status that is no success."""
     with urllib.request.urlopen(f"http://127.0.0.1:{running.status_port}/{page}", timeout=10) as answer:
         return str(answer.read().decode())
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for localhost that is its own authority, and its key."""
+    paths = folder / f"{name}.pem", folder / f"{name}.key"
+    made = ["-out", str(paths[0]), "-keyout", str(paths[1]), "-subj", "/CN=localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made]
+    subprocess.run(command, check=True, capture_output=True)
+    return paths
 
 
 def radiograph(number: int = 0, **elements: Any) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -16,7 +17,7 @@ import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.presentation import build_context
-from tests.pneumonia.node.stand_in import CR, Archive, asked, echo, radiograph, send, until
+from tests.pneumonia.node.stand_in import CR, Archive, asked, certificate, echo, radiograph, send, until
 
 from pneumonia.node.serve import Node
 
@@ -254,19 +255,10 @@ def test_more_associations_than_the_limit_are_told_so(started: Start, connection
 
 
 def test_a_silent_client_of_tls_does_not_hold_up_others(started: Start, tmp_path, connections: ExitStack):
-    import ssl
-    import subprocess
-
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = ["-keyout", key, "-out", certificate, "-subj", "/CN=localhost"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made],
-        check=True,
-        capture_output=True,
-    )
-    node = started(tls={"certificate": str(certificate), "key": str(key)})
+    own, key = certificate(tmp_path, "node")
+    node = started(tls={"certificate": str(own), "key": str(key)})
     silent = [connections.enter_context(connect(node.listener.port)) for _ in range(3)]
-    context = ssl.create_default_context(cafile=str(certificate))
+    context = ssl.create_default_context(cafile=str(own))
     began = time.monotonic()
     assert send(node.listener.port, [radiograph()], tls=(context, "localhost")) == [0]
     assert time.monotonic() - began < 2.5

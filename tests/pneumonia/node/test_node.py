@@ -7,7 +7,6 @@ import json
 import logging
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import urllib.error
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from pynetdicom import AE
-from tests.pneumonia.node.stand_in import BOX, SCORE, Archive, Model, asked, echo, radiograph, send, until
+from tests.pneumonia.node.stand_in import BOX, SCORE, Archive, Model, asked, certificate, echo, radiograph, send, until
 from tests.radiographs import image
 
 from pneumonia.node import serve
@@ -326,12 +325,7 @@ def test_health_and_metrics(started: Start):
 
 def test_over_tls(started: Start, tmp_path: Path):
     for name in ("node", "stranger"):
-        made = ["-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem", "-subj", "/CN=localhost"]
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made],
-            check=True,
-            capture_output=True,
-        )
+        certificate(tmp_path, name)
     files = {"certificate": str(tmp_path / "node.pem"), "key": str(tmp_path / "node.key")}
     node = started(tls={**files, "authority": files["certificate"]})
 
