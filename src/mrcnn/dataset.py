@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from detection.augmenters import imgaug
 from mrcnn.config import Config
 from mrcnn.images import extract_bboxes, minimize_mask, mold_image, resize_image, resize_mask
 from mrcnn.network import META_BEFORE_CLASSES, key_count
@@ -119,16 +120,18 @@ def load_image_gt(
     dataset: Dataset,
     config: Config,
     image_id: int,
+    augment: bool = False,
     augmentation: Any = None,
-    use_mini_mask: bool | None = None,
+    use_mini_mask: bool = False,
     rng: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """An image and its instances, resized and augmented.
 
     Args:
+        augment: flip every second image from left to right (Matterport's older switch; `augmentation` can do more).
         augmentation: an imgaug augmenter; what would blur a mask (anything that is not geometry) is kept from masks.
-        use_mini_mask: masks of the instances' boxes only, `MINI_MASK_SHAPE`. None: as the configuration says.
-        rng: of the crop mode.
+        use_mini_mask: masks of the instances' boxes only, `MINI_MASK_SHAPE`.
+        rng: of the crop mode and of `augment`.
 
     Returns:
         image `[H, W, C]`, meta, class_ids int32 `[n]`, boxes int32 `[n, (y1, x1, y2, x2)]` pixels of the result, masks
@@ -136,8 +139,7 @@ def load_image_gt(
     """
     image = dataset.load_image(image_id)
     mask, class_ids = dataset.load_mask(image_id)
-    if not len(class_ids):
-        mask = np.zeros((*image.shape[:2], 0), bool)
+    mask = np.asarray(mask, bool) if len(class_ids) else np.zeros((*image.shape[:2], 0), bool)
     original_shape = image.shape
     image, window, scale, padding, crop = resize_image(
         image,
@@ -148,6 +150,8 @@ def load_image_gt(
         rng=rng,
     )
     mask = resize_mask(mask, scale, padding, crop)
+    if augment and (np.random.default_rng() if rng is None else rng).random() < 0.5:
+        image, mask = image[:, ::-1], mask[:, ::-1]
     if augmentation is not None:
         image, mask = _augment(augmentation, image, mask)
     visible = np.any(mask, axis=(0, 1))
@@ -155,22 +159,20 @@ def load_image_gt(
     boxes = extract_bboxes(mask)
     active = np.zeros(dataset.num_classes, np.int32)
     active[dataset.source_class_ids[dataset.image_info[image_id]["source"]]] = 1
-    if config.USE_MINI_MASK if use_mini_mask is None else use_mini_mask:
+    if use_mini_mask:
         mask = minimize_mask(boxes, mask, config.MINI_MASK_SHAPE)
     meta = compose_image_meta(image_id, original_shape, image.shape, window, scale, active)
     return image, meta, class_ids.astype(np.int32), boxes, mask
 
 
 def _augment(augmentation: Any, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    import imgaug
-
     geometric = {
         "Sequential", "SomeOf", "OneOf", "Sometimes", "Fliplr", "Flipud", "CropAndPad", "Affine", "PiecewiseAffine",
     }  # fmt: skip
     fixed = augmentation.to_deterministic()
     shape = image.shape
     image = fixed.augment_image(image)
-    hooks = imgaug.HooksImages(
+    hooks = imgaug().HooksImages(
         activator=lambda images, augmenter, parents, default: type(augmenter).__name__ in geometric
     )
     if mask.shape[-1]:
@@ -183,7 +185,8 @@ def _augment(augmentation: Any, image: np.ndarray, mask: np.ndarray) -> tuple[np
 class DataGenerator(keras.utils.PyDataset):
     """Batches of one epoch: the training model's inputs by name. Images without instances are negatives, not left out.
 
-    Everything random comes from `(config.SEED, epoch, index of the batch)`.
+    Everything random comes from `(config.SEED, epoch, index of the batch)`. Images of `no_augmentation_sources` are not
+    augmented.
     """
 
     def __init__(
@@ -194,9 +197,11 @@ class DataGenerator(keras.utils.PyDataset):
         shuffle: bool = True,
         augmentation: Any = None,
         steps: int | None = None,
+        no_augmentation_sources: Sequence[str] | None = None,
     ):
         super().__init__()
         self.dataset, self.config, self.augmentation = dataset, config, augmentation
+        self.as_they_are = set(no_augmentation_sources or ())
         self.shuffle, self.epoch, self.steps = shuffle, epoch, steps
         if not len(dataset.image_ids):
             raise ValueError("the data set has no images: were add_image and prepare called?")
@@ -224,7 +229,15 @@ class DataGenerator(keras.utils.PyDataset):
             self.augmentation.seed_(int(rng.integers(2**31)))
         rows = []
         for image_id in self._ids(index):
-            gt = load_image_gt(self.dataset, self.config, image_id, self.augmentation, rng=rng)
+            left_alone = self.dataset.image_info[image_id]["source"] in self.as_they_are
+            gt = load_image_gt(
+                self.dataset,
+                self.config,
+                image_id,
+                augmentation=None if left_alone else self.augmentation,
+                use_mini_mask=self.config.USE_MINI_MASK,
+                rng=rng,
+            )
             rows.append(training_row(self.config, *gt, rng=rng))
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 

@@ -96,7 +96,7 @@ def mold_image(image: np.ndarray, config: Config) -> np.ndarray:
 
 def unmold_image(image: np.ndarray, config: Config) -> np.ndarray:
     """The inverse of `mold_image`, uint8."""
-    return (image + np.asarray(config.MEAN_PIXEL)).astype(np.uint8)
+    return np.around(image + np.asarray(config.MEAN_PIXEL)).astype(np.uint8)
 
 
 def extract_bboxes(mask: np.ndarray) -> np.ndarray:

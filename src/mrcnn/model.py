@@ -7,6 +7,7 @@ r = model.detect([image])[0]  # r["rois"], r["class_ids"], r["scores"], r["masks
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,25 +15,74 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from detection.backend import data_parallel, device_share, jit_compile
 from mrcnn import weights
 from mrcnn.anchors import denorm_boxes, norm_boxes, pyramid_anchors
+from mrcnn.backbone import resnet_graph
 from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator, Dataset, compose_image_meta, load_image_gt, parse_image_meta
-from mrcnn.images import mold_image, resize_image, unmold_mask
+from mrcnn.download import imagenet_weights
+from mrcnn.images import mold_image, resize_image, unmold_image, unmold_mask
 from mrcnn.network import Network
+from mrcnn.targets import rpn_targets
+from mrcnn.weights import LAYERS
 
-__all__ = ["LAYERS", "DataGenerator", "MaskRCNN", "load_image_gt", "parse_image_meta"]
+__all__ = [
+    "LAYERS",
+    "DataGenerator",
+    "MaskRCNN",
+    "build_rpn_targets",
+    "compose_image_meta",
+    "load_image_gt",
+    "log",
+    "mold_image",
+    "parse_image_meta",
+    "resnet_graph",
+    "unmold_image",
+]
 
-_HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
-LAYERS = {
-    "heads": _HEADS,
-    "3+": rf"(res[345].*)|(bn[345].*)|{_HEADS}",
-    "4+": rf"(res[45].*)|(bn[45].*)|{_HEADS}",
-    "5+": rf"(res5.*)|(bn5.*)|{_HEADS}",
-    "all": ".*",
-}
+
+def log(text: str, array: np.ndarray | None = None) -> None:
+    """Print `text` and, of an array, its shape, its range and its type."""
+    if array is not None:
+        span = f"min: {array.min():10.5f}  max: {array.max():10.5f}" if array.size else "empty"
+        text = f"{text:25}shape: {array.shape!s:20}  {span}  {array.dtype}"
+    print(text)
+
+
+def build_rpn_targets(
+    image_shape: Sequence[int], anchors: np.ndarray, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the first stage is taught about one image, for a look at it: `mrcnn.targets.rpn_targets`, drawn from NumPy's
+    global generator.
+
+    Args:
+        image_shape: not looked at; Matterport's argument.
+        anchors: `[A, (y1, x1, y2, x2)]` pixels, `MaskRCNN.anchors`.
+        gt_class_ids, gt_boxes: `[n]` and `[n, (y1, x1, y2, x2)]` pixels, of `load_image_gt`.
+
+    Returns:
+        match int32 `[A]` (1 positive, -1 negative, 0 neither), deltas float32 `[RPN_TRAIN_ANCHORS_PER_IMAGE, 4]` of the
+        positive anchors in order, zeros after them.
+    """
+    if not len(gt_class_ids):
+        gt_class_ids, gt_boxes = np.zeros(1, np.int32), np.zeros((1, 4))
+    match, deltas = rpn_targets(
+        anchors,
+        ops.convert_to_tensor(np.asarray(gt_class_ids, np.int32)[None]),
+        ops.convert_to_tensor(np.asarray(gt_boxes, np.float32)[None]),
+        ops.convert_to_tensor(np.random.random((1, len(anchors))).astype(np.float32)),  # noqa: NPY002
+        count=config.RPN_TRAIN_ANCHORS_PER_IMAGE,
+        positive_ratio=config.RPN_POSITIVE_RATIO,
+        positive_iou=config.RPN_POSITIVE_IOU,
+        negative_iou=config.RPN_NEGATIVE_IOU,
+        std_dev=config.RPN_BBOX_STD_DEV,
+    )
+    found = ops.convert_to_numpy(deltas)[0]
+    padding = max(0, config.RPN_TRAIN_ANCHORS_PER_IMAGE - len(found))
+    return ops.convert_to_numpy(match)[0].astype(np.int32), np.pad(found, [(0, padding), (0, 0)])
 
 
 class MaskRCNN:
@@ -41,7 +91,7 @@ class MaskRCNN:
     Args:
         mode: "training" or "inference"; decides what `keras_model` is.
         config: a `mrcnn.config.Config`.
-        model_dir: trainings are written below it, a folder each.
+        model_dir: trainings are written below it, each to a folder named by `NAME` and the time of its beginning.
     """
 
     def __init__(self, mode: str, config: Config, model_dir: str | Path):
@@ -56,8 +106,12 @@ class MaskRCNN:
             self.keras_model: Any = self.network.training_model() if training else self.network.inference_model()
         if not training:
             self.keras_model.compile(jit_compile=jit_compile())
-        self.epoch = 0
-        self.log_dir = self.model_dir / str(config.NAME or "mask_rcnn").lower()
+        self.set_log_dir()
+
+    @property
+    def anchors(self) -> np.ndarray:
+        """The anchors, `[A, (y1, x1, y2, x2)]` float64, pixels of the molded image."""
+        return self.network.anchors
 
     def load_weights(self, filepath: str | Path, by_name: bool = False, exclude: Sequence[str] | None = None) -> None:
         """Load a weight file of this package or of Matterport's; see `mrcnn.weights.load`.
@@ -65,10 +119,21 @@ class MaskRCNN:
         A file of a training (`<model_dir>/<name>.../mask_rcnn_<name>_0007.h5`) also sets the epoch to go on from.
         """
         weights.load(self.keras_model, filepath, by_name, exclude)
-        found = re.fullmatch(r"mask_rcnn_.+_(\d{4})\.h5", Path(filepath).name)
-        self.epoch = int(found.group(1)) if found else 0
-        if found:
-            self.log_dir = Path(filepath).parent
+        self.set_log_dir(filepath)
+
+    def set_log_dir(self, model_path: str | Path | None = None) -> None:
+        """Where `train` writes, and after which epoch: those of the training that wrote `model_path`, else new ones."""
+        found = re.fullmatch(r"mask_rcnn_.+_(\d{4})\.h5", Path(model_path).name) if model_path else None
+        if model_path and found:
+            self.epoch, self.log_dir = int(found.group(1)), Path(model_path).parent
+        else:
+            now = datetime.datetime.now()
+            self.epoch, self.log_dir = 0, self.model_dir / f"{self._name}{now:%Y%m%dT%H%M%S}"
+
+    def get_imagenet_weights(self) -> str:
+        """Path of ResNet50's ImageNet weights, downloaded at the first call (`mrcnn.download.imagenet_weights`);
+        `load_weights(path, by_name=True)` takes them."""
+        return str(imagenet_weights())
 
     def save_weights(self, filepath: str | Path) -> None:
         """Write all weights in Matterport's layout."""
@@ -76,11 +141,14 @@ class MaskRCNN:
 
     def find_last(self) -> str:
         """The weight file of the last epoch of the last training below `model_dir`."""
-        name = str(self.config.NAME or "mask_rcnn").lower()
-        for folder in sorted(self.model_dir.glob(f"{name}*/"), reverse=True):
+        for folder in sorted(self.model_dir.glob(f"{self._name}*/"), reverse=True):
             if files := sorted(folder.glob("mask_rcnn_*.h5")):
                 return str(files[-1])
-        raise FileNotFoundError(f"no weight file mask_rcnn_*.h5 in {self.model_dir}/{name}*")
+        raise FileNotFoundError(f"no weight file mask_rcnn_*.h5 in {self.model_dir}/{self._name}*")
+
+    @property
+    def _name(self) -> str:
+        return str(self.config.NAME or "mask_rcnn").lower()
 
     def set_trainable(self, layer_regex: str, keras_model: Any = None, indent: int = 0, verbose: int = 1) -> None:
         """Let the layers learn whose name matches `layer_regex` as a whole, and no others."""
@@ -105,6 +173,7 @@ class MaskRCNN:
         layers: str,
         augmentation: Any = None,
         custom_callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        no_augmentation_sources: Sequence[str] | None = None,
     ) -> keras.callbacks.History:
         """Train `layers` up to epoch number `epochs` (counted over all calls), writing the weights of every epoch.
 
@@ -112,17 +181,25 @@ class MaskRCNN:
             layers: "heads", "3+", "4+", "5+" (ResNet stages from there, and the heads), "all", or a regular expression.
             augmentation: imgaug augmenter of the training images.
             custom_callbacks: join the ones for weights and the log.
+            no_augmentation_sources: of the data set, whose images are not augmented.
         """
         if self.mode != "training":
             raise ValueError("train needs a model in mode 'training', this one is in mode 'inference'")
         self.set_trainable(LAYERS.get(layers, layers))
         self.log_dir.mkdir(parents=True, exist_ok=True)
+        log(f"Starting after epoch {self.epoch} with learning rate {learning_rate}; weights go to {self.log_dir}")
         callbacks = [_SaveEachEpoch(self), keras.callbacks.CSVLogger(str(self.log_dir / "log.csv"), append=True)]
         with self._devices.scope():
             self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
             history = self.keras_model.fit(
                 DataGenerator(
-                    train_dataset, self.config, self.epoch, True, augmentation, steps=self.config.STEPS_PER_EPOCH
+                    train_dataset,
+                    self.config,
+                    self.epoch,
+                    True,
+                    augmentation,
+                    self.config.STEPS_PER_EPOCH,
+                    no_augmentation_sources,
                 ),
                 validation_data=DataGenerator(val_dataset, self.config, steps=self.config.VALIDATION_STEPS),
                 initial_epoch=self.epoch,
@@ -136,10 +213,17 @@ class MaskRCNN:
     def detect(self, images: Sequence[np.ndarray], verbose: int = 0) -> list[dict[str, np.ndarray]]:
         """Find instances in images `[H, W, 3]` of any size and number.
 
+        verbose: above 0 prints what goes in.
+
         Returns, for each image: `rois` int32 `[n, (y1, x1, y2, x2)]` pixels of the image, `class_ids` int32 `[n]`,
         `scores` float32 `[n]`, `masks` bool `[H, W, n]`.
         """
         molded, metas, windows = self.mold_inputs(images)
+        if verbose:
+            log(f"Processing {len(images)} images")
+            for name, arrays in (("image", images), ("molded_images", [molded]), ("image_metas", [metas])):
+                for array in arrays:
+                    log(name, array)
         outputs = self._predict(molded, metas)
         return [
             dict(
@@ -237,5 +321,4 @@ class _SaveEachEpoch(keras.callbacks.Callback):
         self.owner = owner
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        name = str(self.owner.config.NAME or "mask_rcnn").lower()
-        self.owner.save_weights(self.owner.log_dir / f"mask_rcnn_{name}_{epoch + 1:04d}.h5")
+        self.owner.save_weights(self.owner.log_dir / f"mask_rcnn_{self.owner._name}_{epoch + 1:04d}.h5")

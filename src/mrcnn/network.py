@@ -20,6 +20,7 @@ from mrcnn.proposals import WHOLE, ProposalLayer
 from mrcnn.roi_align import PyramidROIAlign, flat_pyramid
 from mrcnn.rpn import SampledRPN, rpn_graph, rpn_model
 from mrcnn.targets import DetectionTargetLayer, RPNTargetLayer
+from mrcnn.weights import NamedWeightsModel
 
 Tensor = Any
 META_BEFORE_CLASSES = 12  # image_id, original shape, shape, window, scale: see mrcnn.dataset.compose_image_meta
@@ -136,7 +137,7 @@ class Network:
         if self.mask_head is not None:
             outputs.append(self.mask_head(detections[..., :4], self.table, detections[..., 4] > 0))
         outputs += [rois, self.rpn_probs, self.rpn_bbox]
-        return keras.Model([self.image, self.meta], outputs, name="mask_rcnn")
+        return NamedWeightsModel([self.image, self.meta], outputs, name="mask_rcnn")
 
     def scoring_model(self) -> keras.Model:
         """`images [B, H, W, C] -> (boxes [B, R, 4] normalized, class_ids [B, R], scores [B, R])` of all regions.
@@ -193,7 +194,7 @@ class Network:
         }
 
 
-class TrainingModel(keras.Model):
+class TrainingModel(NamedWeightsModel):
     """A functional model whose outputs carry predictions and targets; the five losses are computed from them.
 
     `compile` takes an optimizer and no loss; `fit` takes batches of inputs alone. Every loss is a metric of its name.

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from detection.augmenters import imgaug
+from mrcnn import coding
 from mrcnn.anchors import compute_overlaps, denorm_boxes, generate_anchors, generate_pyramid_anchors, norm_boxes
 from mrcnn.dataset import Dataset
 from mrcnn.download import COCO_MODEL_URL, download_trained_weights
+from mrcnn.evaluation import (
+    compute_ap,
+    compute_ap_range,
+    compute_matches,
+    compute_overlaps_masks,
+    compute_recall,
+    trim_zeros,
+)
 from mrcnn.images import (
     expand_mask,
     extract_bboxes,
@@ -20,56 +30,65 @@ from mrcnn.images import (
 __all__ = [
     "COCO_MODEL_URL",
     "Dataset",
+    "apply_box_deltas",
+    "box_refinement",
+    "compute_ap",
+    "compute_ap_range",
+    "compute_iou",
     "compute_matches",
     "compute_overlaps",
     "compute_overlaps_masks",
+    "compute_recall",
     "denorm_boxes",
     "download_trained_weights",
     "expand_mask",
     "extract_bboxes",
     "generate_anchors",
     "generate_pyramid_anchors",
+    "imgaug",
     "minimize_mask",
+    "non_max_suppression",
     "norm_boxes",
     "resize",
     "resize_image",
     "resize_mask",
+    "trim_zeros",
     "unmold_mask",
 ]
 
 
-def compute_overlaps_masks(masks1: np.ndarray, masks2: np.ndarray) -> np.ndarray:
-    """IoU of every mask of `masks1` `[H, W, N]` with every mask of `masks2` `[H, W, M]`: `[N, M]`; above 0.5 is set."""
-    if not masks1.shape[-1] or not masks2.shape[-1]:
-        return np.zeros((masks1.shape[-1], masks2.shape[-1]))
-    a = (masks1.reshape(-1, masks1.shape[-1]) > 0.5).astype(np.float32)
-    b = (masks2.reshape(-1, masks2.shape[-1]) > 0.5).astype(np.float32)
-    both = a.T @ b
-    return both / np.maximum(a.sum(0)[:, None] + b.sum(0)[None] - both, 1)
+def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
+    """`mrcnn.coding.box_refinement` from and to NumPy: deltas `[N, 4]` float32 that turn `box` into `gt_box`."""
+    return _numpy(coding.box_refinement(_floats(box), _floats(gt_box)))
 
 
-def compute_matches(
-    gt_boxes: np.ndarray,
-    gt_class_ids: np.ndarray,
-    gt_masks: np.ndarray,
-    pred_boxes: np.ndarray,
-    pred_class_ids: np.ndarray,
-    pred_scores: np.ndarray,
-    pred_masks: np.ndarray,
-    iou_threshold: float = 0.5,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which prediction found which instance, by mask IoU, best score first.
+def apply_box_deltas(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
+    """`mrcnn.coding.apply_box_deltas` from and to NumPy: `boxes` `[N, 4]` corrected by `deltas` `[N, 4]`, float32."""
+    return _numpy(coding.apply_box_deltas(_floats(boxes), _floats(deltas)))
 
-    Returns `(gt_match [n], pred_match [m], overlaps [m, n])`: index of the other side or -1, predictions by score.
-    """
-    order = np.argsort(-pred_scores, kind="stable")
-    overlaps = compute_overlaps_masks(pred_masks[..., order], gt_masks)
-    pred_match, gt_match = -np.ones(len(order)), -np.ones(len(gt_class_ids))
-    for i, row in enumerate(overlaps):
-        for j in np.argsort(-row, kind="stable"):
-            if row[j] < iou_threshold:
-                break
-            if gt_match[j] < 0 and pred_class_ids[order[i]] == gt_class_ids[j]:
-                gt_match[j], pred_match[i] = i, j
-                break
-    return gt_match, pred_match, overlaps
+
+def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float = 0.0, boxes_area: object = None) -> np.ndarray:
+    """IoU `[N]` of `box` `[4]` with each of `boxes` `[N, 4]`. The areas are Matterport's arguments; they follow from
+    the boxes and are not looked at."""
+    return compute_overlaps(np.asarray(box)[None], boxes)[0]
+
+
+def non_max_suppression(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Indices int32 of the `boxes` `[N, 4]` that stay, by falling score: none overlaps a better one by more than
+    `threshold` (IoU)."""
+    from detection.nms import non_max_suppression as suppress
+
+    if not len(boxes):
+        return np.zeros(0, np.int32)
+    indices, valid = suppress(_floats(boxes)[None], _floats(scores)[None], len(boxes), threshold)
+    return _numpy(indices)[0][_numpy(valid)[0]].astype(np.int32)
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, np.float32)
+
+
+def _numpy(tensor: object) -> np.ndarray:
+    from keras import ops
+
+    return ops.convert_to_numpy(tensor)

@@ -17,6 +17,41 @@ import h5py
 import keras
 import numpy as np
 
+_HEADS = r"(mrcnn\_.*)|(rpn\_.*)|(fpn\_.*)"
+LAYERS = {  # words for the layers of a phase of training: ResNet stages from there, and the heads
+    "heads": _HEADS,
+    "3+": rf"(res[345].*)|(bn[345].*)|{_HEADS}",
+    "4+": rf"(res[45].*)|(bn[45].*)|{_HEADS}",
+    "5+": rf"(res5.*)|(bn5.*)|{_HEADS}",
+    "all": ".*",
+}
+
+
+class NamedWeightsModel(keras.Model):
+    """A functional model whose `save_weights` and `load_weights` take Matterport's layout too: `*.h5`, where Keras' own
+    files end in `.weights.h5`."""
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        if not _is_named(filepath):
+            super().save_weights(filepath, overwrite, **kwargs)
+        elif not overwrite and Path(filepath).exists():
+            raise FileExistsError(f"{filepath} is there already; pass overwrite=True to replace it")
+        else:
+            save(self, filepath)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, **kwargs: Any) -> None:
+        """`by_name`: of Matterport's layout, see `load`."""
+        if _is_named(filepath):
+            if skip_mismatch:
+                raise ValueError("skip_mismatch hides what does not fit: name the layers to leave out, `exclude=[...]`")
+            load(self, filepath, by_name, **kwargs)
+        else:
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+
+def _is_named(filepath: Any) -> bool:
+    return str(filepath).endswith((".h5", ".hdf5")) and not str(filepath).endswith(".weights.h5")
+
 
 def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers and nested models of `model` that have weights, in the model's order, each once.

@@ -1,36 +1,17 @@
 """Augmentation of one study's image, its boxes following, through imgaug.
 
-Never a vertical flip: the heart and the diaphragm tell up from down. This module alone imports imgaug, because it alone
-repairs what imgaug 0.4.0 needs of NumPy 1.
+Never a vertical flip: the heart and the diaphragm tell up from down.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from types import ModuleType
-
 import numpy as np
 from numpy.typing import NDArray
 
+from detection.augmenters import imgaug
+
 # Share of a moved box that must still lie in the image; below it the annotation says nothing about what is left.
 MIN_VISIBLE = 0.5
-
-
-@cache
-def imgaug() -> ModuleType:
-    """The package imgaug, made importable under NumPy 2, which dropped the `np.sctypes` that it reads at import."""
-    if not hasattr(np, "sctypes"):
-        np.sctypes = {  # type: ignore[attr-defined]  # noqa: NPY201
-            "int": [np.int8, np.int16, np.int32, np.int64],
-            "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
-            "float": [np.float16, np.float32, np.float64],
-            "complex": [np.complex64, np.complex128],
-            "others": [bool, object, bytes, str, np.void],
-        }
-    import imgaug as package
-    import imgaug.augmenters
-
-    return package
 
 
 class Augmenter:

@@ -95,7 +95,7 @@ def add_backbone(config: Config, described: Mapping[str, Any], weights: str) -> 
         weights: of the backbone, `none` or `imagenet`.
     """
     from mrcnn.backbone import resnet_graph
-    from mrcnn.model import LAYERS
+    from mrcnn.weights import LAYERS
     from pneumonia import backbones
 
     name, frozen = described["backbone"], described["frozen_norm"]

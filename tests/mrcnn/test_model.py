@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tests.mrcnn.tiny import Boxes, TinyConfig
 
 from mrcnn import model as modellib
-from mrcnn import utils, weights
+from mrcnn import weights
 from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator
 from mrcnn.network import Network
@@ -22,64 +23,6 @@ OUTSIDE = {  # layers that must not learn in a phase
 }
 
 
-def tiny_backbone(image, stage5=True, train_bn=None):
-    x, maps = image, []
-    for level in range(1, 6):
-        x = keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name=f"res{level}")(x)
-        maps.append(x)
-    return maps
-
-
-class TinyConfig(Config):
-    NAME = "tiny"
-    NUM_CLASSES = 1 + 2
-    IMAGES_PER_GPU = 2
-    STEPS_PER_EPOCH = 2
-    VALIDATION_STEPS = 1
-    BACKBONE = tiny_backbone
-    BACKBONE_STRIDES = (8, 16, 32)
-    RPN_ANCHOR_SCALES = (16, 24, 48)
-    TOP_DOWN_PYRAMID_SIZE = 8
-    FPN_CLASSIF_FC_LAYERS_SIZE = 12
-    RPN_CONV_FILTERS = 8
-    IMAGE_MIN_DIM = 64
-    IMAGE_MAX_DIM = 64
-    MINI_MASK_SHAPE = (14, 14)
-    MAX_GT_INSTANCES = 3
-    PRE_NMS_LIMIT = 60
-    POST_NMS_ROIS_TRAINING = 20
-    POST_NMS_ROIS_INFERENCE = 12
-    TRAIN_ROIS_PER_IMAGE = 8
-    ROI_ADD_INSTANCES = True
-    DETECTION_MAX_INSTANCES = 5
-    DETECTION_MIN_CONFIDENCE = 0.0
-
-
-class Boxes(utils.Dataset):
-    """One bright box an image, none in every third."""
-
-    def prepare_made_up(self, count):
-        self.add_class("made_up", 1, "light")
-        self.add_class("made_up", 2, "lighter")
-        for i in range(count):
-            self.add_image("made_up", i, None)
-        self.prepare()
-
-    def load_image(self, image_id):
-        mask, class_ids = self.load_mask(image_id)
-        image = np.full((48, 64, 3), 40, np.uint8)
-        for i, class_id in enumerate(class_ids):
-            image[mask[:, :, i]] = 90 * class_id
-        return image
-
-    def load_mask(self, image_id):
-        if image_id % 3 == 2:
-            return super().load_mask(image_id)
-        mask = np.zeros((48, 64, 1), bool)
-        mask[10 + image_id : 30, 12 : 40 + image_id] = True
-        return mask, np.array([1 + image_id % 2], np.int32)
-
-
 @pytest.fixture(scope="module")
 def dataset():
     dataset = Boxes()
@@ -91,7 +34,7 @@ def dataset():
 def trained(dataset, tmp_path_factory):
     keras.utils.set_random_seed(0)
     model = modellib.MaskRCNN("training", TinyConfig(), tmp_path_factory.mktemp("logs"))
-    model.train(dataset, dataset, learning_rate=0.01, epochs=1, layers="heads")
+    model.train(dataset, dataset, learning_rate=0.001, epochs=1, layers="heads")
     model.train(dataset, dataset, learning_rate=0.001, epochs=2, layers="all")
     return model
 
@@ -168,15 +111,13 @@ def test_batches_are_reproducible_and_hold_negatives(dataset):
 
 @pytest.mark.parametrize(("layers", "outside"), OUTSIDE.items())
 def test_a_gradient_reaches_what_learns_and_nothing_else(dataset, layers, outside):
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("takes gradients with TensorFlow's tape")
-    import tensorflow as tf
+    class WithoutDecay(TinyConfig):
+        WEIGHT_DECAY = 0.0  # which moves a weight without a gradient of the losses
 
     keras.utils.set_random_seed(0)
-    model = Network(TinyConfig()).training_model()
+    model = Network(WithoutDecay()).training_model()
     names = weights.set_trainable(model, modellib.LAYERS[layers])
     assert not any(re.fullmatch(outside, name) for name in names)
-    learning = {variable.path for variable in model.trainable_variables}
     expected = {
         v.path
         for outer in weights.weighted_layers(model)
@@ -185,15 +126,12 @@ def test_a_gradient_reaches_what_learns_and_nothing_else(dataset, layers, outsid
         for v in leaf.weights
         if "moving" not in v.name
     }
-    assert learning == expected
-    batch = {name: ops.convert_to_tensor(value) for name, value in DataGenerator(dataset, TinyConfig())[0].items()}
-    with tf.GradientTape() as tape:
-        loss = model.compute_loss(y_pred=model(batch, training=True), training=False)
-    for variable, gradient in zip(
-        model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True
-    ):
-        assert gradient is not None, variable.path
-        assert np.abs(ops.convert_to_numpy(gradient)).max() > 0, variable.path
+    assert {variable.path for variable in model.trainable_variables} == expected
+    model.compile(optimizer=keras.optimizers.SGD(1000.0), run_eagerly=True)  # no gradient is lost to rounding
+    before = {variable.path: ops.convert_to_numpy(variable) for variable in model.variables}
+    model.train_on_batch(DataGenerator(dataset, WithoutDecay())[0])
+    moved = {v.path for v in model.variables if (ops.convert_to_numpy(v) != before[v.path]).any()}
+    assert moved - {v.path for v in model.optimizer.variables} == expected
 
 
 def first_loss(dataset, jit=False):
@@ -205,28 +143,33 @@ def first_loss(dataset, jit=False):
     return [float(model.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(2)]
 
 
-def detections(trained, folder, jit=False):
+def outputs(trained, folder, jit=False):
+    """All that the trained model says of two images of noise."""
     model = modellib.MaskRCNN("inference", TinyConfig(), folder)
     model.keras_model.compile(jit_compile=jit)
     model.load_weights(trained.find_last())
-    images = list(np.random.default_rng(1).integers(0, 255, (2, 64, 64, 3), np.uint8))
-    return [np.asarray(result["scores"]) for result in model.detect(images)]
+    images = np.random.default_rng(1).integers(0, 255, (2, 64, 64, 3), np.uint8)
+    molded, metas, _ = model.mold_inputs(list(images))
+    names = ("detections", "mrcnn_class", "mrcnn_bbox", "mrcnn_mask", "rpn_rois", "rpn_class", "rpn_bbox")
+    return dict(zip(names, model._predict(molded, metas), strict=True))
 
 
 @pytest.mark.slow
 def test_bfloat16(trained, dataset, tmp_path):
-    single, scores = first_loss(dataset), detections(trained, tmp_path)
+    """Up to where proposals are chosen: a hardly trained network's are near ties. What a trained one finds in bfloat16
+    is tested where one is trained, in tests/pneumonia/test_maskrcnn.py."""
+    single, exact = first_loss(dataset), outputs(trained, tmp_path)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         before, after = first_loss(dataset)
         assert before == pytest.approx(single[0], rel=0.05)  # 8 bits of mantissa
         assert after < before
-        half = detections(trained, tmp_path)
+        half = outputs(trained, tmp_path)
     finally:
         keras.config.set_dtype_policy("float32")
-    for a, b in zip(scores, half, strict=True):
-        assert b.dtype == np.float32
-        np.testing.assert_allclose(a[:1], b[:1], atol=0.02)
+    assert all(output.dtype == np.float32 for output in half.values())
+    assert np.abs(half["rpn_class"] - exact["rpn_class"]).mean() < 0.005
+    assert np.abs(half["rpn_bbox"] - exact["rpn_bbox"]).max() < 0.03 * np.abs(exact["rpn_bbox"]).max()
 
 
 @pytest.mark.slow
@@ -234,8 +177,9 @@ def test_xla(trained, dataset, tmp_path):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the other tests compile with XLA on JAX; PyTorch has none")
     np.testing.assert_allclose(first_loss(dataset, jit=True), first_loss(dataset), rtol=1e-4)
-    for a, b in zip(detections(trained, tmp_path), detections(trained, tmp_path, jit=True), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    plain, compiled = outputs(trained, tmp_path), outputs(trained, tmp_path, jit=True)
+    for name, output in plain.items():
+        np.testing.assert_allclose(compiled[name], output, atol=1e-4, err_msg=name)
 
 
 def test_resnet101_has_matterports_weights(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
+from detection.average_precision import average_precision  # noqa: E402
 from pneumonia import maskrcnn, maskrcnn_network  # noqa: E402
 from pneumonia.files import read_json  # noqa: E402
 
@@ -143,6 +144,25 @@ def test_overfit(tmp_path):
     }
     result = maskrcnn.train(store, studies, boxes, tmp_path / "models", None, **plain)
     assert result.metrics["ap50"] >= 0.95
+
+    names = studies[studies.subset == "train"].study.tolist()
+    truths = [store.to_resized(name, boxes.loc[boxes.study == name, ["x", "y", "width", "height"]]) for name in names]
+
+    def detections():
+        return maskrcnn.load(tmp_path / "models").detect(store.batch(names), 0.05, 0.3, 10)
+
+    exact = detections()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = detections()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert average_precision(half, truths) >= 0.95
+    for a, b in zip(exact, half, strict=True):
+        sure = a[a[:, 4] > 0.5]  # each is found again, in its place to two pixels and with its score
+        distance = np.abs(sure[:, None, :4] - b[None, :, :4]).max(axis=2)
+        assert (distance.min(axis=1) < 2).all()
+        np.testing.assert_allclose(b[distance.argmin(axis=1), 4], sure[:, 4], atol=0.1)
 
 
 @pytest.mark.parametrize(
