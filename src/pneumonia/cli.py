@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,16 @@ MODELS = ("classifier", "maskrcnn", "yolo", "ensemble")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status: 0 done, 1 done but something to see to, 2 wrong use or input."""
+    """Run one command; returns its exit status: 0 done, 1 done but something to see to, 2 wrong use or input, 130
+    interrupted, 141 where whoever read the output left."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()  # while a reader that left can still be met
+    except BrokenPipeError:  # `pneumonia results | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # what a shell says of a command that a closed pipe ended
     except (ParamsError, ValueError, OSError) as error:
         print(f"pneumonia: {error}", file=sys.stderr)
         return 2

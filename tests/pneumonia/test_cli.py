@@ -114,3 +114,16 @@ def test_data_modules_import_no_heavy_package(module: str):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_reader_that_leaves_is_no_error(project: Path):
+    """As `pneumonia results | head -1` does."""
+    shutil.copytree(ROOT / "metrics", project / "metrics")
+    command = [sys.executable, "-m", "pneumonia.cli", "results"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(60) == 141
