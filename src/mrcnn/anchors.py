@@ -54,7 +54,7 @@ def generate_pyramid_anchors(
 def compute_backbone_shapes(config: Config, image_shape: Shape) -> np.ndarray:
     """`(height, width)` of each pyramid level, `[levels, 2]` int, for an image of `image_shape`."""
     if callable(config.BACKBONE) and config.COMPUTE_BACKBONE_SHAPE is not None:
-        return config.COMPUTE_BACKBONE_SHAPE(config, image_shape)
+        return config.COMPUTE_BACKBONE_SHAPE(image_shape)
     return np.array([[math.ceil(side / stride) for side in image_shape[:2]] for stride in config.BACKBONE_STRIDES])
 
 

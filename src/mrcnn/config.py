@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+_OWNER = ("self", "config")
 
 
 class Config:
@@ -27,10 +30,9 @@ class Config:
     VALIDATION_STEPS = 50
 
     # Backbone and pyramid
+    # A function among the fields is a method if its first argument is called `self` or `config`.
     BACKBONE: str | Callable[..., Sequence[Any]] = "resnet101"  # resnet50 | resnet101 | callable, see mrcnn.backbone
-    COMPUTE_BACKBONE_SHAPE: Callable[..., np.ndarray] | None = (
-        None  # (config, image_shape) -> [levels, 2]; for callables
-    )
+    COMPUTE_BACKBONE_SHAPE: Callable[..., np.ndarray] | None = None  # (image_shape) -> [levels, 2]; for callables
     BACKBONE_STRIDES: Sequence[int] = [4, 8, 16, 32, 64]  # pixels; one pyramid level each, powers of two
     TOP_DOWN_PYRAMID_SIZE = 256  # channels of the pyramid
     FPN_CLASSIF_FC_LAYERS_SIZE = 1024  # width of the two dense layers of the box head
@@ -108,12 +110,20 @@ class Config:
         for name, value in list(vars(cls).items()):
             if name.isupper():
                 _check_known(name)
-                if inspect.isfunction(value):  # a field, not a method: BACKBONE = my_backbone
-                    setattr(cls, name, staticmethod(value))
+                if inspect.isfunction(value) and next(iter(inspect.signature(value).parameters), "") not in _OWNER:
+                    setattr(cls, name, staticmethod(value))  # BACKBONE = my_backbone
 
     def __init__(self) -> None:
         """Set the computed fields; raises ValueError for values that cannot be."""
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
+        scales, strides = len(self.RPN_ANCHOR_SCALES), list(self.BACKBONE_STRIDES)
+        if 0 < scales < len(strides):
+            warnings.warn(
+                f"RPN_ANCHOR_SCALES has {scales} values for the {len(strides)} BACKBONE_STRIDES {strides}: the coarsest are "
+                f"left out. Say BACKBONE_STRIDES = {strides[:scales]} to have no warning",
+                stacklevel=2,
+            )
+            self.BACKBONE_STRIDES = strides[:scales]
         side = {"square": self.IMAGE_MAX_DIM, "crop": self.IMAGE_MIN_DIM}.get(self.IMAGE_RESIZE_MODE)
         if side is None:
             raise ValueError(f"IMAGE_RESIZE_MODE must be 'square' or 'crop', got {self.IMAGE_RESIZE_MODE!r}")
@@ -123,7 +133,8 @@ class Config:
         self._check()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        _check_known(name)
+        if name.isupper():
+            _check_known(name)
         super().__setattr__(name, value)
 
     def _check(self) -> None:
@@ -141,6 +152,11 @@ class Config:
             raise ValueError(
                 f"RPN_ANCHOR_SCALES needs one value for each of the {len(strides)} BACKBONE_STRIDES, "
                 f"got {list(self.RPN_ANCHOR_SCALES)}"
+            )
+        if np.size(self.MEAN_PIXEL) not in (1, self.IMAGE_CHANNEL_COUNT):
+            raise ValueError(
+                f"MEAN_PIXEL needs one value for each of the IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT} channels, "
+                f"got {np.ravel(self.MEAN_PIXEL).tolist()}"
             )
         if not self.USE_RPN_ROIS:
             raise ValueError("USE_RPN_ROIS = False (proposals from outside) is not supported")

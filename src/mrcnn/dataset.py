@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,11 +78,13 @@ class Dataset:
         return self.image_info[image_id]["path"]
 
     def load_image(self, image_id: int) -> np.ndarray:
-        """uint8 `[H, W, 3]`, RGB, read from the image's path."""
+        """`[H, W, 3]`, RGB, read from the image's path: uint8, uint16 from a grey image of 16 bits."""
         from PIL import Image
 
         with Image.open(self.image_info[image_id]["path"]) as file:
-            return np.asarray(file.convert("RGB"))
+            if file.mode.startswith("I"):
+                return np.repeat(np.array(file).astype(np.uint16)[..., None], 3, axis=2)
+            return np.array(file.convert("RGB"))
 
     def load_mask(self, image_id: int) -> tuple[np.ndarray, np.ndarray]:
         """`(masks bool [H, W, instances], class_ids int32 [instances])`; override it. Here: no instance."""
@@ -136,10 +139,13 @@ def load_image_gt(
     Returns:
         image `[H, W, C]`, meta, class_ids int32 `[n]`, boxes int32 `[n, (y1, x1, y2, x2)]` pixels of the result, masks
         bool `[h, w, n]`. n may be 0.
+
+    Raises ValueError where image, masks and classes do not fit each other or the configuration.
     """
     image = dataset.load_image(image_id)
     mask, class_ids = dataset.load_mask(image_id)
     mask = np.asarray(mask, bool) if len(class_ids) else np.zeros((*image.shape[:2], 0), bool)
+    _check(image, mask, class_ids, dataset, config)
     original_shape = image.shape
     image, window, scale, padding, crop = resize_image(
         image,
@@ -163,6 +169,24 @@ def load_image_gt(
         mask = minimize_mask(boxes, mask, config.MINI_MASK_SHAPE)
     meta = compose_image_meta(image_id, original_shape, image.shape, window, scale, active)
     return image, meta, class_ids.astype(np.int32), boxes, mask
+
+
+def _check(image: np.ndarray, mask: np.ndarray, class_ids: Any, dataset: Dataset, config: Config) -> None:
+    if image.ndim != 3 or image.shape[2] != config.IMAGE_CHANNEL_COUNT:
+        raise ValueError(
+            f"load_image must give [height, width, {config.IMAGE_CHANNEL_COUNT}] (IMAGE_CHANNEL_COUNT), got "
+            f"{list(image.shape)}"
+        )
+    if mask.shape != (wanted := (*image.shape[:2], len(class_ids))):
+        raise ValueError(
+            f"load_mask must give masks {list(wanted)}, the height and width of the image and one for each of its "
+            f"class_ids, got {list(mask.shape)}"
+        )
+    if any(abs(id_) >= dataset.num_classes for id_ in class_ids):  # below 0: a crowd
+        raise ValueError(
+            f"load_mask gave class_ids {np.asarray(class_ids).tolist()}; the data set has classes 0 to "
+            f"{dataset.num_classes - 1}: {dataset.class_names}"
+        )
 
 
 def _augment(augmentation: Any, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,10 +217,11 @@ class DataGenerator(keras.utils.PyDataset):
         self,
         dataset: Dataset,
         config: Config,
+        *,
         epoch: int = 0,
         shuffle: bool = True,
         augmentation: Any = None,
-        steps: int | None = None,
+        steps: float | None = None,
         no_augmentation_sources: Sequence[str] | None = None,
     ):
         super().__init__()
@@ -205,10 +230,14 @@ class DataGenerator(keras.utils.PyDataset):
         self.shuffle, self.epoch, self.steps = shuffle, epoch, steps
         if not len(dataset.image_ids):
             raise ValueError("the data set has no images: were add_image and prepare called?")
+        if dataset.num_classes != config.NUM_CLASSES:
+            raise ValueError(
+                f"NUM_CLASSES is {config.NUM_CLASSES}, the data set has {dataset.num_classes}: {dataset.class_names}"
+            )
 
     @property
     def num_batches(self) -> int:
-        return self.steps or -(-len(self.dataset.image_ids) // self.config.BATCH_SIZE)
+        return math.ceil(self.steps or len(self.dataset.image_ids) / self.config.BATCH_SIZE)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -229,15 +258,18 @@ class DataGenerator(keras.utils.PyDataset):
             self.augmentation.seed_(int(rng.integers(2**31)))
         rows = []
         for image_id in self._ids(index):
-            left_alone = self.dataset.image_info[image_id]["source"] in self.as_they_are
-            gt = load_image_gt(
-                self.dataset,
-                self.config,
-                image_id,
-                augmentation=None if left_alone else self.augmentation,
-                use_mini_mask=self.config.USE_MINI_MASK,
-                rng=rng,
-            )
+            info = self.dataset.image_info[image_id]
+            try:
+                gt = load_image_gt(
+                    self.dataset,
+                    self.config,
+                    image_id,
+                    augmentation=None if info["source"] in self.as_they_are else self.augmentation,
+                    use_mini_mask=self.config.USE_MINI_MASK,
+                    rng=rng,
+                )
+            except (OSError, ValueError) as error:
+                raise ValueError(f"image {info['source']}.{info['id']} ({info['path']}): {error}") from error
             rows.append(training_row(self.config, *gt, rng=rng))
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 

@@ -18,8 +18,8 @@ import numpy as np
 from keras import ops
 
 from detection.backend import data_parallel, device_share, jit_compile
-from mrcnn import weights
-from mrcnn.anchors import denorm_boxes, norm_boxes, pyramid_anchors
+from mrcnn import utils, weights
+from mrcnn.anchors import compute_backbone_shapes, denorm_boxes, norm_boxes, pyramid_anchors
 from mrcnn.backbone import resnet_graph
 from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator, Dataset, compose_image_meta, load_image_gt, parse_image_meta
@@ -35,12 +35,14 @@ __all__ = [
     "MaskRCNN",
     "build_rpn_targets",
     "compose_image_meta",
+    "compute_backbone_shapes",
     "load_image_gt",
     "log",
     "mold_image",
     "parse_image_meta",
     "resnet_graph",
     "unmold_image",
+    "utils",
 ]
 
 
@@ -85,6 +87,9 @@ def build_rpn_targets(
     return ops.convert_to_numpy(match)[0].astype(np.int32), np.pad(found, [(0, padding), (0, 0)])
 
 
+_OF_A_TRAINING = re.compile(r"/([^/]+\d{8}T\d{4}(?:\d{2})?)/mask_rcnn_[^/]+_(\d{4})\.h5$")  # Matterport's: no seconds
+
+
 class MaskRCNN:
     """A Mask R-CNN.
 
@@ -97,7 +102,7 @@ class MaskRCNN:
     def __init__(self, mode: str, config: Config, model_dir: str | Path):
         if mode not in ("training", "inference"):
             raise ValueError(f"mode must be 'training' or 'inference', got {mode!r}")
-        self.mode, self.config, self.model_dir = mode, config, Path(model_dir)
+        self.mode, self.config, self.model_dir = mode, config, str(model_dir)
         training = mode == "training"
         # Detection fills its batches on one device: `BATCH_SIZE` images are enough for it.
         self._devices = data_parallel(config.GPU_COUNT if training else 1)
@@ -116,19 +121,17 @@ class MaskRCNN:
     def load_weights(self, filepath: str | Path, by_name: bool = False, exclude: Sequence[str] | None = None) -> None:
         """Load a weight file of this package or of Matterport's; see `mrcnn.weights.load`.
 
-        A file of a training (`<model_dir>/<name>.../mask_rcnn_<name>_0007.h5`) also sets the epoch to go on from.
+        A file that `train` wrote (`<name>20261126T061500/mask_rcnn_<name>_0007.h5`) also sets the epoch to go on from.
         """
         weights.load(self.keras_model, filepath, by_name, exclude)
         self.set_log_dir(filepath)
 
     def set_log_dir(self, model_path: str | Path | None = None) -> None:
-        """Where `train` writes, and after which epoch: those of the training that wrote `model_path`, else new ones."""
-        found = re.fullmatch(r"mask_rcnn_.+_(\d{4})\.h5", Path(model_path).name) if model_path else None
-        if model_path and found:
-            self.epoch, self.log_dir = int(found.group(1)), Path(model_path).parent
-        else:
-            now = datetime.datetime.now()
-            self.epoch, self.log_dir = 0, self.model_dir / f"{self._name}{now:%Y%m%dT%H%M%S}"
+        """Where `train` writes (a folder below `model_dir`) and after which epoch: those of the training that wrote
+        `model_path`, else new ones."""
+        found = _OF_A_TRAINING.search(Path(model_path).absolute().as_posix()) if model_path else None
+        folder = found[1] if found else f"{self._name}{datetime.datetime.now():%Y%m%dT%H%M%S}"
+        self.epoch, self.log_dir = int(found[2]) if found else 0, str(Path(self.model_dir) / folder)
 
     def get_imagenet_weights(self) -> str:
         """Path of ResNet50's ImageNet weights, downloaded at the first call (`mrcnn.download.imagenet_weights`);
@@ -141,10 +144,10 @@ class MaskRCNN:
 
     def find_last(self) -> str:
         """The weight file of the last epoch of the last training below `model_dir`."""
-        for folder in sorted(self.model_dir.glob(f"{self._name}*/"), reverse=True):
-            if files := sorted(folder.glob("mask_rcnn_*.h5")):
+        for folder in sorted(Path(self.model_dir).glob(f"{self._name}*/"), reverse=True):
+            if files := sorted(folder.glob("mask_rcnn_*_[0-9][0-9][0-9][0-9].h5")):
                 return str(files[-1])
-        raise FileNotFoundError(f"no weight file mask_rcnn_*.h5 in {self.model_dir}/{self._name}*")
+        raise FileNotFoundError(f"no weight file mask_rcnn_*_0001.h5 or later in {self.model_dir}/{self._name}*")
 
     @property
     def _name(self) -> str:
@@ -155,6 +158,10 @@ class MaskRCNN:
         for name in weights.set_trainable(keras_model or self.keras_model, layer_regex):
             if verbose > 1:
                 print(" " * indent + name)
+
+    def get_trainable_layers(self) -> list[keras.layers.Layer]:
+        """The layers that have weights."""
+        return [leaf for layer in weights.weighted_layers(self.keras_model) for leaf in weights.leaf_layers(layer)]
 
     def compile(self, learning_rate: float, momentum: float) -> None:
         """SGD with a bound on the global norm of the gradient, as Matterport's."""
@@ -186,20 +193,23 @@ class MaskRCNN:
         if self.mode != "training":
             raise ValueError("train needs a model in mode 'training', this one is in mode 'inference'")
         self.set_trainable(LAYERS.get(layers, layers))
-        self.log_dir.mkdir(parents=True, exist_ok=True)
-        log(f"Starting after epoch {self.epoch} with learning rate {learning_rate}; weights go to {self.log_dir}")
-        callbacks = [_SaveEachEpoch(self), keras.callbacks.CSVLogger(str(self.log_dir / "log.csv"), append=True)]
+        if epochs <= self.epoch:
+            log(f"Nothing to train: {self.epoch} epochs are done, and up to {epochs} are wanted")
+        else:
+            log(f"Starting after epoch {self.epoch} with learning rate {learning_rate}; weights go to {self.log_dir}")
+        folder = Path(self.log_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        callbacks = [_SaveEachEpoch(self), keras.callbacks.CSVLogger(str(folder / "log.csv"), append=True)]
         with self._devices.scope():
             self.compile(learning_rate, self.config.LEARNING_MOMENTUM)
             history = self.keras_model.fit(
                 DataGenerator(
                     train_dataset,
                     self.config,
-                    self.epoch,
-                    True,
-                    augmentation,
-                    self.config.STEPS_PER_EPOCH,
-                    no_augmentation_sources,
+                    epoch=self.epoch,
+                    augmentation=augmentation,
+                    steps=self.config.STEPS_PER_EPOCH,
+                    no_augmentation_sources=no_augmentation_sources,
                 ),
                 validation_data=DataGenerator(val_dataset, self.config, steps=self.config.VALIDATION_STEPS),
                 initial_epoch=self.epoch,
@@ -218,12 +228,15 @@ class MaskRCNN:
         Returns, for each image: `rois` int32 `[n, (y1, x1, y2, x2)]` pixels of the image, `class_ids` int32 `[n]`,
         `scores` float32 `[n]`, `masks` bool `[H, W, n]`.
         """
+        if not len(images):
+            return []
         molded, metas, windows = self.mold_inputs(images)
         if verbose:
             log(f"Processing {len(images)} images")
-            for name, arrays in (("image", images), ("molded_images", [molded]), ("image_metas", [metas])):
-                for array in arrays:
-                    log(name, array)
+            for image in images:
+                log("image", image)
+            log("molded_images", molded)
+            log("image_metas", metas)
         outputs = self._predict(molded, metas)
         return [
             dict(
@@ -242,6 +255,11 @@ class MaskRCNN:
         self, molded_images: np.ndarray, image_metas: np.ndarray, verbose: int = 0
     ) -> list[dict[str, np.ndarray]]:
         """`detect` on what `mold_inputs` gave; the results are in pixels of the molded images."""
+        molded_images, image_metas = np.asarray(molded_images), np.asarray(image_metas)
+        if verbose:
+            log(f"Processing {len(molded_images)} images")
+            log("molded_images", molded_images)
+            log("image_metas", image_metas)
         outputs = self._predict(molded_images, image_metas)
         results = []
         for i, image in enumerate(molded_images):
@@ -253,7 +271,12 @@ class MaskRCNN:
     def mold_inputs(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`(molded [N, H, W, C], metas [N, IMAGE_META_SIZE], windows [N, (y1, x1, y2, x2)] pixels)` of `images`."""
         molded, metas, windows = [], [], []
-        for image in images:
+        for i, image in enumerate(images):
+            if np.ndim(image) != 3 or np.shape(image)[2] != self.config.IMAGE_CHANNEL_COUNT:
+                raise ValueError(
+                    f"a list of images [height, width, {self.config.IMAGE_CHANNEL_COUNT}] is wanted "
+                    f"(IMAGE_CHANNEL_COUNT), got {list(np.shape(image))} as number {i}"
+                )
             resized, window, scale, _, _ = resize_image(
                 image,
                 min_dim=self.config.IMAGE_MIN_DIM,
@@ -321,4 +344,4 @@ class _SaveEachEpoch(keras.callbacks.Callback):
         self.owner = owner
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.owner.save_weights(self.owner.log_dir / f"mask_rcnn_{self.owner._name}_{epoch + 1:04d}.h5")
+        self.owner.save_weights(Path(self.owner.log_dir) / f"mask_rcnn_{self.owner._name}_{epoch + 1:04d}.h5")

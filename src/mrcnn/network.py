@@ -228,11 +228,11 @@ class TrainingModel(NamedWeightsModel):
                 out["target_mask"], out["target_class_ids"][:, : out["target_mask"].shape[1]], out["mrcnn_mask"]
             )
         for mean in self.loss_means:
-            mean.update_state(values[mean.name])
+            mean.update_state(self.loss_weights[mean.name] * values[mean.name])
         total = sum(self.loss_weights[name] * value for name, value in values.items())
         for extra in self.losses:
             total = total + ops.sum(extra)
-        if training and self.weight_decay:
+        if self.weight_decay:
             total = total + self.weight_penalty()
         return device_share(total)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from detection.augmenters import imgaug
@@ -17,15 +19,8 @@ from mrcnn.evaluation import (
     compute_recall,
     trim_zeros,
 )
-from mrcnn.images import (
-    expand_mask,
-    extract_bboxes,
-    minimize_mask,
-    resize,
-    resize_image,
-    resize_mask,
-    unmold_mask,
-)
+from mrcnn.images import expand_mask, extract_bboxes, minimize_mask, resize_image, resize_mask, unmold_mask
+from mrcnn.images import resize as resize_values
 
 __all__ = [
     "COCO_MODEL_URL",
@@ -65,6 +60,30 @@ def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
 def apply_box_deltas(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     """`mrcnn.coding.apply_box_deltas` from and to NumPy: `boxes` `[N, 4]` corrected by `deltas` `[N, 4]`, float32."""
     return _numpy(coding.apply_box_deltas(_floats(boxes), _floats(deltas)))
+
+
+def resize(
+    image: np.ndarray,
+    output_shape: Sequence[int],
+    order: int = 1,
+    mode: str = "constant",
+    cval: float = 0,
+    clip: bool = True,
+    preserve_range: bool = False,
+    anti_aliasing: bool = False,
+    anti_aliasing_sigma: object = None,
+) -> np.ndarray:
+    """Bilinear resize to `output_shape` `(height, width)` in float64, with the arguments of scikit-image's `resize`.
+
+    preserve_range: False: integers are divided by the largest of their type, so uint8 becomes 0 to 1.
+    Raises ValueError for what this package never asks for: another order or mode, smoothing.
+    """
+    if (order, mode, cval, clip, anti_aliasing) != (1, "constant", 0, True, False):
+        raise ValueError("resize is bilinear, with zeros beyond the border, clipped, unsmoothed; use skimage.transform")
+    values = image.astype(np.float64)
+    if np.issubdtype(image.dtype, np.integer) and not preserve_range:
+        values /= np.iinfo(image.dtype).max
+    return resize_values(values, output_shape)
 
 
 def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float = 0.0, boxes_area: object = None) -> np.ndarray:

@@ -22,7 +22,7 @@ def random_colors(N: int, bright: bool = True) -> list[tuple[float, float, float
 
 def apply_mask(image: np.ndarray, mask: np.ndarray, color: Color, alpha: float = 0.5) -> np.ndarray:
     """`image` `[H, W, 3]` (0 to 255) with `color` (0 to 1) laid over it where `mask` `[H, W]` is set; a copy."""
-    tinted = image * (1 - alpha) + alpha * 255 * np.asarray(color)
+    tinted = image * (1 - alpha) + alpha * 255 * np.asarray(color[:3])
     return np.where(np.asarray(mask, bool)[..., None], tinted, image).astype(image.dtype)
 
 
@@ -45,12 +45,14 @@ def display_images(
     """The images in rows of `cols`; returns the figure. `cmap`, `norm`, `interpolation`: matplotlib's, of grey ones."""
     import matplotlib.pyplot as plt
 
-    rows = -(-len(images) // cols)
+    rows = max(1, -(-len(images) // cols))
     figure, axes = plt.subplots(rows, cols, figsize=(14, 14 * rows / cols), squeeze=False)
     for i, axis in enumerate(axes.ravel()):
         axis.axis("off")
         if i < len(images):
-            axis.imshow(np.squeeze(images[i]), cmap=cmap, norm=norm, interpolation=interpolation)
+            image = np.squeeze(images[i])
+            image = image.astype(np.uint8) if image.ndim == 3 else image
+            axis.imshow(image, cmap=cmap, norm=norm, interpolation=interpolation)
             axis.set_title(titles[i] if titles is not None else "", fontsize=9)
     plt.show()
     return figure
@@ -78,13 +80,15 @@ def display_instances(
         class_ids: `[n]`, into `class_names`.
         captions: stand instead of name and score.
     """
-    if not len(boxes) == len(class_ids) == (len(boxes) if masks is None else masks.shape[-1]):
+    if len(boxes) and not len(boxes) == len(class_ids) == (len(boxes) if masks is None else masks.shape[-1]):
         shape = None if masks is None else masks.shape
         raise ValueError(f"boxes, masks and class_ids differ in number: {len(boxes)}, {shape}, {len(class_ids)}")
     palette = colors or random_colors(max(len(boxes), 1))
     shown = _rgb(image)
     axes = _axes(ax, figsize)
     for i, box in enumerate(boxes):
+        if not np.any(box):  # padding
+            continue
         if masks is not None and show_mask:
             shown = apply_mask(shown, masks[:, :, i], palette[i])
         if masks is not None and masks[:, :, i].any():
@@ -164,7 +168,7 @@ def draw_boxes(
     title: str = "",
     ax: Any = None,
 ) -> Any:
-    """Boxes before (dashed) and after refinement (solid, joined by a line), with masks `[H, W, n]` and captions.
+    """Boxes before (dotted) and after refinement (solid, joined by a line), with masks `[H, W, n]` and captions.
 
     visibilities: of each box, 0 grey and dotted, 1 coloured and dotted, 2 coloured and solid.
     """
@@ -177,7 +181,7 @@ def draw_boxes(
         place = None
         if boxes is not None and np.any(boxes[i]):
             place = boxes[i]
-            style = "solid" if seen == 2 else "dotted" if seen == 0 else "dashed"
+            style = "solid" if seen == 2 else "dotted"
             _rectangle(axes, place, color, linewidth=2, linestyle=style, alpha=0.5 if seen == 0 else 1.0)
         if refined_boxes is not None and seen > 0:
             if place is not None:
@@ -203,16 +207,17 @@ def draw_rois(
 ) -> Any:
     """`limit` regions, evenly chosen, before and after refinement (`draw_boxes`); background dotted and grey.
 
-    mask: `[n, h, w, classes]` of the regions, laid into their refined boxes.
+    mask: `[n, h, w]` of each region's class, or `[n, h, w, classes]`, laid into `rois`.
     """
     from mrcnn.images import unmold_mask
 
     chosen = np.linspace(0, len(rois) - 1, min(limit, len(rois))).astype(int)
     masks = np.zeros((*image.shape[:2], len(chosen)), bool)
     for place, i in enumerate(chosen):
-        y1, x1, y2, x2 = np.clip(np.asarray(refined_rois[i], int), 0, np.tile(image.shape[:2], 2))
+        y1, x1, y2, x2 = np.clip(np.asarray(rois[i][:4], int), 0, np.tile(image.shape[:2], 2))
         if class_ids[i] > 0 and y2 > y1 and x2 > x1:
-            masks[:, :, place] = unmold_mask(mask[i, :, :, class_ids[i]], (y1, x1, y2, x2), image.shape)
+            of_class = mask[i] if mask.ndim == 3 else mask[i, :, :, class_ids[i]]
+            masks[:, :, place] = unmold_mask(of_class, (y1, x1, y2, x2), image.shape)
     positive = int((class_ids > 0).sum())
     return draw_boxes(
         image,
@@ -298,7 +303,7 @@ def display_weight_stats(model: Any) -> None:
 
 def _rgb(image: np.ndarray) -> np.ndarray:
     image = image[..., None] if image.ndim == 2 else image
-    return (np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image).astype(np.uint8)
+    return (np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3]).astype(np.uint8)
 
 
 def _axes(ax: Any, figsize: tuple[float, float]) -> Any:

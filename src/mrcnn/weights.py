@@ -28,29 +28,32 @@ LAYERS = {  # words for the layers of a phase of training: ResNet stages from th
 
 
 class NamedWeightsModel(keras.Model):
-    """A functional model whose `save_weights` and `load_weights` take Matterport's layout too: `*.h5`, where Keras' own
-    files end in `.weights.h5`."""
+    """A functional model whose weight files have Matterport's layout, whatever their name, so that those of a training
+    fit the model that detects."""
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        if not _is_named(filepath):
-            super().save_weights(filepath, overwrite, **kwargs)
-        elif not overwrite and Path(filepath).exists():
+        if not overwrite and Path(filepath).exists():
             raise FileExistsError(f"{filepath} is there already; pass overwrite=True to replace it")
-        else:
-            save(self, filepath)
+        save(self, filepath)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, **kwargs: Any) -> None:
-        """`by_name`: of Matterport's layout, see `load`."""
-        if _is_named(filepath):
-            if skip_mismatch:
-                raise ValueError("skip_mismatch hides what does not fit: name the layers to leave out, `exclude=[...]`")
-            load(self, filepath, by_name, **kwargs)
-        else:
-            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+    def load_weights(
+        self,
+        filepath: Any,
+        skip_mismatch: bool = False,
+        by_name: bool = False,
+        exclude: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """See `load`."""
+        if skip_mismatch:
+            raise ValueError("skip_mismatch hides what does not fit: name the layers to leave out, `exclude=[...]`")
+        load(self, filepath, by_name, exclude)
 
-
-def _is_named(filepath: Any) -> bool:
-    return str(filepath).endswith((".h5", ".hdf5")) and not str(filepath).endswith(".weights.h5")
+    def save(self, *arguments: Any, **kwargs: Any) -> None:
+        raise NotImplementedError(
+            "the graph of a Mask R-CNN is not written, its weights are: save_weights(path), and MaskRCNN(mode, config, "
+            "model_dir) with load_weights(path) to have the model again"
+        )
 
 
 def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:

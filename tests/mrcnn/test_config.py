@@ -1,7 +1,9 @@
 """The configuration: computed fields, refused names and values."""
 
+import numpy as np
 import pytest
 
+from mrcnn.anchors import compute_backbone_shapes, pyramid_anchors
 from mrcnn.config import Config
 
 
@@ -40,7 +42,8 @@ def test_unknown_fields_are_refused():
     [
         ({"IMAGE_MAX_DIM": 250}, "multiple of 64"),
         ({"BACKBONE_STRIDES": [8, 32], "RPN_ANCHOR_SCALES": [8, 16]}, "neighbours"),
-        ({"RPN_ANCHOR_SCALES": [8, 16]}, "5 BACKBONE_STRIDES"),
+        ({"RPN_ANCHOR_SCALES": [8, 16, 32, 64, 128, 256]}, "5 BACKBONE_STRIDES"),
+        ({"IMAGE_CHANNEL_COUNT": 1}, "MEAN_PIXEL needs one value for each of the IMAGE_CHANNEL_COUNT = 1"),
         ({"IMAGE_RESIZE_MODE": "stretch"}, "'square' or 'crop'"),
         ({"USE_RPN_ROIS": False}, "USE_RPN_ROIS"),
     ],
@@ -48,6 +51,40 @@ def test_unknown_fields_are_refused():
 def test_impossible_values_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         type("Bad", (Shapes,), fields)()
+
+
+def test_levels_without_a_scale_are_left_out():
+    """As the mean of Matterport's, where they have no anchors; configurations for the challenge are such."""
+    with pytest.warns(UserWarning, match=r"Say BACKBONE_STRIDES = \[4, 8, 16, 32\]"):
+        config = type("Pneumonia", (Shapes,), {"RPN_ANCHOR_SCALES": (32, 64, 128, 256)})()
+    assert config.BACKBONE_STRIDES == [4, 8, 16, 32]
+    assert len(pyramid_anchors(config)) == 3 * (32**2 + 16**2 + 8**2 + 4**2)
+
+
+def test_functions_among_the_fields():
+    """Methods where they have the configuration as an argument, as Matterport's are called; values otherwise."""
+
+    def free(image_shape):
+        return np.array([[image_shape[0] // 8] * 2])
+
+    def owned(self, image_shape):
+        return np.array([[self.IMAGE_MAX_DIM // 16] * 2])
+
+    class Free(Shapes):
+        BACKBONE = staticmethod(lambda image, stage5, train_bn: None)
+        COMPUTE_BACKBONE_SHAPE = free
+
+    class Owned(Free):
+        COMPUTE_BACKBONE_SHAPE = owned
+
+    assert compute_backbone_shapes(Free(), (128, 128, 3)).tolist() == [[16, 16]]
+    assert compute_backbone_shapes(Owned(), (128, 128, 3)).tolist() == [[8, 8]]
+
+
+def test_what_is_no_field_may_be_set():
+    config = Shapes()
+    config.class_names = ["BG", "square"]
+    assert "class_names" not in config.to_dict()
 
 
 def test_display(capsys):

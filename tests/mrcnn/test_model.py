@@ -1,6 +1,7 @@
 """The public calls on a tiny network, boxes and masks: train, weights, detect; what learns in which phase."""
 
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -40,12 +41,12 @@ def trained(dataset, tmp_path_factory):
 
 
 def test_training_writes_each_epoch(trained):
-    assert [path.name for path in sorted(trained.log_dir.glob("*.h5"))] == [
+    assert [path.name for path in sorted(Path(trained.log_dir).glob("*.h5"))] == [
         "mask_rcnn_tiny_0001.h5",
         "mask_rcnn_tiny_0002.h5",
     ]
     assert trained.find_last().endswith("mask_rcnn_tiny_0002.h5")
-    log = (trained.log_dir / "log.csv").read_text().splitlines()
+    log = (Path(trained.log_dir) / "log.csv").read_text().splitlines()
     assert {"epoch", "loss", "mrcnn_mask_loss", "val_loss", "val_rpn_bbox_loss"} <= set(log[0].split(","))
 
 
@@ -207,7 +208,7 @@ def test_resnet101_has_matterports_weights(tmp_path):
     assert all(np.isfinite(level).all() for level in levels)
 
 
-def test_boxes_only_and_inputs_of_the_wrong_shape(tmp_path):
+def test_boxes_only_and_bad_inputs(tmp_path):
     class BoxesOnly(TinyConfig):
         USE_MASKS = False
 
@@ -215,6 +216,13 @@ def test_boxes_only_and_inputs_of_the_wrong_shape(tmp_path):
     assert not [layer for layer in model.keras_model.layers if layer.name.startswith("mrcnn_mask")]
     result = model.detect([np.zeros((64, 64, 3), np.uint8)])[0]
     assert result["masks"].shape[:2] == (64, 64)
+    assert model.detect([]) == []
+    with pytest.raises(ValueError, match=r"a list of images \[height, width, 3\].*got \[64, 3\] as number 0"):
+        model.detect(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"got \[64, 64, 4\] as number 1"):
+        model.detect([np.zeros((64, 64, channels), np.uint8) for channels in (3, 4)])
+    with pytest.raises(NotImplementedError, match="save_weights"):
+        model.keras_model.save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="molded images"):
         model.detect_molded(np.zeros((1, 32, 32, 3), "float32"), np.zeros((1, 15)))
     with pytest.raises(ValueError, match="mode 'training'"):

@@ -1,11 +1,13 @@
 """A project written for Matterport's package: its imports, its calls, in the order of its notebooks."""
 
 import datetime
+from pathlib import Path
 
 import keras
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 from tests.mrcnn.tiny import Boxes, TinyConfig
 
 import mrcnn.model as modellib
@@ -84,13 +86,19 @@ def test_from_training_to_average_precision(dataset, tmp_path, capsys):
     assert overlaps.shape == (len(r["rois"]), 1)
 
 
-def test_keras_own_weight_files_stay_keras_own(tmp_path):
+def test_every_weight_file_fits_every_model(tmp_path):
+    """Also one named as Keras' `ModelCheckpoint` wants it, and from the training's model to the other."""
+    training = modellib.MaskRCNN("training", TinyConfig(), tmp_path).keras_model
     models = [modellib.MaskRCNN("inference", InferenceConfig(), tmp_path).keras_model for _ in range(2)]
-    models[0].save_weights(tmp_path / "own.weights.h5")
-    models[1].load_weights(tmp_path / "own.weights.h5")
+    training.save_weights(tmp_path / "best.weights.h5")
+    for model in models:
+        model.load_weights(tmp_path / "best.weights.h5")
     for a, b in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(a, b)
     models[0].save_weights(tmp_path / "named.h5")
+    training.load_weights(tmp_path / "named.h5")
+    training.save_weights(tmp_path / "again.hdf5")
+    assert (tmp_path / "again.hdf5").read_bytes() == (tmp_path / "best.weights.h5").read_bytes()
     with pytest.raises(FileExistsError, match="overwrite"):
         models[0].save_weights(tmp_path / "named.h5", overwrite=False)
     with pytest.raises(ValueError, match="exclude"):
@@ -110,12 +118,94 @@ def test_two_trainings_do_not_share_a_folder(tmp_path, monkeypatch):
     one = modellib.MaskRCNN("inference", InferenceConfig(), tmp_path)
     monkeypatch.setattr(datetime, "datetime", Later)
     two = modellib.MaskRCNN("inference", InferenceConfig(), tmp_path)
-    assert one.log_dir.name < two.log_dir.name == "tiny21000101T000000"
-    one.log_dir.mkdir(parents=True)
-    path = one.log_dir / "mask_rcnn_tiny_0007.h5"
+    assert one.log_dir < two.log_dir == str(tmp_path / "tiny21000101T000000")
+    path = str(Path(one.log_dir) / "mask_rcnn_tiny_0007.h5")
     one.save_weights(path)
     two.load_weights(path)
     assert (two.epoch, two.log_dir) == (7, one.log_dir)
+    one.save_weights(one.log_dir + "/mask_rcnn_tiny_best.weights.h5")
+    assert one.find_last() == path
+
+
+@pytest.mark.parametrize(
+    ("path", "epoch", "folder"),
+    [
+        ("elsewhere/tiny20261126T061500/mask_rcnn_tiny_0007.h5", 7, "tiny20261126T061500"),
+        ("elsewhere/other20180926T0615/mask_rcnn_other_0030.h5", 30, "other20180926T0615"),  # Matterport's own
+        ("elsewhere/pretrained/mask_rcnn_balloon_0030.h5", 0, None),  # weights to begin with
+    ],
+)
+def test_what_is_a_training_to_go_on_with(tmp_path, path, epoch, folder):
+    model = modellib.MaskRCNN("inference", InferenceConfig(), tmp_path)
+    new = model.log_dir
+    model.set_log_dir(path)
+    assert model.epoch == epoch
+    assert Path(model.log_dir).parent == tmp_path
+    assert Path(model.log_dir).name == folder or (folder is None and model.log_dir >= new)
+
+
+def test_images_from_files(tmp_path):
+    dataset = utils.Dataset()
+    colors = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
+    grey = (colors[..., 0].astype(np.uint16) << 8) + 7
+    for name, pixels in {"rgb": colors[..., :3], "rgba": colors, "l": colors[..., 0], "deep": grey}.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        dataset.add_image("made_up", name, tmp_path / f"{name}.png")
+    rgb, rgba, level, deep = (dataset.load_image(i) for i in range(4))
+    np.testing.assert_array_equal(rgb, colors[..., :3])
+    np.testing.assert_array_equal(rgba, colors[..., :3])
+    np.testing.assert_array_equal(level, np.repeat(colors[..., :1], 3, axis=2))
+    np.testing.assert_array_equal(deep, np.repeat(grey[..., None], 3, axis=2))
+    rgb[0, 0] = 0  # not a view of the file
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "class_ids", "message"),
+    [
+        ((8, 8, 4), (8, 8, 1), [1], r"load_image must give \[height, width, 3\] .* got \[8, 8, 4\]"),
+        ((8, 8, 3), (8, 9, 1), [1], r"load_mask must give masks \[8, 8, 1\].* got \[8, 9, 1\]"),
+        ((8, 8, 3), (8, 8, 1), [1, 2], r"load_mask must give masks \[8, 8, 2\]"),
+        ((8, 8, 3), (8, 8, 1), [3], r"class_ids \[3\]; the data set has classes 0 to 2"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_is_named(image, mask, class_ids, message):
+    class Bad(Boxes):
+        def load_image(self, image_id):
+            return np.zeros(image, np.uint8)
+
+        def load_mask(self, image_id):
+            return np.ones(mask, bool), np.array(class_ids)
+
+    dataset = Bad()
+    dataset.prepare_made_up(1)
+    with pytest.raises(ValueError, match=message):
+        modellib.load_image_gt(dataset, TinyConfig(), 0)
+    with pytest.raises(ValueError, match=rf"image made_up\.0 .*{message}"):
+        modellib.DataGenerator(dataset, TinyConfig())[0]
+    dataset.add_class("made_up", 3, "one too many")
+    dataset.prepare()
+    with pytest.raises(ValueError, match="NUM_CLASSES is 3, the data set has 4"):
+        modellib.DataGenerator(dataset, TinyConfig())
+
+
+def test_steps_of_an_epoch_may_be_a_fraction(dataset):
+    assert modellib.DataGenerator(dataset, TinyConfig(), steps=3 / 2).num_batches == 2
+    assert modellib.DataGenerator(dataset, TinyConfig()).num_batches == 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, bool])
+def test_resize_is_scikit_images(dtype):
+    from skimage.transform import resize
+
+    image = np.random.default_rng(0).random((9, 7, 3)) * (1 if dtype is np.float32 else 255)
+    image = (image > 128) if dtype is bool else image.astype(dtype)
+    values = image.astype(float) if dtype is bool else image  # scikit-image refuses to interpolate bool
+    for preserve_range in (False, True):
+        options = {"order": 1, "mode": "constant", "anti_aliasing": False, "preserve_range": preserve_range}
+        wanted = resize(values, (20, 11), **options)
+        np.testing.assert_allclose(utils.resize(image, (20, 11), **options), wanted, rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match=r"skimage\.transform"):
+        utils.resize(image, (20, 11), order=3)
 
 
 def test_what_the_first_stage_is_taught(dataset):
@@ -266,7 +356,11 @@ def test_instances_lie_where_they_are(no_window):
     assert bare is own
     assert len(no_window) == 1  # who gives axes shows them
     assert not own.patches
-    visualize.display_instances(IMAGE, boxes[:0], masks[..., :0], classes[:0], NAMES, ax=own)
+    visualize.display_instances(IMAGE, boxes[:0], masks, classes[:0], NAMES, ax=own)
+    visualize.display_instances(IMAGE, 0 * boxes, masks, classes, NAMES, ax=own)
+    assert not own.patches  # padding is not drawn
+    rgba = np.concatenate([IMAGE, IMAGE[..., :1]], axis=2)
+    visualize.display_instances(rgba, boxes, masks, classes, NAMES, ax=own, colors=[(0, 1, 0, 0.8)])
     with pytest.raises(ValueError, match="differ in number: 1, "):
         visualize.display_instances(IMAGE, boxes, masks[..., :0], classes, NAMES)
 
@@ -277,6 +371,9 @@ def test_top_masks():
     assert [axis.get_title() for axis in figure.axes] == ["H x W = 40 x 60", "large", "small", "-"]
     numbered = figure.axes[2].images[0].get_array()
     assert [int((numbered == value).sum()) for value in (0, 1, 2)] == [40 * 60 - 50, 25, 25]
+    floats = visualize.display_images([IMAGE.astype(float)]).axes[0].images[0].get_array()
+    np.testing.assert_array_equal(floats, IMAGE)
+    assert len(visualize.display_images([]).axes) == 4
 
 
 def test_differences():
@@ -291,7 +388,7 @@ def test_boxes_before_and_after():
     boxes = np.array([[5, 5, 15, 15], [20, 20, 30, 30]])
     axes = visualize.draw_boxes(IMAGE, boxes, boxes + 2, captions=["one", "two"], visibilities=[1, 0])
     assert [(patch.get_xy(), patch.get_linestyle()) for patch in axes.patches] == [
-        ((5, 5), "dashed"),
+        ((5, 5), "dotted"),
         ((7, 7), "solid"),
         ((20, 20), "dotted"),  # background is not refined
     ]
@@ -304,8 +401,10 @@ def test_boxes_before_and_after():
     axes = visualize.draw_rois(IMAGE, boxes, boxes + 2, mask, np.array([1, 0]), NAMES)
     assert axes.get_title() == "2 of 2 regions; 1 of all positive"
     changed = (axes.images[0].get_array() != 100).any(axis=2)
-    np.testing.assert_array_equal(np.argwhere(changed).min(axis=0), [7, 7])
-    np.testing.assert_array_equal(np.argwhere(changed).max(axis=0), [16, 16])
+    np.testing.assert_array_equal(np.argwhere(changed).min(axis=0), [5, 5])
+    np.testing.assert_array_equal(np.argwhere(changed).max(axis=0), [14, 14])
+    same = visualize.draw_rois(IMAGE, boxes, boxes + 2, mask[..., 1], np.array([1, 0]), NAMES)
+    np.testing.assert_array_equal(same.images[0].get_array(), axes.images[0].get_array())
 
 
 def test_curves_and_tables(capsys):
