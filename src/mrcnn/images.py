@@ -112,10 +112,11 @@ def extract_bboxes(mask: np.ndarray) -> np.ndarray:
 def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: Sequence[int]) -> np.ndarray:
     """Each mask's part inside its box at `mini_shape`, bool `[*mini_shape, n]`; saves memory where images are large."""
     mini = np.zeros((*mini_shape, mask.shape[-1]), bool)
-    for i, (y1, x1, y2, x2) in enumerate(bbox[:, :4]):
+    for i, box in enumerate(bbox):
+        y1, x1, y2, x2 = box[:4]
         part = mask[y1:y2, x1:x2, i].astype(np.float64)
         if part.size == 0:
-            raise ValueError(f"instance {i} has a box without area: {bbox[i].tolist()}")
+            raise ValueError(f"instance {i} has a box without area: {np.asarray(box).tolist()}")
         mini[:, :, i] = np.around(resize(part, mini_shape)).astype(bool)
     return mini
 
@@ -123,7 +124,8 @@ def minimize_mask(bbox: np.ndarray, mask: np.ndarray, mini_shape: Sequence[int])
 def expand_mask(bbox: np.ndarray, mini_mask: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
     """The inverse of `minimize_mask`, up to the lost detail: bool `[H, W, n]`."""
     mask = np.zeros((*image_shape[:2], mini_mask.shape[-1]), bool)
-    for i, (y1, x1, y2, x2) in enumerate(bbox[:, :4]):
+    for i, box in enumerate(bbox):
+        y1, x1, y2, x2 = box[:4]
         part = resize(mini_mask[:, :, i].astype(np.float64), (y2 - y1, x2 - x1))
         mask[y1:y2, x1:x2, i] = np.around(part).astype(bool)
     return mask

@@ -437,3 +437,12 @@ def test_box_and_colours():
     colors = visualize.random_colors(6)
     assert len(set(colors)) == 6
     assert max(max(color) for color in visualize.random_colors(3, bright=False)) == 0.7
+
+
+def test_a_small_mask_and_back():
+    boxes, _, masks = instances((0, 0, 10, 10), (20, 20, 30, 50))
+    with_classes = np.concatenate([boxes, [[1], [2]]], axis=1)  # as some data sets carry them
+    for given in (boxes, with_classes, list(with_classes)):
+        small = utils.minimize_mask(given, masks, (14, 14))
+        assert small.shape == (14, 14, 2)
+        np.testing.assert_array_equal(utils.expand_mask(given, small, masks.shape), masks)
