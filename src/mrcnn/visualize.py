@@ -7,6 +7,8 @@ function is given no axes it makes a figure and shows it; either way it returns 
 from __future__ import annotations
 
 import colorsys
+import html
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -265,18 +267,11 @@ def plot_overlaps(
 
 def display_table(table: Sequence[Sequence[Any]]) -> None:
     """Rows of cells in columns: as HTML in a notebook, as text elsewhere."""
-    try:
-        from IPython import get_ipython
-        from IPython.display import HTML, display
-    except ImportError:
-        notebook = None
-    else:
-        notebook = get_ipython()
-    if notebook is not None:
-        import html
-
+    notebook = sys.modules.get("IPython")  # which has it imported
+    if notebook is not None and notebook.get_ipython() is not None:
         rows = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in table)
-        display(HTML("<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"))
+        page = "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+        notebook.display.display(notebook.display.HTML(page))
         return
     widths = [max(len(str(cell)) for cell in column) for column in zip(*table, strict=True)]
     for row in table:

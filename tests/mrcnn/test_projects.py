@@ -1,6 +1,8 @@
 """A project written for Matterport's package: its imports, its calls, in the order of its notebooks."""
 
 import datetime
+import sys
+import types
 from pathlib import Path
 
 import keras
@@ -407,7 +409,7 @@ def test_boxes_before_and_after():
     np.testing.assert_array_equal(same.images[0].get_array(), axes.images[0].get_array())
 
 
-def test_curves_and_tables(capsys):
+def test_curves_and_tables(capsys, monkeypatch):
     axes = visualize.plot_precision_recall(0.75, np.array([1, 0.5, 0]), np.array([0, 0.5, 1]))
     assert axes.get_title().endswith("0.750")
     ids = np.array([1, 1])
@@ -416,6 +418,15 @@ def test_curves_and_tables(capsys):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["b (0.90)", "c (0.80)"]
     visualize.display_table([["a", "long cell"], ["longer", 1]])
     assert capsys.readouterr().out == "a       long cell\nlonger  1\n"
+
+    pages = []
+    notebook = types.SimpleNamespace(
+        get_ipython=lambda: "a shell", display=types.SimpleNamespace(HTML=str, display=pages.append)
+    )
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    visualize.display_table([["a<b", 1]])
+    assert pages == ["<table><tr><td>a&lt;b</td><td>1</td></tr></table>"]
+    assert not capsys.readouterr().out
 
 
 def test_weight_statistics(tmp_path, capsys):
