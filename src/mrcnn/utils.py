@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from keras import ops
 
+from detection import nms
 from detection.augmenters import imgaug
-from mrcnn import coding
+from mrcnn import coding, images
 from mrcnn.anchors import compute_overlaps, denorm_boxes, generate_anchors, generate_pyramid_anchors, norm_boxes
 from mrcnn.dataset import Dataset
 from mrcnn.download import COCO_MODEL_URL, download_trained_weights
@@ -20,7 +22,6 @@ from mrcnn.evaluation import (
     trim_zeros,
 )
 from mrcnn.images import expand_mask, extract_bboxes, minimize_mask, resize_image, resize_mask, unmold_mask
-from mrcnn.images import resize as resize_values
 
 __all__ = [
     "COCO_MODEL_URL",
@@ -54,12 +55,12 @@ __all__ = [
 
 def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
     """`mrcnn.coding.box_refinement` from and to NumPy: deltas `[N, 4]` float32 that turn `box` into `gt_box`."""
-    return _numpy(coding.box_refinement(_floats(box), _floats(gt_box)))
+    return ops.convert_to_numpy(coding.box_refinement(_floats(box), _floats(gt_box)))
 
 
 def apply_box_deltas(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     """`mrcnn.coding.apply_box_deltas` from and to NumPy: `boxes` `[N, 4]` corrected by `deltas` `[N, 4]`, float32."""
-    return _numpy(coding.apply_box_deltas(_floats(boxes), _floats(deltas)))
+    return ops.convert_to_numpy(coding.apply_box_deltas(_floats(boxes), _floats(deltas)))
 
 
 def resize(
@@ -83,7 +84,7 @@ def resize(
     values = image.astype(np.float64)
     if np.issubdtype(image.dtype, np.integer) and not preserve_range:
         values /= np.iinfo(image.dtype).max
-    return resize_values(values, output_shape)
+    return images.resize(values, output_shape)
 
 
 def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float = 0.0, boxes_area: object = None) -> np.ndarray:
@@ -95,19 +96,11 @@ def compute_iou(box: np.ndarray, boxes: np.ndarray, box_area: float = 0.0, boxes
 def non_max_suppression(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
     """Indices int32 of the `boxes` `[N, 4]` that stay, by falling score: none overlaps a better one by more than
     `threshold` (IoU)."""
-    from detection.nms import non_max_suppression as suppress
-
     if not len(boxes):
         return np.zeros(0, np.int32)
-    indices, valid = suppress(_floats(boxes)[None], _floats(scores)[None], len(boxes), threshold)
-    return _numpy(indices)[0][_numpy(valid)[0]].astype(np.int32)
+    indices, valid = nms.non_max_suppression(_floats(boxes)[None], _floats(scores)[None], len(boxes), threshold)
+    return ops.convert_to_numpy(indices)[0][ops.convert_to_numpy(valid)[0]].astype(np.int32)
 
 
 def _floats(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, np.float32)
-
-
-def _numpy(tensor: object) -> np.ndarray:
-    from keras import ops
-
-    return ops.convert_to_numpy(tensor)
