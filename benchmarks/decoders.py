@@ -18,9 +18,9 @@ import numpy as np
 import pydicom
 
 from pneumonia import params
-from pneumonia.decoders import decode
-from pneumonia.images import resize_study
-from pneumonia.windowing import study_to_uint8
+from pneumonia.data.squares import resize_study
+from pneumonia.dicom.decoders import decode
+from pneumonia.dicom.windowing import study_to_uint8
 
 TILE = 512
 

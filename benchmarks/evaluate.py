@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pneumonia.data.split import split
 from pneumonia.files import write_csv
-from pneumonia.predictions import DETECTORS, write_predictions
-from pneumonia.split import split
+from pneumonia.prediction.tables import DETECTORS, write_predictions
 
 ROOT = Path(__file__).resolve().parents[1]
 BOX = ["x", "y", "width", "height"]

@@ -4,7 +4,7 @@
 
 Each step runs in a process of its own. `split`, `annotate`, `ensemble`, `evaluate` and `submission` are the pipeline's
 scripts, run in a folder laid out like the project. Without the images, three things stand in: `clean` is called as
-`pneumonia.clean.check` with headers from dicom_headers.csv (1024 x 1024 pixels each) in place of decoded files; the
+`pneumonia.data.clean.check` with headers from dicom_headers.csv (1024 x 1024 pixels each) in place of decoded files; the
 detections are made up (seeded: truth boxes moved a little, and up to 20 random ones a study); so is the test set's
 index.csv. Their figures mean nothing, their cost does.
 
@@ -27,12 +27,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumonia import clean, crossval, labels
-from pneumonia.evaluation import Predictions
+from pneumonia.data import clean
+from pneumonia.data.split import CROSSED, SINGLE, STUDY_COLUMNS, split, summary
+from pneumonia.evaluation.evaluate import Predictions
+from pneumonia.experiments import crossval
 from pneumonia.files import read_csv, read_json, write_csv, write_json
-from pneumonia.predictions import BOX_COLUMNS, DETECTORS, read_detections, read_scores, write_predictions
+from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores, write_predictions
+from pneumonia.sources import labels
 from pneumonia.sources.persons import read_mapping
-from pneumonia.split import CROSSED, SINGLE, STUDY_COLUMNS, split, summary
 
 ROOT = Path(__file__).parents[1]
 SIDE = 1024  # pixels, rows and columns of every image of the challenge

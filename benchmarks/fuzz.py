@@ -24,9 +24,10 @@ from pathlib import Path
 import pandas as pd
 from tests.hostile import mutants, write_hostile_zip
 
-from pneumonia import new_studies, params
+from pneumonia import params
 from pneumonia.archive import StudyArchive
-from pneumonia.clean import clean
+from pneumonia.data.clean import clean
+from pneumonia.reading_room import new_studies
 
 BATCH = 500
 SECONDS = 600  # for a zip; more is a hang

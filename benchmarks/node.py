@@ -25,13 +25,10 @@ import psutil
 import yaml
 from pydicom import dcmread
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    ComprehensiveSRStorage,
-    GrayscaleSoftcopyPresentationStateStorage,
-)
+from pynetdicom.sop_class import ComprehensiveSRStorage, GrayscaleSoftcopyPresentationStateStorage
 
 from pneumonia.archive import open_studies
-from pneumonia.node.listener import VERIFICATION, quiet_library
+from pneumonia.reading_room.node.listener import VERIFICATION, quiet_library
 
 
 def main() -> None:

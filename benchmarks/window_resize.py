@@ -22,13 +22,14 @@ import cv2
 import numpy as np
 import pydicom
 
-from pneumonia import decoders, params
+from pneumonia import params
 from pneumonia.archive import StudyArchive
-from pneumonia.dicom import read_study
-from pneumonia.images import resize_study
-from pneumonia.parsing import parse
-from pneumonia.shards import CHUNK, Job, Task, archive_reader, fill
-from pneumonia.windowing import to_uint8
+from pneumonia.data.shards import CHUNK, Job, Task, archive_reader, fill
+from pneumonia.data.squares import resize_study
+from pneumonia.dicom import decoders
+from pneumonia.dicom.parsing import parse
+from pneumonia.dicom.study import read_study
+from pneumonia.dicom.windowing import to_uint8
 
 Result = TypeVar("Result")
 SIZES = (

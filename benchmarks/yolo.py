@@ -21,7 +21,7 @@ SIZE, BATCH, REPEATS = 416, 8, 10
 def ours(task: str, cfg_file: str, weights_file: str) -> None:
     import numpy as np
 
-    from detection.optimizers import adamw
+    from keraskit.training.optimizers import adamw
     from yolov3 import cfg, network, weights
     from yolov3.model import Detector, Yolo
 

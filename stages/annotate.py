@@ -1,6 +1,6 @@
 """Labels of every subset as COCO JSON and YOLO text: data/clean, data/split -> data/annotations.zip."""
 
-from pneumonia.annotate import BOX_COLUMNS, SIZE_COLUMNS, write_annotations
+from pneumonia.data.annotate import BOX_COLUMNS, SIZE_COLUMNS, write_annotations
 from pneumonia.files import read_csv
 
 

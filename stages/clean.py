@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pneumonia import params
-from pneumonia.clean import clean
+from pneumonia.data.clean import clean
 from pneumonia.files import fresh_dir, write_json
 
 

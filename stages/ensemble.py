@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pneumonia import fusion, params
-from pneumonia.predictions import DETECTORS, read_detections, read_scores, same_studies, write_predictions
+from pneumonia import params
+from pneumonia.prediction import fusion
+from pneumonia.prediction.tables import DETECTORS, read_detections, read_scores, same_studies, write_predictions
 
 PREDICTIONS = Path("data/predictions")
 

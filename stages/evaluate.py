@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pneumonia import params
-from pneumonia.evaluation import evaluate
-from pneumonia.evaluation_files import read, write
+from pneumonia.evaluation.evaluate import evaluate
+from pneumonia.evaluation.inputs import read, write
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pneumonia import params
-from pneumonia.explanations import explain
+from pneumonia.data.store import ShardStore
+from pneumonia.evaluation.explanations import explain
 from pneumonia.files import read_csv, write_json
-from pneumonia.images import ShardStore
-from pneumonia.predictions import BOX_COLUMNS, read_scores
+from pneumonia.prediction.tables import BOX_COLUMNS, read_scores
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 
 from pneumonia import params
 from pneumonia.archive import StudyArchive
-from pneumonia.explore import BOX_COLUMNS, STUDY_COLUMNS, explore
+from pneumonia.data.explore import BOX_COLUMNS, STUDY_COLUMNS, explore
+from pneumonia.dicom.windowing import study_to_uint8
 from pneumonia.files import fresh_dir, read_csv
-from pneumonia.windowing import study_to_uint8
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ def main() -> None:
     persons = Path(p.persons) if p.persons else None
     with fresh_dir("data/raw") as folder:
         if p.source == "synthetic":
-            from pneumonia.sources.synthetic import write_labelled
+            from pneumonia.sources.synthetic.writer import write_labelled
 
             write_labelled(folder, studies=p.synthetic.studies, size=p.synthetic.size, seed=p.synthetic.seed)
         elif p.source == "kaggle":

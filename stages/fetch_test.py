@@ -12,7 +12,7 @@ def main() -> None:
     p = params.load().fetch_test
     with fresh_dir("data/raw_test") as folder:
         if p.source == "synthetic":
-            from pneumonia.sources.synthetic import write_test
+            from pneumonia.sources.synthetic.writer import write_test
 
             write_test(folder, studies=p.synthetic.studies, size=p.synthetic.size, seed=p.synthetic.seed)
         elif p.source == "kaggle":

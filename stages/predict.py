@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pneumonia import devices, inference, params
+from keraskit.compute import devices
+from pneumonia import params
 from pneumonia.files import read_csv
+from pneumonia.prediction import inference
 
 
 def main(name: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pneumonia import devices, inference, params
+from keraskit.compute import devices
+from pneumonia import params
+from pneumonia.prediction import inference
 
 
 def main(name: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pneumonia import params, report_inputs, tracking
+from pneumonia import params
 from pneumonia.files import fresh_dir, read_json, write_csv
-from pneumonia.gallery import index
-from pneumonia.report import render
+from pneumonia.report import inputs as report_inputs
+from pneumonia.report.gallery import index
+from pneumonia.report.page import render
+from pneumonia.training import tracking
 
 
 def main() -> None:

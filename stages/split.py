@@ -1,9 +1,9 @@
 """Hold-out and folds: data/clean -> data/split/split.csv, metrics/split.json."""
 
 from pneumonia import params
+from pneumonia.data.split import FACTORS, STUDY_COLUMNS, split, summary
 from pneumonia.files import read_csv, write_csv, write_json
-from pneumonia.labels import read_ids
-from pneumonia.split import FACTORS, STUDY_COLUMNS, split, summary
+from pneumonia.sources.labels import read_ids
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pneumonia import fusion, params, submission
+from pneumonia import params
 from pneumonia.files import read_csv, write_json
-from pneumonia.predictions import BOX_COLUMNS, DETECTORS, image_sizes, read_detections, read_scores
+from pneumonia.prediction import fusion, submission
+from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, image_sizes, read_detections, read_scores
 
 PREDICTIONS = Path("data/predictions_test")
 

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from pneumonia import devices, maskrcnn, params, tracking, training_data, training_files
+from keraskit.compute import devices
+from pneumonia import params
+from pneumonia.models import maskrcnn
+from pneumonia.training import batches, tracking
+from pneumonia.training import inputs as training_files
 
 OUT = Path("models/maskrcnn")
 ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
@@ -13,7 +17,7 @@ def main() -> None:
     p = every.maskrcnn
     devices.configure(p.device, p.precision, p.seed, p.devices)
     inputs = training_files.read(p.image_size, boxes=True)
-    state = training_data.state_path(Path("state/maskrcnn"), p.values(), inputs.files)
+    state = batches.state_path(Path("state/maskrcnn"), p.values(), inputs.files)
     values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
     tags = tracking.tags("train_maskrcnn", inputs.files)
     follow = tracking.run(**every.tracking.values(), name="maskrcnn", params=p.values(), tags=tags)

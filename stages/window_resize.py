@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pneumonia import params
+from pneumonia.data.shards import write_shards
 from pneumonia.files import read_csv
-from pneumonia.shards import write_shards
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pneumonia import params
 from pneumonia.archive import StudyArchive
-from pneumonia.shards import write_shards
+from pneumonia.data.shards import write_shards
 
 
 def main() -> None:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pneumonia import profiles
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[1]
+from pneumonia.project import profiles
+
 COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", "requirements.lock", ".dvcignore", ".gitignore")
 STAGES = 22  # of dvc.yaml, each model of a matrix counted
 

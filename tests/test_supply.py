@@ -5,13 +5,12 @@ import re
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 from benchmarks.licences import COPYLEFT, EXPLAINED, licences
 from packaging.requirements import Requirement
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {path.name for path in (ROOT / "src").iterdir()} | {"benchmarks", "stages", "tests"}
 # Declared, but never imported by name.
@@ -72,14 +71,15 @@ def test_what_is_imported_is_declared():
     assert optional == {
         "distributed": {"src/pneumonia/cluster.py"},
         "highdicom": {
-            f"src/pneumonia/reading_room/{name}.py" for name in ("capture", "codes", "presentation", "report")
+            f"src/pneumonia/reading_room/objects/{name}.py"
+            for name in ("capture", "codes", "presentation", "structured_report")
         },
-        "imagecodecs": {"src/pneumonia/decoders.py"},
-        "jax": {"src/pneumonia/devices.py", "src/pneumonia/grad_cam.py"},
+        "imagecodecs": {"src/pneumonia/dicom/decoders.py"},
+        "jax": {"src/keraskit/compute/devices.py", "src/pneumonia/models/grad_cam.py"},
         "kaggle": {"src/pneumonia/sources/kaggle.py"},
-        "prometheus-client": {"src/pneumonia/node/status.py"},
-        "pynetdicom": {f"src/pneumonia/node/{name}.py" for name in ("courier", "listener", "transport")},
-        "torch": {"src/pneumonia/devices.py", "src/pneumonia/grad_cam.py"},
+        "prometheus-client": {"src/pneumonia/reading_room/node/status.py"},
+        "pynetdicom": {f"src/pneumonia/reading_room/node/{name}.py" for name in ("courier", "listener", "transport")},
+        "torch": {"src/keraskit/compute/devices.py", "src/pneumonia/models/grad_cam.py"},
     }
 
 

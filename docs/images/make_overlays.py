@@ -11,9 +11,9 @@ from PIL import Image
 
 from pneumonia import params
 from pneumonia.archive import StudyArchive
-from pneumonia.figures import overlay
+from pneumonia.dicom.windowing import study_to_uint8
 from pneumonia.files import read_json
-from pneumonia.windowing import study_to_uint8
+from pneumonia.pictures import overlay
 
 COLUMNS, SIDE = 4, 320
 

@@ -31,7 +31,9 @@ class Config:
 
     # Backbone and pyramid
     # A function among the fields is a method if its first argument is called `self` or `config`.
-    BACKBONE: str | Callable[..., Sequence[Any]] = "resnet101"  # resnet50 | resnet101 | callable, see mrcnn.backbone
+    BACKBONE: str | Callable[..., Sequence[Any]] = (
+        "resnet101"  # resnet50 | resnet101 | callable, see mrcnn.parts.backbone
+    )
     COMPUTE_BACKBONE_SHAPE: Callable[..., np.ndarray] | None = None  # (image_shape) -> [levels, 2]; for callables
     BACKBONE_STRIDES: Sequence[int] = [4, 8, 16, 32, 64]  # pixels; one pyramid level each, powers of two
     TOP_DOWN_PYRAMID_SIZE = 256  # channels of the pyramid

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from detection.augmenters import imgaug
+from keraskit.training.augmenters import imgaug
 from mrcnn.config import Config
 from mrcnn.images import extract_bboxes, minimize_mask, mold_image, resize_image, resize_mask
 from mrcnn.network import META_BEFORE_CLASSES, key_count

@@ -1,6 +1,6 @@
 """How well detections of one image fit its instances, by the overlap of their masks, as in Matterport's notebooks.
 
-The pipeline's own measure over many images is `detection.average_precision`.
+The pipeline's own measure over many images is `keraskit.boxes.average_precision`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mrcnn.anchors import compute_overlaps
+from mrcnn.parts.anchors import compute_overlaps
 
 COCO_IOUS = np.arange(0.5, 1.0, 0.05)
 

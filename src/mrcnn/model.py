@@ -17,16 +17,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from detection.backend import data_parallel, device_share, jit_compile
+from keraskit.compute.backend import data_parallel, device_share, jit_compile
 from mrcnn import utils, weights
-from mrcnn.anchors import compute_backbone_shapes, denorm_boxes, norm_boxes, pyramid_anchors
-from mrcnn.backbone import resnet_graph
 from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator, Dataset, compose_image_meta, load_image_gt, parse_image_meta
 from mrcnn.download import imagenet_weights
 from mrcnn.images import mold_image, resize_image, unmold_image, unmold_mask
 from mrcnn.network import Network
-from mrcnn.targets import rpn_targets
+from mrcnn.parts.anchors import compute_backbone_shapes, denorm_boxes, norm_boxes, pyramid_anchors
+from mrcnn.parts.backbone import resnet_graph
+from mrcnn.parts.targets import rpn_targets
 from mrcnn.weights import LAYERS
 
 __all__ = [
@@ -57,7 +57,7 @@ def log(text: str, array: np.ndarray | None = None) -> None:
 def build_rpn_targets(
     image_shape: Sequence[int], anchors: np.ndarray, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, config: Config
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the first stage is taught about one image, for a look at it: `mrcnn.targets.rpn_targets`, drawn from NumPy's
+    """What the first stage is taught about one image, for a look at it: `mrcnn.parts.targets.rpn_targets`, drawn from NumPy's
     global generator.
 
     Args:

@@ -8,18 +8,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from detection.backend import device_share
-from mrcnn import losses
-from mrcnn.anchors import box_frame, compute_backbone_shapes, norm_boxes, pyramid_anchors
-from mrcnn.backbone import backbone_graph
+from keraskit.compute.backend import device_share
 from mrcnn.config import Config
-from mrcnn.detections import DetectionLayer, RefineLayer
-from mrcnn.fpn import COARSEST, fpn_graph, level_of
-from mrcnn.heads import BoxHead, MaskHead
-from mrcnn.proposals import WHOLE, ProposalLayer
-from mrcnn.roi_align import PyramidROIAlign, flat_pyramid
-from mrcnn.rpn import SampledRPN, rpn_graph, rpn_model
-from mrcnn.targets import DetectionTargetLayer, RPNTargetLayer
+from mrcnn.parts import losses
+from mrcnn.parts.anchors import box_frame, compute_backbone_shapes, norm_boxes, pyramid_anchors
+from mrcnn.parts.backbone import backbone_graph
+from mrcnn.parts.detections import DetectionLayer, RefineLayer
+from mrcnn.parts.fpn import COARSEST, fpn_graph, level_of
+from mrcnn.parts.heads import BoxHead, MaskHead
+from mrcnn.parts.proposals import WHOLE, ProposalLayer
+from mrcnn.parts.roi_align import PyramidROIAlign, flat_pyramid
+from mrcnn.parts.rpn import SampledRPN, rpn_graph, rpn_model
+from mrcnn.parts.targets import DetectionTargetLayer, RPNTargetLayer
 from mrcnn.weights import NamedWeightsModel
 
 Tensor = Any
@@ -169,7 +169,7 @@ class Network:
         return align(boxes, self.table)
 
     def _normalized(self, boxes: Tensor) -> Tensor:
-        """`mrcnn.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
+        """`mrcnn.parts.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
         scale, shift = (ops.convert_to_tensor(part, "float32") for part in box_frame(self.config.IMAGE_SHAPE))
         return (boxes - shift) / scale
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
-from detection import nms
-from detection.augmenters import imgaug
-from mrcnn import coding, images
-from mrcnn.anchors import compute_overlaps, denorm_boxes, generate_anchors, generate_pyramid_anchors, norm_boxes
+from keraskit.boxes import nms
+from keraskit.training.augmenters import imgaug
+from mrcnn import images
 from mrcnn.dataset import Dataset
 from mrcnn.download import COCO_MODEL_URL, download_trained_weights
 from mrcnn.evaluation import (
@@ -22,6 +21,8 @@ from mrcnn.evaluation import (
     trim_zeros,
 )
 from mrcnn.images import expand_mask, extract_bboxes, minimize_mask, resize_image, resize_mask, unmold_mask
+from mrcnn.parts import coding
+from mrcnn.parts.anchors import compute_overlaps, denorm_boxes, generate_anchors, generate_pyramid_anchors, norm_boxes
 
 __all__ = [
     "COCO_MODEL_URL",
@@ -54,12 +55,12 @@ __all__ = [
 
 
 def box_refinement(box: np.ndarray, gt_box: np.ndarray) -> np.ndarray:
-    """`mrcnn.coding.box_refinement` from and to NumPy: deltas `[N, 4]` float32 that turn `box` into `gt_box`."""
+    """`mrcnn.parts.coding.box_refinement` from and to NumPy: deltas `[N, 4]` float32 that turn `box` into `gt_box`."""
     return ops.convert_to_numpy(coding.box_refinement(_floats(box), _floats(gt_box)))
 
 
 def apply_box_deltas(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
-    """`mrcnn.coding.apply_box_deltas` from and to NumPy: `boxes` `[N, 4]` corrected by `deltas` `[N, 4]`, float32."""
+    """`mrcnn.parts.coding.apply_box_deltas` from and to NumPy: `boxes` `[N, 4]` corrected by `deltas` `[N, 4]`, float32."""
     return ops.convert_to_numpy(coding.apply_box_deltas(_floats(boxes), _floats(deltas)))
 
 

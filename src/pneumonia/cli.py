@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from pneumonia.new_studies import predict_new
+    from pneumonia.reading_room.new_studies import predict_new
 
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
@@ -153,17 +153,17 @@ def _operating_point(wanted: float | None, option: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from pneumonia.node import settings
-    from pneumonia.reading_room import findings, objects
+    from pneumonia.reading_room.node import settings
+    from pneumonia.reading_room.objects import findings, make
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
-    objects.require("highdicom", "pynetdicom", "prometheus_client")
-    from pneumonia import predictor
-    from pneumonia.node import serve
+    make.require("highdicom", "pynetdicom", "prometheus_client")
+    from pneumonia.reading_room import predictor
+    from pneumonia.reading_room.node import serve
 
     predictor.require(arguments.models)
     window, predict, ensemble = p.images.window.values(), p.predict.values(), p.ensemble.values()
@@ -184,8 +184,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _results(arguments: argparse.Namespace) -> int:
+    from pneumonia.evaluation.results import table
     from pneumonia.files import read_json
-    from pneumonia.results import table
 
     path = Path("metrics/evaluation.json")
     if not path.is_file():
@@ -197,8 +197,9 @@ def _results(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     import json
 
-    from pneumonia import comparison, evaluation_files
-    from pneumonia.revisions import files_of
+    from pneumonia.evaluation import inputs as evaluation_files
+    from pneumonia.experiments import comparison
+    from pneumonia.experiments.revisions import files_of
 
     p = load().evaluate
     revisions, models = (arguments.first, arguments.second), (arguments.model, arguments.other or arguments.model)
@@ -218,8 +219,9 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _crossval(arguments: argparse.Namespace) -> int:
-    from pneumonia import crossval, experiments
-    from pneumonia.outputs import require_unused
+    from pneumonia.experiments import crossval
+    from pneumonia.experiments import folds as experiments
+    from pneumonia.files import require_unused
 
     require_unused(arguments.output)
     found = experiments.gather(arguments.experiments)
@@ -244,7 +246,7 @@ def _crossval(arguments: argparse.Namespace) -> int:
 
 
 def _profile(arguments: argparse.Namespace) -> int:
-    from pneumonia import profiles
+    from pneumonia.project import profiles
 
     if arguments.name is None:
         for name in profiles.names():
@@ -265,7 +267,7 @@ def _params(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from pneumonia import cache
+    from pneumonia.project import cache
 
     folder = cache.folder()
     damaged = cache.corrupted(folder)
@@ -284,7 +286,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _deps(arguments: argparse.Namespace) -> int:
-    from pneumonia.closure import update
+    from pneumonia.project.code_deps import update
 
     differences = update(write=arguments.write)
     print("\n".join(differences) or "dvc.yaml names exactly what the stage scripts import")

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import glob
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -125,6 +126,20 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hex."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def require_unused(folder: Path) -> None:
+    """Raise ValueError where `folder` is a file, or a folder that holds something: nothing that lies there is ever lost."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is not empty; name another --output")
+
+
+def source(module: str) -> Path:
+    """The file of a module by its dotted name. Raises ModuleNotFoundError where there is none."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"there is no module {module}")
+    return Path(found.origin)
 
 
 def _umask() -> int:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from detection import boxes as box_ops
-from detection.backend import device_share
-from detection.nms import non_max_suppression
+from keraskit.boxes import tensors as box_ops
+from keraskit.boxes.nms import non_max_suppression
+from keraskit.compute.backend import device_share
 from yolov3 import network
 from yolov3.cfg import Description
 from yolov3.decode import decode

@@ -15,7 +15,7 @@ from typing import Any
 
 from keras import ops
 
-from detection import boxes as box_ops
+from keraskit.boxes import tensors as box_ops
 from yolov3.decode import Places
 
 Tensor = Any

@@ -140,13 +140,13 @@ def test_a_second_repro_is_refused_while_one_runs(project: Path):
 
 
 def test_a_dirty_tree_runs_as_it_is(project: Path):
-    (project / "src/pneumonia/fusion.py").write_text(
-        (project / "src/pneumonia/fusion.py").read_text() + "\n# a change that nobody committed\n"
+    (project / "src/pneumonia/prediction/fusion.py").write_text(
+        (project / "src/pneumonia/prediction/fusion.py").read_text() + "\n# a change that nobody committed\n"
     )
     (project / "notes.txt").write_text("not in git")
     try:
         assert "ensemble" in ran(run(project, "dvc", "repro"))
-        assert " M src/pneumonia/fusion.py" in run(project, "git", "status", "--porcelain")
+        assert " M src/pneumonia/prediction/fusion.py" in run(project, "git", "status", "--porcelain")
     finally:
         (project / "notes.txt").unlink()
 

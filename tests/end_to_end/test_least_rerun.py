@@ -142,7 +142,7 @@ def test_what_means_the_same_reruns_nothing(project: Path):
 
 
 def test_a_changed_module_reruns_the_stages_that_import_it(project: Path):
-    file = project / "src/pneumonia/fusion.py"
+    file = project / "src/pneumonia/prediction/fusion.py"
     kept = file.with_suffix(".kept")
     shutil.copy2(file, kept)
     try:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mrcnn.anchors import compute_backbone_shapes, pyramid_anchors
 from mrcnn.config import Config
+from mrcnn.parts.anchors import compute_backbone_shapes, pyramid_anchors
 
 
 class Shapes(Config):

@@ -158,7 +158,7 @@ def outputs(trained, folder, jit=False):
 @pytest.mark.slow
 def test_bfloat16(trained, dataset, tmp_path):
     """Up to where proposals are chosen: a hardly trained network's are near ties. What a trained one finds in bfloat16
-    is tested where one is trained, in tests/pneumonia/test_maskrcnn.py."""
+    is tested where one is trained, in tests/pneumonia/models/test_maskrcnn.py."""
     single, exact = first_loss(dataset), outputs(trained, tmp_path)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

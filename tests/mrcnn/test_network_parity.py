@@ -2,16 +2,15 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from keras import ops
+from tests.places import DATA
 
 from mrcnn.config import Config
 from mrcnn.model import MaskRCNN
 
-DATA = Path(__file__).parents[1] / "data"
 ORACLE = np.load(DATA / "mrcnn_resnet50_256.npz")
 STRUCTURE = DATA / "mrcnn_resnet50_256.json"
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from mrcnn import targets
 from mrcnn.config import Config
-from mrcnn.heads import MaskHead
 from mrcnn.network import TrainingModel
-from mrcnn.normalization import BatchNorm, ConvNorm
-from mrcnn.roi_align import flat_pyramid
-from mrcnn.rpn import SampledRPN, rpn_graph, rpn_model
+from mrcnn.parts import targets
+from mrcnn.parts.heads import MaskHead
+from mrcnn.parts.normalization import BatchNorm, ConvNorm
+from mrcnn.parts.roi_align import flat_pyramid
+from mrcnn.parts.rpn import SampledRPN, rpn_graph, rpn_model
 
 RNG = np.random.default_rng(0)
 

@@ -4,9 +4,9 @@ import pickle
 import stat
 import zipfile
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
+from tests.places import SHARED
 
 from pneumonia import archive
 from pneumonia.archive import StudyArchive, StudyFolder, open_studies, write_archive
@@ -130,7 +130,7 @@ def test_nothing_there(tmp_path):
 
 
 def test_real_studies():
-    path = Path(__file__).parents[2] / "../shared/rsna-mini.zip"
+    path = SHARED / "rsna-mini.zip"
     if not path.is_file():
         pytest.skip("../shared/rsna-mini.zip is not there")
     studies = StudyArchive(path)

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.places import ROOT
 
 from pneumonia import cli
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 import pytest
 from tests.hostile import ExplicitVRLittleEndian, JPEGBaseline8Bit, np, study
 
-from pneumonia import cluster, shards
+from pneumonia import cluster
 from pneumonia.archive import write_archive
-from pneumonia.shards import write_shards
+from pneumonia.data import shards
+from pneumonia.data.shards import write_shards
 
 OPTIONS = {
     "sizes": [32, 48],

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.places import ROOT
 
 from pneumonia import params
-
-ROOT = Path(__file__).parents[2]
 
 
 def values() -> dict[str, Any]:
@@ -98,8 +97,10 @@ def test_other_code_than_this_folders_is_refused(tmp_path: Path, monkeypatch: py
     params.load()
     edited = tmp_path / "src" / "mrcnn" / "losses.py"
     edited.write_text(edited.read_text() + "# edited\n")
-    with pytest.raises(params.ParamsError, match=r"mrcnn.losses\.py is not the code that runs, .* set PYTHONPATH=src"):
+    with pytest.raises(
+        params.ParamsError, match=r"mrcnn.parts.losses\.py is not the code that runs, .* set PYTHONPATH=src"
+    ):
         params.load()
     edited.unlink()
-    with pytest.raises(params.ParamsError, match=r"mrcnn.losses\.py is not the code that runs"):
+    with pytest.raises(params.ParamsError, match=r"mrcnn.parts.losses\.py is not the code that runs"):
         params.load()

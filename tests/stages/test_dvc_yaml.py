@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.places import ROOT
 
-from pneumonia.closure import code_deps, update
+from pneumonia.project.code_deps import code_deps, update
 
-ROOT = Path(__file__).parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, Any] = PIPELINE["stages"]
 CONTRACT = {

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from tests.places import SHARED
 
 from yolov3 import architectures, cfg
 from yolov3.cfg import Convolutional, MaxPool, Route, Shortcut, Upsample, Yolo
-
-SHARED = Path(__file__).parents[2] / "../shared"
 
 
 def test_sections_become_layers_with_absolute_references(small: str):

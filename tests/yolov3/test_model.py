@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
+from tests.places import DATA, SHARED
 
-from detection.average_precision import average_precision
-from detection.optimizers import adamw
+from keraskit.boxes.average_precision import average_precision
+from keraskit.training.optimizers import adamw
 from yolov3 import architectures, cfg, network, weights
 from yolov3.cfg import Convolutional, Description, Yolo
 from yolov3.decode import decode
 from yolov3.model import Detector, to_unit
 from yolov3.model import Yolo as YoloModel
 
-ORACLE = Path(__file__).parents[1] / "data/yolov3_tiny_416.npz"  # made by OpenCV's Darknet importer
-COCO = Path(__file__).parents[2] / "../shared/weights/yolov3-tiny.weights"
+ORACLE = DATA / "yolov3_tiny_416.npz"  # made by OpenCV's Darknet importer
+COCO = SHARED / "weights/yolov3-tiny.weights"
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

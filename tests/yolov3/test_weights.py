@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.places import SHARED
 
 from yolov3 import architectures, cfg, network, weights
 
-SHARED = Path(__file__).parents[2] / "../shared"
 TOTAL = 104 + 72 + 238  # 9 * 8 + 4 * 8, 8 * 8 + 8, 16 * 14 + 14
 
 

@@ -1,1 +1,4 @@
-"""What the results are worth: the challenge's metric, FROC, image level, operating points, bootstrap intervals."""
+"""Measures as pure functions of arrays: in come scores, boxes and truths, out come numbers, under any weighting of the studies.
+
+Read `matching` first.
+"""

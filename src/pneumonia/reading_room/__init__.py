@@ -1,1 +1,4 @@
-"""Results as DICOM objects that a PACS stores beside the image: structured report, presentation state, secondary capture."""
+"""New patients: in come DICOM files from a folder or a PACS, out come findings as tables, pictures and DICOM objects.
+
+Read `predictor` first; `objects` makes the DICOM results, `node` talks to a PACS.
+"""

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from pneumonia.archive import MAX_STUDY_BYTES, is_study_name, name_fault, open_zip, write_archive
 from pneumonia.files import sha256 as sha256_of
 from pneumonia.files import write_csv
-from pneumonia.labels import read_classes, read_labels, read_table
+from pneumonia.sources.labels import read_classes, read_labels, read_table
 from pneumonia.sources.persons import read_mapping
 
 LABELS, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumonia.labels import ID_COLUMNS, read_table
+from pneumonia.sources.labels import ID_COLUMNS, read_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.places import DATA
 
 from pneumonia.metrics.challenge import best_threshold, challenge_metric, study_scores, sweep
 from pneumonia.metrics.matching import box_table
@@ -24,7 +24,7 @@ def table(truth, detections, studies=None):
 
 @pytest.fixture(scope="module")
 def oracle():
-    data = json.loads((Path(__file__).parents[2] / "data/challenge_metric.json").read_text())
+    data = json.loads((DATA / "challenge_metric.json").read_text())
     truth, detections, scores = [], [], []
     for number, case in enumerate(data["cases"]):
         study = f"s{number:03d}"

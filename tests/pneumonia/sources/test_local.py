@@ -4,9 +4,9 @@ import hashlib
 import shutil
 import stat
 import zipfile
-from pathlib import Path
 
 import pytest
+from tests.places import SHARED
 
 from pneumonia.archive import StudyArchive
 from pneumonia.sources.local import fetch_labelled, fetch_test
@@ -220,7 +220,7 @@ def test_nothing_there(tmp_path):
 
 
 def test_real_studies(tmp_path):
-    source = Path(__file__).parents[3] / "../shared/rsna-mini.zip"
+    source = SHARED / "rsna-mini.zip"
     if not source.is_file():
         pytest.skip("../shared/rsna-mini.zip is not there")
     fetch_test(source, tmp_path)

@@ -1,9 +1,9 @@
 """Mappings of studies to persons, as CSV and as the organizers' JSON."""
 
 import json
-from pathlib import Path
 
 import pytest
+from tests.places import SHARED
 
 from pneumonia.sources.persons import read_mapping
 
@@ -53,7 +53,7 @@ def test_nothing_there(tmp_path):
 
 
 def test_the_whole_challenge():
-    path = Path(__file__).parents[3] / "../shared/labels/rsna_to_nih.csv"
+    path = SHARED / "labels/rsna_to_nih.csv"
     if not path.is_file():
         pytest.skip("../shared/labels is not there")
     mapping = read_mapping(path)

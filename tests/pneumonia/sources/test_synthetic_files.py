@@ -8,11 +8,11 @@ import pandas as pd
 import pydicom
 import pytest
 
-from pneumonia.dicom import read_study
+from pneumonia.dicom.study import read_study
 from pneumonia.rejection import StudyError
-from pneumonia.sources.synthetic import write_labelled, write_test
 from pneumonia.sources.synthetic.cohort import apportion, sample_cohort, study_id
 from pneumonia.sources.synthetic.faults import FAULTS, MENDABLE
+from pneumonia.sources.synthetic.writer import write_labelled, write_test
 
 STUDIES, SIZE, SEED = 48, 96, 3
 

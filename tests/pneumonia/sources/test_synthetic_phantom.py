@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from detection.average_precision import average_precision
-from pneumonia.sources.synthetic import StudySpec, draw_study
+from keraskit.boxes.average_precision import average_precision
 from pneumonia.sources.synthetic.canvas import Canvas, curve
 from pneumonia.sources.synthetic.cohort import sample_cohort
+from pneumonia.sources.synthetic.phantom import StudySpec, draw_study
 
 
 @pytest.fixture(scope="module")

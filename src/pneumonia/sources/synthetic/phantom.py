@@ -10,10 +10,10 @@ import numpy as np
 
 from pneumonia.sources.synthetic.anatomy import Outlines, sample_body, sample_pose
 from pneumonia.sources.synthetic.canvas import Canvas
-from pneumonia.sources.synthetic.devices import Overlay, choose_devices, draw_devices, draw_markers
 from pneumonia.sources.synthetic.distractors import FINDINGS, choose_findings
 from pneumonia.sources.synthetic.film import develop, expose, sample_exposure
 from pneumonia.sources.synthetic.opacities import BOX_LEVEL, choose_sites, grow_opacity
+from pneumonia.sources.synthetic.support_devices import Overlay, choose_devices, draw_devices, draw_markers
 from pneumonia.sources.synthetic.thorax import build_thorax
 
 Category = Literal["normal", "not_normal", "opacity"]

@@ -1,0 +1,123 @@
+"""Where and how exactly a model computes: device, precision, seeds. Called once, before Keras is imported elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from typing import Any
+
+DEVICES = ("auto", "gpu", "cpu")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+MALLOPT = (  # names and numbers of glibc's malloc.h
+    (-4, 0),  # M_MMAP_MAX: no block of its own for a large request
+    (-1, 2**31 - 1),  # M_TRIM_THRESHOLD: free bytes at the top that go back
+    (-2, 64 * 2**20),  # M_TOP_PAD: bytes asked for beyond a request
+    (-8, 1),  # M_ARENA_MAX: threads share what was freed
+)
+
+
+def configure(device: str = "auto", precision: str = "float32", seed: int = 0, devices: int = 1) -> str:
+    """Choose device and precision, seed every generator, ask for deterministic kernels. Returns "gpu" or "cpu".
+
+    devices: how many share each batch. Where that is the CPU, it is split into as many, to try the thing without GPUs.
+
+    Raises:
+        RuntimeError: device "gpu" and there is none; device "cpu" where the backend already runs on a GPU.
+        ValueError: an unknown device or precision.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    keep_freed_memory()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; TensorFlow reads it at its import
+    if device == "cpu":
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # Keras reads it at its import
+    import keras
+
+    gpus = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend(), _none)(
+        device, devices
+    )
+    if device == "gpu" and not gpus:
+        raise RuntimeError(
+            f"device is gpu, but {keras.backend.backend()} sees none. Install the [gpu] extra and a driver that fits, "
+            "or set device to auto or cpu"
+        )
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+    return "gpu" if gpus and device != "cpu" else "cpu"
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc's allocator keep what the process frees; True where it could be told so.
+
+    By default it hands every large block back at once, and a training step that asks for the same gigabyte again pays
+    for each page anew: half of the CPU's time on a virtual machine. The peak of memory is what it was. Nothing is changed
+    where a `MALLOC_` variable of the environment already says how it should be, nor where the C library is another.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # musl
+        return False
+    return all(mallopt(option, value) for option, value in MALLOPT)
+
+
+def parallel(devices: int) -> contextlib.AbstractContextManager[Any]:
+    """What has to be open while a model is built and trained whose batches `devices` devices share.
+
+    Raises ValueError: there are fewer, or the backend has no way to. See `keraskit.compute.backend.data_parallel`.
+    """
+    from keraskit.compute.backend import data_parallel
+
+    scope: contextlib.AbstractContextManager[Any] = data_parallel(devices).scope()
+    return scope
+
+
+def _tensorflow(device: str, devices: int) -> bool:
+    import tensorflow as tf
+
+    # The same bytes from the same input; Keras then leaves XLA off unless it is asked for.
+    tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    try:
+        if device == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        else:
+            for gpu in gpus:
+                tf.config.experimental.set_memory_growth(gpu, True)
+        if devices > 1 and (device == "cpu" or not gpus):
+            parts = [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"device {device}: TensorFlow already runs; call devices.configure before it does"
+        ) from error
+    return bool(gpus)
+
+
+def _jax(device: str, devices: int) -> bool:
+    import jax
+
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    if devices > 1:
+        jax.config.update("jax_num_cpu_devices", devices)
+    try:
+        return bool(jax.devices("gpu")) and device != "cpu"
+    except RuntimeError:  # no such backend
+        return False
+
+
+def _torch(device: str, devices: int) -> bool:
+    import torch
+
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return bool(torch.cuda.is_available())
+
+
+def _none(device: str, devices: int) -> bool:
+    return False

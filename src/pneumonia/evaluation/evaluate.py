@@ -1,0 +1,167 @@
+"""The numbers of metrics/evaluation.json, the tables and the points of the curves, from predictions and labels.
+
+Every threshold is chosen on the validation studies; every number is of the holdout studies, which nothing else saw.
+Intervals are 95%, by resampling persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from pneumonia.data.subsets import Labelled, subset
+from pneumonia.evaluation.measured import MeasuredModel, Predictions
+from pneumonia.evaluation.subgroups import Subgroups, size_limits
+from pneumonia.evaluation.tables import Calibration, Operating, Table, with_interval
+from pneumonia.metrics import bootstrap, challenge, curves
+from pneumonia.metrics.froc import froc
+from pneumonia.metrics.image_level import Auc
+from pneumonia.metrics.ratios import Array
+
+__all__ = ["Evaluation", "Labelled", "Predictions", "evaluate", "subset"]
+
+CALLS = ("no opacity", "opacity")
+TABLES: dict[str, Callable[[MeasuredModel], Table]] = {
+    "subgroups": Subgroups,
+    "operating": Operating,
+    "calibration": Calibration,
+}
+Value = TypeVar("Value")
+Key = tuple[Any, ...]  # (section, measure) of the metrics, (kind, model, key) of a table
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """metrics: the nested content of evaluation.json.
+
+    tables: `subgroups`, `operating`, `calibration`; curves: `roc`, `pr`, `froc`, `challenge`; each with a column model.
+    confusion: columns actual, predicted, one row a holdout study, at the operating point of `ensemble` (of the last
+    model where there is none).
+    """
+
+    metrics: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    curves: dict[str, pd.DataFrame]
+    confusion: pd.DataFrame
+
+
+def evaluate(
+    studies: pd.DataFrame,
+    boxes: pd.DataFrame,
+    split: pd.DataFrame,
+    predictions: Mapping[str, Predictions],
+    *,
+    rule: str,
+    value: float,
+    resamples: int,
+    seed: int,
+) -> Evaluation:
+    """Evaluate `predictions` (model -> Predictions).
+
+    studies: study, person, category, target, view, and for their subgroups sex, age, rows, columns; boxes: study, x, y,
+    width, height (pixels of the original image). split: study, subset; `validation` chooses thresholds, `holdout` is
+    reported. rule, value: see `metrics.operating_point.choose`. resamples, seed: of the bootstrap.
+
+    Raises ValueError where a subset is empty or a model lacks a study of them.
+    """
+    validation, holdout = (subset(studies, boxes, split, name) for name in ("validation", "holdout"))
+    limits = size_limits(boxes, split)
+    models = {
+        name: MeasuredModel(prediction, validation, holdout, rule=rule, value=value, size_limits=limits)
+        for name, prediction in sorted(predictions.items())
+    }
+    tables = {(kind, name): make(model) for name, model in models.items() for kind, make in TABLES.items()}
+    view_only = _view_only(validation, holdout)
+
+    def measures(weights: Array) -> dict[Key, Array]:
+        values: dict[Key, Array] = {("yardsticks", "view_only_auc"): view_only(weights)}
+        known = {name: model.measures(weights) for name, model in models.items()}
+        for name, own in known.items():
+            values |= {(name, key): v for key, v in own.items()}
+        for one, other, key in _pairs(models):
+            values[f"{one}_minus_{other}", key] = values[one, key] - values[other, key]
+        for (kind, name), table in tables.items():
+            values |= {(kind, name, key): v for key, v in table.measures(weights, known[name]).items()}
+        return values
+
+    once = {key: float(v[0]) for key, v in measures(np.ones((1, len(holdout.ids)))).items()}
+    ranges = bootstrap.intervals(measures, holdout.studies["person"].tolist(), resamples, seed)
+    metrics: dict[str, Any] = {name: model.constants() for name, model in models.items()}
+    for path in once:
+        if len(path) == 2:
+            metrics.setdefault(path[0], {}).update(with_interval(path[1], path, once, ranges))
+    metrics["holdout"], metrics["validation"] = holdout.counts(), validation.counts()
+    metrics["box_sizes"] = dict(zip(("small_below", "large_from"), limits, strict=True))
+
+    def laid_out(kind: str) -> pd.DataFrame:
+        return _stacked(
+            {name: tables[kind, name].table(_of(once, kind, name), _of(ranges, kind, name)) for name in models}
+        )
+
+    return Evaluation(
+        metrics,
+        {kind: laid_out(kind) for kind in TABLES},
+        _curves(models),
+        _confusion(models["ensemble" if "ensemble" in models else list(models)[-1]]),
+    )
+
+
+def _view_only(validation: Labelled, holdout: Labelled) -> Auc:
+    """The AUC of knowing nothing but the view: each holdout study scores its view's share of positives in validation.
+
+    Ill patients are radiographed lying (AP), so the view alone predicts the finding; a model should do far better.
+    """
+    share = validation.studies.groupby("view")["target"].mean()
+    fallback = float(validation.studies["target"].mean())
+    return Auc(holdout.studies["view"].map(share).fillna(fallback).to_numpy(np.float64), holdout.targets)
+
+
+def _pairs(models: Mapping[str, MeasuredModel]) -> list[tuple[str, str, str]]:
+    """(ensemble, other model, measure) that are compared on the same studies."""
+    if "ensemble" not in models:
+        return []
+    pairs = []
+    for other, model in models.items():
+        if other != "ensemble":
+            keys = ("auc",) if model.table is None else ("auc", "ap50", "challenge")
+            pairs += [("ensemble", other, key) for key in keys]
+    return pairs
+
+
+def _curves(models: Mapping[str, MeasuredModel]) -> dict[str, pd.DataFrame]:
+    frames: dict[str, dict[str, pd.DataFrame]] = {"roc": {}, "pr": {}, "froc": {}, "challenge": {}}
+    for name, model in models.items():
+        false_positive_rate, sensitivity, _ = curves.roc_curve(model.scores, model.targets)
+        frames["roc"][name] = curves.thinned(false_positive_rate=false_positive_rate, sensitivity=sensitivity)
+        recall, precision, _ = curves.pr_curve(model.scores, model.targets)
+        frames["pr"][name] = curves.thinned(recall=recall, precision=precision)
+        if model.table is not None:
+            false, sensitivity = froc(model.table)
+            frames["froc"][name] = curves.thinned(false_boxes=false, sensitivity=sensitivity)
+            threshold, value = challenge.sweep(model.table)
+            frames["challenge"][name] = curves.thinned(threshold=threshold[::-1], challenge=value[::-1])
+    return {kind: _stacked(parts) for kind, parts in frames.items() if parts}
+
+
+def _of(values: Mapping[Key, Value], kind: str, model: str) -> dict[Any, Value]:
+    """What belongs to one table, under the table's own keys."""
+    return {key[2]: value for key, value in values.items() if key[:2] == (kind, model)}
+
+
+def _stacked(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One table with the column `model` first."""
+    parts = []
+    for name, frame in frames.items():
+        frame.insert(0, "model", name)
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _confusion(model: MeasuredModel) -> pd.DataFrame:
+    names = np.asarray(CALLS, dtype=object)
+    called = model.scores >= model.threshold
+    return pd.DataFrame({"actual": names[model.targets], "predicted": names[called.astype(int)]})

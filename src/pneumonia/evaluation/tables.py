@@ -1,0 +1,102 @@
+"""The tables of operating points and of calibration, one model each: estimates with intervals, ready for a CSV.
+
+A table is measured like a model: `measures(weights, known)` gives every value under any weighting of the holdout's
+studies, where `known` is what the model measured under it; `table(estimates, intervals)` lays them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from pneumonia.evaluation.measured import MeasuredModel
+from pneumonia.metrics import calibration
+from pneumonia.metrics.ratios import Array, Ratios
+
+THRESHOLDS = (0.3, 0.5, 0.7)  # of the table of operating points, besides the chosen one
+MEASURES = (
+    "sensitivity", "specificity", "precision", "npv", "f1", "box_sensitivity", "box_precision", "boxes_per_normal"
+)  # fmt: skip
+
+Estimates = Mapping[Any, float]
+Intervals = Mapping[Any, tuple[float, float]]
+
+
+class Table(Protocol):
+    """What an evaluation asks of a table; keys are the table's own."""
+
+    def measures(self, weights: Array, known: Mapping[str, Array]) -> Mapping[Any, Array]: ...
+
+    def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame: ...
+
+
+class Operating:
+    """What a threshold does: a row for each of `THRESHOLDS` and for the chosen one.
+
+    At a fixed threshold a study is called where its score reaches it and a box is shown where its score does; in the
+    chosen row each has its own (see `pneumonia.evaluation.measured`). Keys are (row, measure).
+    """
+
+    def __init__(self, model: MeasuredModel) -> None:
+        self.model = model
+        self.rows = [(t, t, 0) for t in THRESHOLDS] + [(model.threshold, model.box_threshold, 1)]
+        self.ratios = Ratios(
+            {
+                (row, measure): pair
+                for row, (threshold, box_threshold, _) in enumerate(self.rows)
+                for measure, pair in model.pairs_at(threshold, box_threshold).items()
+            }
+        )
+
+    def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[tuple[int, str], Array]:
+        return self.ratios(weights)
+
+    def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
+        """threshold, box_threshold, chosen, the four cells of the confusion matrix, then `MEASURES` with intervals."""
+        rows = []
+        positive = self.model.targets == 1
+        for index, (threshold, box_threshold, chosen) in enumerate(self.rows):
+            called = self.model.scores >= threshold
+            row: dict[str, float] = {
+                "threshold": threshold,
+                "box_threshold": np.nan if self.model.table is None else box_threshold,
+                "chosen": chosen,
+                "true_positives": int((called & positive).sum()),
+                "false_positives": int((called & ~positive).sum()),
+                "false_negatives": int((~called & positive).sum()),
+                "true_negatives": int((~called & ~positive).sum()),
+            }
+            for measure in MEASURES:
+                row |= with_interval(measure, (index, measure), estimates, intervals)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+
+class Calibration:
+    """Reliability in bins of the study score; keys are the bins."""
+
+    def __init__(self, model: MeasuredModel) -> None:
+        self.bins = calibration.calibration(model.scores, model.targets)
+        place = calibration.bin_of(model.scores)
+        positive = (model.targets == 1).astype(np.float64)
+        self.ratios = Ratios(
+            {number: (positive * (place == number), (place == number) * 1.0) for number in self.bins["bin"].tolist()}
+        )
+
+    def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[int, Array]:
+        return self.ratios(weights)
+
+    def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
+        """predicted, observed, studies, observed_low, observed_high: a row for each bin that has studies."""
+        bounds = [intervals.get(number, (np.nan, np.nan)) for number in self.bins["bin"].tolist()]
+        low, high = np.reshape(bounds, (-1, 2)).T
+        return self.bins.drop(columns="bin").assign(observed_low=low, observed_high=high)
+
+
+def with_interval(name: str, key: Any, estimates: Estimates, intervals: Intervals) -> dict[str, float]:
+    """`name`, `name_low` and `name_high` of the measure `key`; NaN where it is unknown."""
+    low, high = intervals.get(key, (np.nan, np.nan))
+    return {name: estimates.get(key, np.nan), f"{name}_low": low, f"{name}_high": high}

@@ -1,0 +1,233 @@
+"""Cross-validation: what each fold's models say of the studies they did not train on, as one evaluation.
+
+Every study outside the hold-out is validated once, so its prediction comes from models that never trained on it or on
+another study of its person. Thresholds are chosen without the fold they are used on: those of fold k from the
+out-of-fold predictions of all other folds. Intervals are 95%, by resampling persons; they hold the trained models
+fixed, so the spread over folds stands beside them.
+
+One thing is not out of fold: training stops early by its validation fold, which makes these figures a little too good.
+They are for choosing between settings; the hold-out is for the final report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumonia.evaluation.evaluate import Labelled, Predictions, subset
+from pneumonia.files import fresh_dir, write_csv, write_json
+from pneumonia.metrics import bootstrap, challenge, operating_point
+from pneumonia.metrics.calls import call_pairs
+from pneumonia.metrics.image_level import Auc
+from pneumonia.metrics.matching import box_table
+from pneumonia.metrics.ranking import BoxRanking, coco_ranked
+from pneumonia.metrics.ratios import Ratios, mean_pair
+from pneumonia.prediction.tables import write_predictions
+
+Array = NDArray[np.float64]
+STUDY_COLUMNS = {"study": "str", "person": "str", "category": "str", "target": "int", "view": "str"}
+RATES = ("sensitivity", "specificity", "precision", "f1")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One run of the pipeline. name: what errors call it; split: `study, fold, subset`; predictions: by model."""
+
+    number: int
+    name: str
+    split: pd.DataFrame
+    predictions: Mapping[str, Predictions]
+
+
+def out_of_fold(folds: Sequence[Fold]) -> tuple[pd.DataFrame, dict[str, Predictions]]:
+    """Put the folds together: `study, fold` of every study outside the hold-out, and each model's predictions of them.
+
+    Raises ValueError where a fold is missing or comes twice, the runs were split differently, a study is validated
+    twice or never, or a model has no score for a study of its fold.
+    """
+    folds = sorted(folds, key=lambda fold: fold.number)
+    assigned = _assigned(folds)
+    models = {}
+    for model in sorted(folds[0].predictions):
+        scores, detections = [], []
+        for fold in folds:
+            ids = assigned.loc[assigned["fold"] == fold.number, "study"]
+            own = fold.predictions[model]
+            missing = sorted(set(ids) - set(own.scores.index))
+            if missing:
+                raise ValueError(
+                    f"{fold.name}: {model} has no score for {len(missing)} of {len(ids)} validation studies, such as "
+                    f"{missing[0]}; run it again to its end"
+                )
+            scores.append(own.scores.loc[ids])
+            if own.detections is not None:
+                detections.append(own.detections[own.detections["study"].isin(set(ids))])
+        together = pd.concat(detections, ignore_index=True) if detections else None
+        models[model] = Predictions(pd.concat(scores).sort_index(), together)
+    return assigned, models
+
+
+def evaluate(
+    studies: pd.DataFrame,
+    boxes: pd.DataFrame,
+    assigned: pd.DataFrame,
+    predictions: Mapping[str, Predictions],
+    *,
+    rule: str,
+    value: float,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The figures of all out-of-fold studies together and of each fold.
+
+    studies, boxes, rule, value, resamples, seed: as `evaluation.evaluate`. assigned, predictions: of `out_of_fold`.
+
+    Returns model -> measure -> number, with `<measure>_low`, `<measure>_high` (95%), `<measure>_folds_mean` and
+    `<measure>_folds_sd` (over folds, n - 1) beside it; `folds` -> number -> counts, and model -> measures and the
+    thresholds used on that fold; `out_of_fold`: counts. Measures: auc, sensitivity, specificity, precision, f1 and, of a
+    detector, ap50 and challenge. A model's pooled AUC and AP compare scores of different folds' models, `_folds_mean`
+    does not.
+    """
+    labelled = subset(studies, boxes, assigned.assign(subset="out_of_fold"), "out_of_fold")
+    fold = assigned.set_index("study")["fold"].loc[labelled.ids].to_numpy(np.int64)
+    numbers = sorted({int(number) for number in fold})
+    models = {name: _Model(own, labelled, fold, rule, value) for name, own in sorted(predictions.items())}
+
+    def measures(weights: Array) -> dict[str, Array]:
+        return {f"{name}/{key}": v for name, model in models.items() for key, v in model.measures(weights).items()}
+
+    whole = measures(np.ones((1, len(fold))))
+    each = measures(np.stack([fold == number for number in numbers]).astype(np.float64))
+    ranges = bootstrap.intervals(measures, labelled.studies["person"].tolist(), resamples, seed)
+    result: dict[str, Any] = {"out_of_fold": labelled.counts(), "folds": {}}
+    for path, values in each.items():
+        name, key = path.split("/")
+        low, high = ranges.get(path, (np.nan, np.nan))
+        result.setdefault(name, {}).update(
+            {
+                key: float(whole[path][0]),
+                f"{key}_low": low,
+                f"{key}_high": high,
+                f"{key}_folds_mean": float(np.mean(values)),
+                f"{key}_folds_sd": float(np.std(values, ddof=1)),
+            }
+        )
+    for place, number in enumerate(numbers):
+        ids = set(np.asarray(labelled.ids)[fold == number])
+        part = Labelled(labelled.studies[labelled.studies["study"].isin(ids)], boxes)
+        own: dict[str, Any] = {name: dict(model.thresholds[number]) for name, model in models.items()}
+        for path, values in each.items():
+            name, key = path.split("/")
+            own[name][key] = float(values[place])
+        result["folds"][str(number)] = part.counts() | own
+    return result
+
+
+def table(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """`model, fold, studies, positives` and the measures, a row a fold and one for `all`, of what `evaluate` returned."""
+    parts = {**metrics["folds"], "all": metrics["out_of_fold"] | metrics}
+    rows = []
+    for model in sorted(set(metrics) - {"folds", "out_of_fold"}):
+        for fold, part in parts.items():
+            values = {key: part[model].get(key, float("nan")) for key in ("auc", "ap50", "challenge", *RATES)}
+            rows.append(
+                {"model": model, "fold": fold, "studies": part["studies"], "positives": part["positives"], **values}
+            )
+    return pd.DataFrame(rows)
+
+
+def write(
+    output: str | Path, metrics: Mapping[str, Any], assigned: pd.DataFrame, predictions: Mapping[str, Predictions]
+) -> pd.DataFrame:
+    """Write evaluation.json, folds.csv, split.csv and predictions/ into the new folder `output`; returns `table`."""
+    rows = table(metrics)
+    with fresh_dir(output) as folder:
+        write_json(folder / "evaluation.json", metrics)
+        write_csv(folder / "folds.csv", rows, dict.fromkeys(rows.columns[4:], 6))
+        write_csv(folder / "split.csv", assigned)
+        for model, own in predictions.items():
+            if own.detections is None:
+                write_csv(folder / "predictions" / model / "scores.csv", own.scores.reset_index(), {"score": 6})
+            else:
+                write_predictions(folder / "predictions" / model, own.detections, own.scores)
+    return rows
+
+
+class _Model:
+    """One model's thresholds, a set for each fold, and what it takes to measure it on any weighting of the studies."""
+
+    def __init__(
+        self, predictions: Predictions, labelled: Labelled, fold: NDArray[np.int64], rule: str, value: float
+    ) -> None:
+        self.targets = labelled.targets
+        self.scores = labelled.scores(predictions.scores)
+        self.thresholds: dict[int, dict[str, float]] = {}
+        called = np.zeros(len(fold), bool)
+        scored = np.full(len(fold), np.nan)  # by the challenge's metric
+        ids = np.asarray(labelled.ids, dtype=object)
+        detections = predictions.detections
+        whole = None if detections is None else box_table(labelled.ids, detections, labelled.boxes)
+        self._auc = Auc(self.scores, self.targets)
+        self._ranking = None if whole is None else BoxRanking([coco_ranked(whole)])
+        for number in sorted({int(number) for number in fold}):
+            mine = fold == number
+            chosen = {"threshold": operating_point.choose(self.scores[~mine], self.targets[~mine], rule, value)}
+            called[mine] = self.scores[mine] >= chosen["threshold"]
+            if whole is not None and detections is not None:
+                others = box_table(ids[~mine].tolist(), detections, labelled.boxes)
+                chosen["challenge_threshold"], _ = challenge.best_threshold(others)
+                scored[mine] = challenge.study_scores(whole, chosen["challenge_threshold"])[mine]
+            self.thresholds[number] = chosen
+        pairs = call_pairs(called, self.targets)
+        if whole is not None:
+            pairs["challenge"] = mean_pair(scored)
+        self._ratios = Ratios({key: pairs[key] for key in (*RATES, "challenge") if key in pairs})
+
+    def measures(self, weights: Array) -> dict[str, Array]:
+        """weights `[B, N]` -> name -> `[B]`."""
+        result = {"auc": self._auc(weights)} | self._ratios(weights)
+        if self._ranking is not None:
+            result["ap50"] = self._ranking.measure(weights)[:, 0]
+        return result
+
+
+def _assigned(folds: Sequence[Fold]) -> pd.DataFrame:
+    """`study, fold`, sorted by study, after checking that the folds are those of one split."""
+    first = folds[0]
+    places = {fold.name: fold.split.set_index("study")["fold"].sort_index() for fold in folds}
+    wanted = sorted(set(places[first.name]) - {-1})
+    found = [fold.number for fold in folds]
+    twice = sorted({number for number in found if found.count(number) > 1})
+    if twice:
+        names = [fold.name for fold in folds if fold.number == twice[0]]
+        raise ValueError(f"fold {twice[0]} comes {len(names)} times: {', '.join(names)}; name one of them")
+    missing = [number for number in wanted if number not in found]
+    if missing:
+        value = missing[0] if len(missing) == 1 else f"choice({','.join(map(str, missing))})"
+        raise ValueError(
+            f"fold {', '.join(map(str, missing))} of {len(wanted)} is missing; found {', '.join(map(str, found))}. Run "
+            f"dvc exp run --queue -S 'split.fold={value}', then dvc queue start"
+        )
+    seen: dict[str, str] = {}
+    for fold in folds:
+        if not places[fold.name].equals(places[first.name]):
+            raise ValueError(f"{first.name} and {fold.name} were split differently; cross-validate one split")
+        validated = fold.split.loc[fold.split["subset"] == "validation", "study"]
+        overlap = sorted(set(validated) & set(seen))
+        if overlap:
+            raise ValueError(
+                f"{len(overlap)} studies are validated by both {seen[overlap[0]]} and {fold.name}, such as {overlap[0]}; "
+                "folds must not overlap"
+            )
+        seen |= dict.fromkeys(validated, fold.name)
+    rest = places[first.name][places[first.name] >= 0]
+    lost = sorted(set(rest.index) - set(seen))
+    if lost:
+        raise ValueError(f"{len(lost)} of {len(rest)} studies are validated by no fold, such as {lost[0]}")
+    return rest.rename("fold").reset_index()

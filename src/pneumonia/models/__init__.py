@@ -1,0 +1,4 @@
+"""The trained models: in come studies with their truth, out come models/<name>/ and objects that score or detect.
+
+Read `classifier` first; `maskrcnn` and `yolo` adapt the two libraries beside this package.
+"""

@@ -1,0 +1,207 @@
+"""`pneumonia serve`: queue, listener, reader, couriers and status, put together, until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pneumonia.reading_room.node.admission import IMAGES, SECONDARY_CAPTURE
+from pneumonia.reading_room.node.courier import Courier, client_context
+from pneumonia.reading_room.node.listener import Listener, server_context
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.reader import Predict, Reader
+from pneumonia.reading_room.node.settings import Peer, Settings
+from pneumonia.reading_room.node.status import Metrics
+from pneumonia.reading_room.node.status import serve as serve_status
+from pneumonia.reading_room.node.transport import Bounds
+from pneumonia.reading_room.objects.findings import Algorithm
+
+LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
+MIB = 2**20
+# Seconds: between two looks for images to forget; until a part that failed goes on; how long /health shows that it did.
+FORGET_EVERY, AGAIN_AFTER, FAILED_FOR = 3600.0, 5.0, 60.0
+
+
+class Node:
+    """A node that runs from `start` to `stop`.
+
+    Arguments:
+        settings: of `pneumonia.reading_room.node.settings`.
+        models: makes a `pneumonia.reading_room.predictor.Predictor`, or what answers like it; called once, by `start`.
+        algorithm, threshold, max_boxes: see `pneumonia.reading_room`.
+        window: the section `images.window` of params.yaml.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        models: Callable[[], Predict],
+        *,
+        algorithm: Algorithm,
+        threshold: float,
+        max_boxes: int,
+        window: Mapping[str, Any],
+    ) -> None:
+        s, self._stop = settings, threading.Event()
+        self._settings, self._models = s, models
+        self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
+        tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
+        addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
+        with ExitStack() as undo:
+            self.queue = Queue(Path(s.folder))
+            undo.callback(self.queue.close)
+            self.metrics = Metrics(
+                self.queue.counts,
+                lambda: self.listener.associations,
+                lambda: self.listener.refused,
+                lambda: self.listener.cut,
+            )
+            self.listener = Listener(
+                self.queue,
+                title=s.title,
+                allowed=list(s.peers),
+                images=(*IMAGES, SECONDARY_CAPTURE) if s.accept.secondary_capture else IMAGES,
+                address=(s.host, s.port),
+                bounds=Bounds(
+                    associations=s.limits.associations,
+                    associations_per_host=s.limits.associations_per_host,
+                    pdu_bytes=s.limits.pdu_bytes,
+                    object_bytes=s.limits.object_mib * MIB,
+                    seconds=s.limits.seconds,
+                ),
+                waiting=s.limits.waiting,
+                free_bytes=s.limits.free_disk_mib * MIB,
+                tls=server_context(*tls) if tls else None,
+                count=self.metrics.stored,
+            )
+            undo.callback(self.listener.stop)
+            self._couriers = [
+                Courier(
+                    self.queue,
+                    title=s.title,
+                    peer=name,
+                    address=address,
+                    tls=client_context(*tls) if tls and s.peers[name].tls else None,
+                    first_pause=s.delivery.first_pause,
+                    longest_pause=s.delivery.longest_pause,
+                    give_up=s.delivery.give_up_hours * 3600,
+                    seconds=s.limits.seconds,
+                    count=self.metrics.sent,
+                    stop=self._stop,
+                )
+                for name, address in addresses.items()
+            ]
+            self._make_reader = partial(
+                Reader,
+                self.queue,
+                algorithm=algorithm,
+                threshold=threshold,
+                max_boxes=max_boxes,
+                capture=s.capture,
+                window=window,
+                accept=s.accept.values(),
+                receivers=s.receivers,
+                batch=s.batch,
+                count=self.metrics.read,
+                stop=self._stop,
+            )
+            self._status = serve_status((s.status.host, s.status.port), self.metrics.registry, self.health)
+            undo.pop_all()
+
+    def start(self) -> None:
+        """Load the models and warm them up, then listen, read and send, each in a thread of its own."""
+        for peer, number in self.queue.undelivered_to().items():
+            if not self._settings.peers.get(peer, Peer()).host:
+                LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
+        began = time.monotonic()
+        reader = self._make_reader(self._models())
+        reader.warm_up()
+        LOG.info("models ready seconds=%.1f", time.monotonic() - began)
+        self._run("reader", reader.serve)
+        for number, courier in enumerate(self._couriers):
+            self._run(f"courier {number}", courier.serve)
+        self._run("books", self._forget)
+        self._run("listener", self.listener.serve)
+        self._ready = True
+        LOG.info(
+            "listening title=%s port=%d status=%s:%d",
+            self._settings.title, self.listener.port, *self._status.server_address[:2],
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """End after what is being read and sent now; the rest waits on disk. A second call does nothing."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        self.listener.stop()
+        for thread in self._threads.values():
+            thread.join(timeout=60)
+        self._status.shutdown()
+        self._status.server_close()
+        self.queue.close()
+        LOG.info("ended")
+
+    def health(self) -> dict[str, Any]:
+        """Whether every part runs and there is room on disk, and the number of images by state."""
+        failed = [name for name, moment in self._failed.items() if time.monotonic() - moment < FAILED_FOR]
+        room = self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
+        counts = self.queue.counts()
+        full = counts["waiting"] >= self._settings.limits.waiting
+        faults = [*(f"{name} has failed" for name in failed), *(["disk is full"] if not room else [])]
+        faults += ["queue is full"] if full else []
+        faults += ["models are being loaded"] if not self._ready else []
+        return {"healthy": not faults, "faults": faults, "images": counts}
+
+    @property
+    def status_port(self) -> int:
+        """Of /health and /metrics."""
+        return int(self._status.server_address[1])
+
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            while not self._stop.is_set():
+                try:
+                    work()
+                except Exception as error:  # as where the disk is full; its text may quote an image
+                    self._failed[name] = time.monotonic()
+                    LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
+                    self._stop.wait(AGAIN_AFTER)
+
+        self._threads[name] = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads[name].start()
+
+    def _forget(self) -> None:
+        while not self._stop.wait(FORGET_EVERY):
+            self.queue.forget(self._settings.keep_days)
+
+
+def run(make: Callable[[], Node]) -> None:
+    """Run a node until SIGTERM or SIGINT, logging to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    warnings.simplefilter("ignore")  # pydicom's repeat the values of headers
+    # The library's threads end like this where a peer leaves in the middle of a step; it means no more than that.
+    threading.excepthook = lambda fault: LOG.warning("connection ended error=%s", fault.exc_type.__name__)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    node = make()
+    try:
+        node.start()
+        ended.wait()
+    finally:
+        node.stop()

@@ -1,0 +1,60 @@
+"""A Grayscale Softcopy Presentation State: the same boxes and scores, drawn by the viewer over the original image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pneumonia.reading_room.objects.findings import WARNING, Algorithm, Findings, identity
+
+if TYPE_CHECKING:
+    from highdicom.pr import GrayscaleSoftcopyPresentationState
+    from pydicom import Dataset
+
+LAYER = "FINDINGS"
+COLOUR = (255, 64, 64)  # RGB
+
+
+def presentation_state(source: Dataset, findings: Findings, algorithm: Algorithm) -> GrayscaleSoftcopyPresentationState:
+    """The presentation state of one image. source: of `read_source`."""
+    from highdicom import pr
+    from highdicom.color import CIELabColor
+    from highdicom.content import PresentationLUTTransformation
+    from highdicom.enum import PresentationLUTShapeValues
+
+    layer = pr.GraphicLayer(
+        LAYER, order=1, description="Opacities found by an algorithm", display_color=CIELabColor.from_rgb(*COLOUR)
+    )
+    rows, columns = int(source.Rows), int(source.Columns)
+    boxes, texts = [], []
+    for outline, score in zip(findings.corners(), findings.scores, strict=True):
+        # The corner of the first pixel is 0.0, 0.0 (PS3.3, C.10.5.1.2, units PIXEL), as it is for a box.
+        points = np.clip(outline, 0.0, (columns, rows))
+        boxes.append(pr.GraphicObject(pr.GraphicTypeValues.POLYLINE, points, units="PIXEL"))
+        anchor = (float(points[0, 0]), float(points[0, 1]))
+        texts.append(
+            pr.TextObject(f"{100 * score:.0f}%", units="PIXEL", anchor_point=anchor, anchor_point_visible=False)
+        )
+    corner = (1.0, 1.0)
+    texts.append(
+        pr.TextObject(
+            f"AI: {findings.words}. {WARNING}", units="PIXEL", anchor_point=corner, anchor_point_visible=False
+        )
+    )
+    annotation = pr.GraphicAnnotation(
+        referenced_images=[source], graphic_layer=layer, graphic_objects=boxes or None, text_objects=texts
+    )
+    inverse = source.get("PhotometricInterpretation", "") == "MONOCHROME1"
+    return pr.GrayscaleSoftcopyPresentationState(
+        referenced_images=[source],
+        **identity(source, findings, algorithm, "PR"),
+        content_label=LAYER,
+        content_description="Opacities found by an algorithm, research use",
+        graphic_annotations=[annotation],
+        graphic_layers=[layer],
+        presentation_lut_transformation=PresentationLUTTransformation(
+            PresentationLUTShapeValues.INVERSE if inverse else PresentationLUTShapeValues.IDENTITY
+        ),
+        content_qualification="RESEARCH",
+    )

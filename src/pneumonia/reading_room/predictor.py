@@ -1,0 +1,102 @@
+"""The trained models together, held in memory: what `pneumonia predict` and the DICOM node ask of a batch of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pneumonia.data.squares import placement, resize_study
+from pneumonia.prediction import fusion
+from pneumonia.prediction.inference import MODELS, classify, detect, load
+from pneumonia.prediction.tables import DETECTORS
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study in memory: uint8 `[rows, columns]` in original size, and the height of a pixel over its width."""
+
+    image: NDArray[np.uint8]
+    aspect: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Studies in one size, as `pneumonia.prediction.inference` wants them: what a `ShardStore` is to studies on disk."""
+
+    size: int
+    studies: Mapping[str, Study]
+
+    def batch(self, studies: Sequence[str]) -> NDArray[np.uint8]:
+        """uint8 `[B, size, size]`."""
+        return np.stack([resize_study(self.studies[s].image, self.size, self.studies[s].aspect) for s in studies])
+
+    def to_original(self, study: str, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`[N, 4]` x1 y1 x2 y2 of the resized image -> x, y, width, height in original pixels, clipped to the image."""
+        image, aspect = self.studies[study].image, self.studies[study].aspect
+        rows, columns = image.shape
+        result: NDArray[np.float32] = placement(columns, rows, self.size, aspect).to_original(boxes, columns, rows)
+        return result
+
+
+class Predictor:
+    """Classifier, detectors and their ensemble.
+
+    models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
+    predict, ensemble: these sections of params.yaml as plain values.
+
+    Raises ValueError where a model is missing.
+    """
+
+    def __init__(self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any]) -> None:
+        for name in MODELS:
+            if not (models / name / "model.json").is_file():
+                raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
+        self._models = {name: load(name, models / name) for name in MODELS}
+        self._predict, self._options = predict, fusion.options(ensemble)
+
+    def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
+        """Fused detections (study, x, y, width, height, score; original pixels), and the score of each study by its id."""
+        names = list(studies)
+        stores = {name: Batch(model.image_size, studies) for name, model in self._models.items()}
+        detections = {
+            name: detect(self._models[name], stores[name], names, **self._predict, progress=False) for name in DETECTORS
+        }
+        own, _ = classify(
+            self._models["classifier"],
+            stores["classifier"],
+            names,
+            flip=self._predict["flip"],
+            batch_size=self._predict["batch_size"],
+            progress=False,
+        )
+        class_scores = pd.Series(own.astype(np.float64), index=names)
+        fused = fusion.fuse(detections, class_scores, names, **self._options)
+        merged = fusion.merge(
+            detections, names, **{key: self._options[key] for key in ("strategy", "iou", "weights", "thresholds")}
+        )
+        scores = fusion.study_scores(merged, class_scores, names).set_index("study")["score"]
+        shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in studies.items()}
+        return fusion.clip_boxes(fused, sizes(shapes)), scores
+
+
+def require(models: Path) -> None:
+    """Raise ValueError, saying what to do, where a trained model is missing in the folder `models`."""
+    for name in MODELS:
+        if not (models / name / "model.json").is_file():
+            raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
+
+
+def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
+    """Columns and rows by study, as `fusion.clip_boxes` and `submission.build` want them."""
+    return pd.DataFrame.from_dict(dict(shapes), orient="index", columns=["columns", "rows"])
+
+
+def shown(fused: pd.DataFrame, threshold: float, max_boxes: int) -> pd.DataFrame:
+    """Of fused detections those that reach the operating point, the best `max_boxes` of each study."""
+    return fused[fused["score"] >= threshold].groupby("study", sort=False).head(max_boxes)

@@ -1,0 +1,101 @@
+"""Reads what the report shows from a project's folders (docs/design.md, "Files")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pneumonia.data.store import ShardStore
+from pneumonia.data.subsets import Labelled, subset
+from pneumonia.files import read_csv, read_json
+from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores
+from pneumonia.report import provenance
+from pneumonia.report.gallery import galleries
+from pneumonia.report.page import Inputs
+from pneumonia.report.slider import settings
+
+MODELS = ("classifier", *DETECTORS)
+STUDY_COLUMNS = {
+    "study": "str", "person": "str", "category": "str", "target": "int", "view": "str", "sex": "str", "age": "float"
+}  # fmt: skip
+HASHED = ("data/clean", "data/split", "data/predictions", "data/ensemble", "models", "metrics/evaluation.json")
+CURVES = ("roc", "pr", "froc", "calibration")
+TABLES = ("subgroups", "operating")
+
+
+def read(root: Path, *, source: str, image_size: int, examples: int, params: Mapping[str, Any]) -> Inputs:
+    """Read it all from `root`.
+
+    source: where the studies come from (`fetch.source`). image_size: which of data/images/; examples: studies a
+    gallery; params: to be shown. What a project of another day may lack (curves, tables, metrics/explain.json) is empty.
+    """
+    data = root / "data"
+    evaluation = read_json(root / "metrics/evaluation.json")
+    holdout = subset(
+        read_csv(data / "clean/studies.csv", STUDY_COLUMNS),
+        read_csv(data / "clean/boxes.csv", BOX_COLUMNS),
+        read_csv(data / "split/split.csv", {"study": "str", "subset": "str"}),
+        "holdout",
+    )
+    scores = {model: read_scores(data / "predictions" / model) for model in MODELS}
+    detections = {model: read_detections(data / "predictions" / model) for model in DETECTORS}
+    scores["ensemble"], detections["ensemble"] = read_scores(data / "ensemble"), read_detections(data / "ensemble")
+    store = ShardStore(data / "images" / str(image_size))
+    maps = np.load(data / "predictions/classifier/cam.npy", mmap_mode="r", allow_pickle=False)
+    rows = {study: row for row, study in enumerate(scores["classifier"].index)}
+    return Inputs(
+        source=source,
+        evaluation=evaluation,
+        clean=read_json(root / "metrics/clean.json"),
+        split=read_json(root / "metrics/split.json"),
+        explain=read_json(root / "metrics/explain.json") if (root / "metrics/explain.json").exists() else {},
+        curves={name: _curve(root / "plots" / name) for name in CURVES},
+        tables={name: _table(root / f"plots/{name}.csv") for name in TABLES},
+        histories={model: _table(root / f"plots/history/{model}.csv") for model in MODELS},
+        settings=_settings(holdout, scores, detections, evaluation),
+        galleries=galleries(
+            holdout,
+            scores,
+            detections,
+            store.to_resized,
+            thresholds={model: evaluation[model]["threshold"] for model in scores},
+            box_threshold=evaluation["ensemble"]["box_threshold"],
+            examples=examples,
+        ),
+        pixels=store.image,
+        cam=lambda study: np.asarray(maps[rows[study]], np.float32),
+        explore=[(path.stem, path.read_bytes()) for path in sorted((root / "plots/explore").glob("*.png"))],
+        params=params,
+        data=provenance.hashes(root, HASHED),
+        packages=provenance.packages(),
+    )
+
+
+def _settings(
+    holdout: Labelled,
+    scores: Mapping[str, pd.Series],
+    detections: Mapping[str, pd.DataFrame],
+    evaluation: Mapping[str, Any],
+) -> dict[str, pd.DataFrame]:
+    result = {}
+    for model, series in scores.items():
+        threshold = evaluation[model]["threshold"]
+        box_threshold = evaluation[model].get("box_threshold", threshold)
+        result[model] = settings(holdout, series, detections.get(model), threshold, box_threshold)
+    return result
+
+
+def _curve(folder: Path) -> pd.DataFrame:
+    """The curves of all models in one table, the column `model` first; empty without a file."""
+    parts = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
+    if not parts:
+        return pd.DataFrame({"model": []})
+    return pd.concat(parts, names=["model"]).reset_index(level="model").reset_index(drop=True)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.exists() else pd.DataFrame()

@@ -1,0 +1,97 @@
+"""Which images are read: what the header says decides, and silence is no answer."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from tests.pneumonia.reading_room.node.stand_in import radiograph
+
+from pneumonia.reading_room.node.admission import NotReadError, check
+from pneumonia.reading_room.node.queue import ticket
+from pneumonia.rejection import StudyError
+
+FRONTAL, CHEST = ("AP", "PA"), ("CHEST", "THORAX")
+STRICT: dict[str, Any] = {"views": FRONTAL, "body_parts": CHEST, "secondary_capture": False}
+DX, DX_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1"
+
+
+def coded(value: str) -> list[Dataset]:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", "x"
+    return [item]
+
+
+def verdict(views: Any = FRONTAL, body_parts: Any = CHEST, captured: bool = False, **elements: Any) -> str:
+    accept = {"views": views, "body_parts": body_parts, "secondary_capture": captured}
+    try:
+        check(radiograph(1, **elements), ticket("1.2.3.4.1"), **accept)
+    except NotReadError as error:
+        return error.reason
+    return "read"
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ({}, "read"),
+        ({"ViewPosition": "AP"}, "read"),
+        ({"ViewPosition": "pa "}, "read"),
+        ({"ViewPosition": "LL"}, "view"),
+        ({"ViewPosition": "LATERAL"}, "view"),
+        ({"ViewPosition": None}, "view"),
+        ({"ViewPosition": None, "ViewCodeSequence": coded("272479007")}, "read"),  # postero-anterior
+        ({"ViewPosition": None, "ViewCodeSequence": coded("R-10206")}, "read"),  # antero-posterior, SRT
+        ({"ViewPosition": None, "ViewCodeSequence": coded("399067008")}, "view"),  # a lateral projection
+        ({"ViewPosition": "LL", "ViewCodeSequence": coded("272479007")}, "view"),
+        ({"BodyPartExamined": "THORAX"}, "read"),
+        ({"BodyPartExamined": "ABDOMEN"}, "body_part"),
+        ({"BodyPartExamined": None}, "body_part"),
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("51185008")}, "read"),  # chest
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("72696002")}, "body_part"),  # knee
+        ({"SOPClassUID": DX}, "read"),
+        ({"SOPClassUID": DX_FOR_PROCESSING}, "modality"),
+        ({"SOPInstanceUID": "1.2.3.4.2"}, "identity"),
+    ],
+)
+def test_the_header_decides(elements: dict[str, Any], expected: str):
+    assert verdict(**elements) == expected
+
+
+def test_silence_can_be_accepted():
+    assert verdict(views=("PA", ""), ViewPosition=None) == "read"
+    assert verdict(views=("PA", ""), ViewPosition=None, ViewCodeSequence=coded("399067008")) == "view"
+    assert verdict(body_parts=("CHEST", ""), BodyPartExamined=None) == "read"
+    assert (
+        verdict(body_parts=("CHEST", ""), BodyPartExamined=None, AnatomicRegionSequence=coded("72696002"))
+        == "body_part"
+    )
+
+
+def test_secondary_captures_are_read_where_that_is_wanted():
+    capture = "1.2.840.10008.5.1.4.1.1.7"
+    assert verdict(SOPClassUID=capture) == "modality"
+    assert verdict(captured=True, SOPClassUID=capture) == "read"
+    assert verdict(captured=True, SOPClassUID=capture, Modality="OT") == "modality"  # as what this node makes itself
+
+
+def test_a_file_that_is_none():
+    with pytest.raises(StudyError, match="not a DICOM file"):
+        check(b"x" * 200, "", **STRICT)
+
+
+def test_a_header_that_would_fill_the_memory():
+    empty = Dataset()
+    for name in ("AnatomicRegionSequence", "ViewCodeSequence"):
+        with pytest.raises(StudyError, match=r"wanted at most 16,384"):
+            check(radiograph(1, **{name: [empty] * 10_000}), ticket("1.2.3.4.1"), **STRICT)
+
+
+def test_the_reason_repeats_nothing_of_the_file():
+    with pytest.raises(NotReadError) as caught:
+        check(radiograph(1, ViewPosition="SMITH"), ticket("1.2.3.4.1"), **STRICT)
+    assert str(caught.value) == "view: not said to be one of AP, PA"
+    assert dcmread(io.BytesIO(radiograph(1))).ViewPosition == "PA"

@@ -1,0 +1,251 @@
+"""The queue on disk: whatever moment a process dies at, the next one finds each accepted image once."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pneumonia.reading_room.node import queue as module
+from pneumonia.reading_room.node.queue import MAX_TRIES, Parcel, Queue, ticket
+
+ONE, TWO = ticket("1.2.3"), ticket("1.2.4")
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    made = Queue(tmp_path / "node")
+    yield made
+    made.close()
+
+
+def put(queue: Queue, name: str = ONE, content: bytes = b"image") -> bool:
+    path = queue.incoming / "came.dcm"
+    path.write_bytes(content)
+    return queue.accept(name, path, "SENDER")
+
+
+def write(folder: Path) -> list[Path]:
+    paths = [folder / "result.sr.dcm", folder / "result.pr.dcm"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return paths
+
+
+def killed(queue: Queue, to: Path) -> Queue:
+    """What another process finds after this one was killed now."""
+    shutil.copytree(queue.folder, to)
+    return Queue(to)
+
+
+def test_an_image_goes_through(queue: Queue):
+    assert put(queue)
+    (image,) = queue.take(5)
+    assert (image.ticket, image.sender, image.tries) == (ONE, "SENDER", 1)
+    assert image.path.read_bytes() == b"image"
+    queue.answer(ONE, write, ["A", "B"])
+    assert not image.path.exists()
+    assert queue.take(5) == []
+    first, second = queue.due("A", 5)
+    assert [parcel.path.read_bytes() for parcel in (first, second)] == [b"result.sr.dcm", b"result.pr.dcm"]
+    assert not queue.delivered(first)
+    assert not queue.delivered(second)
+    assert queue.counts()["answering"] == 1
+    assert [queue.delivered(parcel) for parcel in queue.due("B", 5)] == [False, True]
+    assert queue.counts() == {"waiting": 0, "answering": 0, "answered": 1, "refused": 0, "undelivered": 0}
+    assert list((queue.folder / "results").iterdir()) == []
+
+
+def test_a_known_image_is_not_taken_again(queue: Queue):
+    assert put(queue)
+    assert not put(queue, content=b"another")
+    (image,) = queue.take(5)
+    assert image.path.read_bytes() == b"image"
+    queue.answer(ONE, write, ["A"])
+    assert not put(queue)
+    for parcel in queue.due("A", 5):
+        queue.delivered(parcel)
+    assert not put(queue)
+
+
+def test_an_image_that_came_to_nothing_is_taken_anew(queue: Queue):
+    put(queue)
+    queue.refuse(ONE, "not read in 3 tries")
+    assert put(queue, content=b"again")
+    (image,) = queue.take(5)
+    assert (image.tries, image.path.read_bytes()) == (1, b"again")
+    queue.answer(ONE, write, ["A"])
+    for parcel in queue.due("A", 5):
+        queue.give_up(parcel, "no association")
+    assert put(queue)
+
+
+def test_a_try_that_was_not_its_fault_does_not_count(queue: Queue):
+    put(queue)
+    queue.take(1)
+    queue.put_back([ONE])
+    assert [image.tries for image in queue.take(1)] == [1]
+
+
+def test_an_image_that_ended_long_ago_is_forgotten(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    put(queue)
+    put(queue, TWO)
+    queue.refuse(ONE, "a knee")
+    assert queue.forget(30) == 0
+    now = module.time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now + 31 * 86_400)
+    assert queue.forget(30) == 1
+    assert put(queue)
+    assert [image.ticket for image in queue.take(5)] == [TWO, ONE]  # what waits is never forgotten
+
+
+def test_images_come_in_the_order_of_their_arrival(queue: Queue):
+    names = [ticket(f"1.{number}") for number in range(5)]
+    for name in names:
+        put(queue, name)
+    assert [image.ticket for image in queue.take(3)] == names[:3]
+
+
+def test_an_image_begun_before_comes_alone(queue: Queue):
+    for name in (ONE, TWO):
+        put(queue, name)
+    assert len(queue.take(5)) == 2
+    (again,) = queue.take(5)
+    assert (again.ticket, again.tries) == (ONE, 2)
+    queue.refuse(ONE, "")
+    put(queue, ticket("1.2.5"))
+    assert [image.ticket for image in queue.take(5)] == [TWO]
+
+
+def test_it_survives_a_kill_at_each_step(queue: Queue, tmp_path: Path):
+    (queue.incoming / "half.dcm").write_bytes(b"half")
+    (queue.incoming / "folder").mkdir()
+    empty = killed(queue, tmp_path / "1")
+    assert list(empty.incoming.iterdir()) == []
+
+    (queue.folder / "images" / f"{TWO}.dcm").write_bytes(b"moved, but promised to no one")
+    swept = killed(queue, tmp_path / "2")
+    assert list((swept.folder / "images").iterdir()) == []
+    assert put(swept, TWO)  # its sender comes again
+
+    put(queue)
+    accepted = killed(queue, tmp_path / "3")
+    assert [image.ticket for image in accepted.take(5)] == [ONE]
+
+    queue.take(5)
+    (queue.folder / "results" / ONE).mkdir()
+    write(queue.folder / "results" / ONE)
+    begun = killed(queue, tmp_path / "4")
+    assert list((begun.folder / "results").iterdir()) == []  # made anew
+    assert [(image.ticket, image.tries) for image in begun.take(5)] == [(ONE, 2)]
+
+    queue.answer(ONE, write, ["A"])
+    image = queue.folder / "images" / f"{ONE}.dcm"
+    image.write_bytes(b"not yet removed")
+    answering = killed(queue, tmp_path / "5")
+    assert not (answering.folder / "images" / image.name).exists()
+    assert answering.take(5) == []
+    assert len(answering.due("A", 5)) == 2
+
+    first, second = queue.due("A", 5)
+    queue.delivered(first)
+    half_sent = killed(queue, tmp_path / "6")
+    (left,) = half_sent.due("A", 5)
+    assert left.path.read_bytes() == b"result.pr.dcm"
+
+    queue.delivered(second)
+    ended = killed(queue, tmp_path / "7")
+    assert ended.counts()["answered"] == 1
+    assert not put(ended)
+    for made in (empty, swept, accepted, begun, answering, half_sent, ended):
+        made.close()
+
+
+def test_a_lost_file_is_said(queue: Queue, tmp_path: Path):
+    put(queue)
+    (queue.folder / "images" / f"{ONE}.dcm").unlink()
+    after = killed(queue, tmp_path / "after")
+    assert after.counts()["refused"] == 1
+    after.close()
+
+
+def test_results_that_cannot_be_sent_wait_longer_and_longer(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    put(queue)
+    queue.take(1)
+    queue.answer(ONE, write, ["A"])
+    now = module.time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    (parcel,) = queue.due("A", 1)
+    queue.postpone(parcel, 10)
+    assert [each.path.name for each in queue.due("A", 5)] == ["result.pr.dcm"]
+    now += 11
+    assert {each.path.name: each.tries for each in queue.due("A", 5)} == {"result.pr.dcm": 0, "result.sr.dcm": 1}
+    assert {each.path.name: each.failing for each in queue.due("A", 5)} == {
+        "result.pr.dcm": None,
+        "result.sr.dcm": now - 11,
+    }
+    queue.postpone(parcel, 0)
+    assert queue.due("A", 5)[1].failing == now - 11  # since the first time
+
+
+def test_one_result_given_up_leaves_the_image_undelivered(queue: Queue):
+    put(queue)
+    queue.take(1)
+    queue.answer(ONE, write, ["A"])
+    first, second = queue.due("A", 5)
+    queue.give_up(first, "status 0xA700")
+    assert not queue.delivered(second)  # not in full
+    assert queue.counts()["undelivered"] == 1
+
+
+def test_results_for_nobody_are_said_to_be_undelivered(queue: Queue):
+    put(queue)
+    queue.take(1)
+    queue.answer(ONE, write, [])
+    assert queue.counts()["undelivered"] == 1
+    assert list((queue.folder / "results").iterdir()) == []
+
+
+def test_two_nodes_cannot_share_a_folder(queue: Queue):
+    with pytest.raises(BlockingIOError, match="another node works on"):
+        Queue(queue.folder)
+
+
+def test_no_other_user_can_look(queue: Queue, tmp_path: Path):
+    assert queue.folder.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "known").mkdir(mode=0o755)
+    Queue(tmp_path / "known").close()
+    assert (tmp_path / "known").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_image_sent_again_as_it_is_closed_keeps_its_file(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    put(queue)
+    queue.take(1)
+    threads = []
+    unlink = Path.unlink
+
+    def slowly(path: Path, missing_ok: bool = False) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=put, args=(queue,), kwargs={"content": b"again"}))
+            threads[0].start()
+            threads[0].join(timeout=0.5)  # waits for the queue
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", slowly)
+    queue.refuse(ONE, "view")
+    threads[0].join()
+    (image,) = queue.take(5)
+    assert image.path.read_bytes() == b"again"
+
+
+def test_what_is_kept_names_no_one(queue: Queue):
+    put(queue, ticket("1.2.840.99.7"))
+    queue.take(1)
+    queue.answer(ticket("1.2.840.99.7"), write, ["A"])
+    kept = b"".join(path.read_bytes() for path in queue.folder.iterdir() if path.is_file())
+    assert b"1.2.840.99.7" not in kept
+    assert isinstance(queue.due("A", 1)[0], Parcel)
+    assert MAX_TRIES == 3

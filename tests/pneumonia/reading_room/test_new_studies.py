@@ -1,0 +1,171 @@
+"""`pneumonia predict` with models that stand in for trained ones: boxes go back to original pixels, failures are listed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from pneumonia.reading_room import new_studies, predictor
+
+WINDOW = {"mode": "none", "center": -600.0, "width": 1500.0, "percentiles": [0.5, 99.5]}
+PREDICT = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20, "flip": False, "batch_size": 2}
+ENSEMBLE = {
+    "strategy": "wbf",
+    "iou": 0.4,
+    "weights": {"maskrcnn": 1.0, "yolo": 1.0},
+    "thresholds": {"maskrcnn": 0.0, "yolo": 0.0},
+    "gate": {"mode": "none", "threshold": 0.0, "power": 1.0},
+    "shrink": 1.0,
+}
+
+
+class Finder:
+    """Finds one box, x 8..24, y 16..32 of 64 pixels, wherever the image is not black."""
+
+    image_size = 64
+
+    def detect(self, images: np.ndarray, score_floor: float, nms_iou: float, max_detections: int) -> list[np.ndarray]:
+        box = np.array([[8, 16, 24, 32, 0.8]], np.float32)
+        return [box if image.any() else box[:0] for image in images]
+
+
+class Scorer:
+    image_size = 32
+
+    def predict(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(len(images), 0.4, np.float32), np.zeros((len(images), 1, 1), np.float32)
+
+
+def write_dicom(path: Path, pixels: np.ndarray, **elements: str) -> None:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    dataset.Modality, dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "CR", "MONOCHROME2", 1
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PixelData = pixels.astype(np.uint8).tobytes()
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    source = tmp_path / "new"
+    source.mkdir()
+    ramp = np.arange(128 * 96).reshape(128, 96) % 250
+    write_dicom(source / "a.dcm", ramp)  # 96 wide, 128 high: 16 pixels of padding left and right, half size
+    write_dicom(source / "c.dcm", ramp[:96])
+    (source / "b.dcm").write_bytes(b"broken")
+    for name in ("classifier", "maskrcnn", "yolo"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "model.json").write_text("{}")
+    monkeypatch.setattr(predictor, "load", lambda name, folder: Scorer() if name == "classifier" else Finder())
+    return {
+        "source": source,
+        "output": tmp_path / "out",
+        "models": tmp_path / "models",
+        "window": WINDOW,
+        "predict": PREDICT,
+        "ensemble": ENSEMBLE,
+        "threshold": 0.5,
+        "max_boxes": 4,
+        "limit": None,
+        "overlays": True,
+    }
+
+
+def test_boxes_are_in_original_pixels_and_failures_are_listed(arguments: dict[str, Any]):
+    summary = new_studies.predict_new(**arguments)
+    assert summary == {"studies": 2, "with_findings": 2, "failed": 1}
+    out = arguments["output"]
+    rows = pd.read_csv(out / "detections.csv").set_index("patientId")
+    # a: 128 pixels in 64, scale 0.5, pad_x 8: x (8..24 - 8) * 2 = 0..32, y 16..32 * 2 = 32..64
+    assert rows.loc["a", ["x", "y", "width", "height", "score"]].tolist() == [0.0, 32.0, 32.0, 32.0, 0.8]
+    assert rows.loc["a", "image_score"] == pytest.approx(0.6)  # mean of 0.4 and 0.8
+    # c: 96 in 64, scale 2/3, no padding
+    assert rows.loc["c", ["x", "y", "width", "height"]].tolist() == [12.0, 24.0, 24.0, 24.0]
+    failed = pd.read_csv(out / "failed.csv")
+    assert failed["patientId"].tolist() == ["b"]
+    assert failed["reason"].notna().all()
+    submission = pd.read_csv(out / "submission.csv")
+    assert submission["PredictionString"].tolist() == ["0.800000 0.0 32.0 32.0 32.0", "0.800000 12.0 24.0 24.0 24.0"]
+    with Image.open(out / "overlays" / "a.png") as picture:
+        assert picture.size == (96, 128)
+
+
+def test_a_study_without_findings_keeps_its_score(arguments: dict[str, Any]):
+    write_dicom(arguments["source"] / "a.dcm", np.zeros((64, 64)) + np.eye(64))
+    arguments["ensemble"] = ENSEMBLE | {"thresholds": {"maskrcnn": 0.9, "yolo": 0.9}}
+    summary = new_studies.predict_new(**(arguments | {"overlays": False}))
+    assert summary["with_findings"] == 0
+    rows = pd.read_csv(arguments["output"] / "detections.csv")
+    assert rows["patientId"].tolist() == ["a", "c"]
+    assert rows["x"].isna().all()
+    assert rows["image_score"].tolist() == [0.2, 0.2]
+    assert not (arguments["output"] / "overlays").exists()
+
+
+def test_two_files_of_one_id_are_listed_not_guessed(arguments: dict[str, Any]):
+    (arguments["source"] / "again").mkdir()
+    (arguments["source"] / "again" / "a.dcm").write_bytes((arguments["source"] / "a.dcm").read_bytes())
+    summary = new_studies.predict_new(**(arguments | {"overlays": False}))
+    assert summary == {"studies": 1, "with_findings": 1, "failed": 2}
+    assert pd.read_csv(arguments["output"] / "failed.csv")["patientId"].tolist() == ["a", "b"]
+
+
+def test_results_as_dicom_stand_beside_the_others(arguments: dict[str, Any]):
+    sr = pytest.importorskip("highdicom.sr")
+    ramp = np.arange(128 * 96).reshape(128, 96) % 250
+    write_dicom(
+        arguments["source"] / "a.dcm", ramp, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4", PatientID="P1"
+    )
+    summary = new_studies.predict_new(**(arguments | {"dicom": True, "capture": True}))
+    out = arguments["output"]
+    assert sorted(path.name for path in (out / "dicom").iterdir()) == ["a.pr.dcm", "a.sc.dcm", "a.sr.dcm"]
+    report = sr.srread(out / "dicom/a.sr.dcm")
+    (region,) = report.content.get_planar_roi_measurement_groups()
+    assert region.roi.value.min(0).tolist() == [0, 32]  # as in detections.csv
+    assert region.roi.value.max(0).tolist() == [32, 64]
+    assert region.get_measurements()[0].value == pytest.approx(80, abs=1e-4)
+    assert (report.StudyInstanceUID, report.PatientID) == ("1.2.3", "P1")
+    # c has findings, but names no study that an object could join.
+    failed = pd.read_csv(out / "failed.csv").set_index("patientId")["reason"]
+    assert "predicted, but not as DICOM" in failed["c"]
+    assert "StudyInstanceUID" in failed["c"]
+    assert summary == {"studies": 2, "with_findings": 2, "failed": 2}
+
+
+def test_results_as_dicom_without_their_package_are_refused_before_anything_runs(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"need highdicom: pip install -e '\.\[dicom\]'"):
+        new_studies.predict_new(**(arguments | {"dicom": True}))
+    assert not arguments["output"].exists()
+
+
+def test_limit_takes_the_first_by_id(arguments: dict[str, Any]):
+    assert new_studies.predict_new(**(arguments | {"limit": 1}))["studies"] == 1
+
+
+def test_a_missing_model_is_named_and_nothing_is_written(arguments: dict[str, Any]):
+    (arguments["models"] / "yolo" / "model.json").unlink()
+    with pytest.raises(ValueError, match=r"no trained model at .*yolo; run `dvc repro`"):
+        new_studies.predict_new(**arguments)
+    assert not arguments["output"].exists()
+
+
+def test_an_empty_folder_is_an_error(arguments: dict[str, Any], tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="DICOM"):
+        new_studies.predict_new(**(arguments | {"source": tmp_path / "empty"}))
