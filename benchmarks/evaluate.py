@@ -24,7 +24,7 @@ import pandas as pd
 
 from pneumonia.data.split import split
 from pneumonia.files import write_csv
-from pneumonia.prediction.tables import DETECTORS, write_predictions
+from pneumonia.prediction.tables import write_predictions
 
 ROOT = Path(__file__).resolve().parents[1]
 BOX = ["x", "y", "width", "height"]
