@@ -18,7 +18,7 @@ from pneumonia.report.gallery import galleries
 from pneumonia.report.page import Inputs
 from pneumonia.report.slider import settings
 from pneumonia.schema import explore
-from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, IMAGES, SPLIT, SPLIT_METRICS, STUDIES
+from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, IMAGES, SPLIT, SPLIT_FOLDER, SPLIT_METRICS, STUDIES
 from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, EVALUATED, FOLDERS, MODELS, has_boxes
 from pneumonia.schema.predictions import FUSED, MAPS, PREDICTIONS
 from pneumonia.schema.results import CURVES, EVALUATION, EXPLAIN, OPERATING, SUBGROUPS
@@ -27,7 +27,7 @@ from pneumonia.schema.training import MODELS as TRAINED
 
 # Read of studies.csv.
 STUDY_COLUMNS = ("study", "person", "category", "target", "view", "sex", "age")
-HASHED = (CLEAN, str(Path(SPLIT.path).parent), PREDICTIONS, FUSED, TRAINED, EVALUATION)
+HASHED = (CLEAN, SPLIT_FOLDER, PREDICTIONS, FUSED, TRAINED, EVALUATION)
 DRAWN = ("roc", "pr", "froc", "calibration")  # of the curves
 TABLES = {"subgroups": SUBGROUPS, "operating": OPERATING}
 

@@ -45,6 +45,7 @@ INDEX = Table(
 )
 UNREADABLE = Table(f"{TEST_IMAGES}/{{size}}/unreadable.csv", {"study": "str", "reason": "str"})
 
-SPLIT = Table("data/split/split.csv", {"study": "str", "person": "str", "fold": "int", "subset": "str"})
+SPLIT_FOLDER = "data/split"
+SPLIT = Table(f"{SPLIT_FOLDER}/split.csv", {"study": "str", "person": "str", "fold": "int", "subset": "str"})
 SPLIT_METRICS = "metrics/split.json"
 ANNOTATIONS = "data/annotations.zip"
