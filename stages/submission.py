@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pneumonia import params
 from pneumonia.files import write_json
 from pneumonia.prediction import fusion, submission
 from pneumonia.prediction.tables import image_sizes, read_detections, read_scores
-from pneumonia.schema import raw
-from pneumonia.schema.data import BOXES, INDEX, SPLIT, TEST_IMAGES
+from pneumonia.schema import data, predictions, raw, results
 from pneumonia.schema.models import CLASSIFIER, DETECTORS
-from pneumonia.schema.predictions import FUSED, TEST_PREDICTIONS
-from pneumonia.schema.results import SUBMISSION, SUBMISSION_METRICS
-
-PREDICTIONS = Path(TEST_PREDICTIONS)
 
 
 def main() -> None:
     p = params.load()
     ids = submission.read_ids(f"{raw.TEST_FOLDER}/{raw.SAMPLE_SUBMISSION}")
-    sizes = image_sizes(f"{TEST_IMAGES}/{p.maskrcnn.image_size}/{INDEX.name}")
-    detections = {model: read_detections(PREDICTIONS / model) for model in DETECTORS}
-    scores = read_scores(PREDICTIONS / CLASSIFIER)
+    sizes = image_sizes(f"{data.TEST_IMAGES}/{p.maskrcnn.image_size}/{data.INDEX.name}")
+    folder = predictions.TEST_PREDICTIONS
+    detections = {model: read_detections(f"{folder}/{model}") for model in DETECTORS}
+    scores = read_scores(f"{folder}/{CLASSIFIER}")
     fused = fusion.fuse(detections, scores, ids, **fusion.options(p.ensemble.values()))
 
     max_boxes, threshold = p.submission.max_boxes, p.submission.threshold
     if threshold == "auto":
-        split = SPLIT.read(columns=("study", "subset"))
+        split = data.SPLIT.read(columns=("study", "subset"))
         validation = split["study"][split["subset"] == "validation"].tolist()
-        threshold = submission.best_threshold(read_detections(FUSED), BOXES.read(), validation, max_boxes)
+        threshold = submission.best_threshold(
+            read_detections(predictions.FUSED), data.BOXES.read(), validation, max_boxes
+        )
 
     frame = submission.build(fused, ids, sizes, threshold=threshold, max_boxes=max_boxes)
     submission.check(frame, ids, sizes)
-    submission.write(SUBMISSION, frame)
+    submission.write(results.SUBMISSION, frame)
     counts = submission.summary(frame, threshold)
-    write_json(SUBMISSION_METRICS, counts)
+    write_json(results.SUBMISSION_METRICS, counts)
     print(f"{counts['boxes']} boxes in {counts['studies_with_boxes']} of {counts['studies']} studies")
 
 
