@@ -24,11 +24,14 @@ import pandas as pd
 
 from pneumonia.data.split import split
 from pneumonia.files import write_csv
-from pneumonia.prediction.tables import DETECTORS, write_predictions
+from pneumonia.prediction.tables import write_predictions
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.data import BOXES, SPLIT, STUDIES
+from pneumonia.schema.models import CLASSIFIER, EVALUATED, FOLDERS, has_boxes
+from pneumonia.schema.predictions import SCORES
+from pneumonia.sources.labels import CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]
-BOX = ["x", "y", "width", "height"]
-CATEGORIES = {"Normal": "normal", "No Lung Opacity / Not Normal": "not_normal", "Lung Opacity": "opacity"}
 DETECTIONS = 5
 
 
@@ -71,18 +74,18 @@ def write_project(root: Path, labels: Path, *, everything: bool) -> int:
             frame["study"] = "v" + frame["study"]
         subsets = pd.concat([studies[["study"]].assign(subset="holdout"), extra[["study"]].assign(subset="validation")])
         studies, boxes = pd.concat([studies, extra]), pd.concat([boxes, moved])
-    write_csv(root / "data/clean/studies.csv", studies)
-    write_csv(root / "data/clean/boxes.csv", boxes)
-    write_csv(root / "data/split/split.csv", subsets)
+    write_csv(root / STUDIES.path, studies)
+    write_csv(root / BOXES.path, boxes)
+    write_csv(root / SPLIT.path, subsets)
     rng = np.random.default_rng(1)
-    for model in (*DETECTORS, "ensemble"):
+    for model in filter(has_boxes, EVALUATED):
         detections = made_up(studies, boxes, rng)
-        folder = root / ("data/ensemble" if model == "ensemble" else f"data/predictions/{model}")
+        folder = root / FOLDERS[model]
         write_predictions(folder, detections, detections.groupby("study")["score"].max())
     scores = np.clip(rng.normal(0.3 + 0.3 * studies["target"], 0.2), 0, 1)
-    folder = root / "data/predictions/classifier"
+    folder = root / FOLDERS[CLASSIFIER]
     folder.mkdir()
-    write_csv(folder / "scores.csv", pd.DataFrame({"study": studies["study"], "score": scores}), {"score": 6})
+    SCORES.write(folder / SCORES.name, pd.DataFrame({"study": studies["study"], "score": scores}))
     return int((subsets["subset"] == "holdout").sum())
 
 
@@ -92,7 +95,7 @@ def read_labels(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     classes = pd.read_csv(folder / "stage_2_detailed_class_info.csv").drop_duplicates("patientId")
     headers = pd.read_csv(folder / "dicom_headers.csv").set_index("patientId")
     persons = pd.read_csv(folder / "rsna_to_nih.csv", dtype=str).set_index("patientId")["nih_patient"]
-    studies = classes.set_index("patientId")["class"].map(CATEGORIES).rename("category").to_frame().sort_index()
+    studies = classes.set_index("patientId")["class"].map(CLASSES).rename("category").to_frame().sort_index()
     studies["target"] = (studies["category"] == "opacity").astype(int)
     studies["person"] = persons.reindex(studies.index).fillna("")
     studies = studies.join(headers[["view", "sex", "age"]]).assign(rows=1024, columns=1024)

@@ -31,8 +31,10 @@ from pneumonia.data import clean
 from pneumonia.data.split import CROSSED, SINGLE, STUDY_COLUMNS, split, summary
 from pneumonia.evaluation.evaluate import Predictions
 from pneumonia.experiments import crossval
-from pneumonia.files import read_csv, read_json, write_csv, write_json
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores, write_predictions
+from pneumonia.files import read_json, write_csv, write_json
+from pneumonia.prediction.tables import read_detections, read_scores, write_predictions
+from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, SPLIT, STUDIES
+from pneumonia.schema.models import FOLDERS, MODELS, has_boxes
 from pneumonia.sources import labels
 from pneumonia.sources.persons import read_mapping
 
@@ -101,21 +103,18 @@ def clean_labels(folder: Path) -> None:
         min_box_side=16,
         max_age=110,
     )
-    out = Path("data/clean")
-    write_csv(out / "studies.csv", tables.studies, {"age": 1, "spacing": 4})
-    write_csv(out / "boxes.csv", tables.boxes, dict.fromkeys(labels.BOX, 2))
-    write_csv(out / "rejected.csv", tables.rejected)
-    write_json("metrics/clean.json", clean.summarize(tables))
+    clean.write(Path(CLEAN), tables)
+    write_json(CLEAN_METRICS, clean.summarize(tables))
 
 
 def predict(folder: Path) -> None:
     """Make up predictions of every study, of the test studies, and the test set's index."""
-    studies = read_csv("data/clean/studies.csv", STUDY_COLUMNS)["study"]
-    boxes = read_csv("data/clean/boxes.csv", BOX_COLUMNS)
+    studies = STUDIES.read(columns=STUDY_COLUMNS)["study"]
+    boxes = BOXES.read()
     test = labels.read_ids(folder / "stage_2_sample_submission.csv")
     sets = {"predictions": (studies, boxes), "predictions_test": (pd.Series(test), boxes[:0])}
     for place, (ids, truth) in sets.items():
-        for seed, model in enumerate(("classifier", *DETECTORS)):
+        for seed, model in enumerate(MODELS):
             detections = made_up(ids, truth, np.random.default_rng(seed))
             scores = detections.groupby("study")["score"].max().reindex(ids, fill_value=0.0)
             write_predictions(Path("data") / place / model, detections, scores)
@@ -140,27 +139,28 @@ def made_up(studies: pd.Series, truth: pd.DataFrame, rng: np.random.Generator) -
 
 def cross_validate(folder: Path) -> None:
     """What `pneumonia crossval` does once the folds are read, five folds and a thousand resamples."""
-    studies = read_csv("data/clean/studies.csv", crossval.STUDY_COLUMNS)
-    assigned = read_csv("data/split/split.csv", {"study": "str", "fold": "int", "subset": "str"})
-    places = {model: Path("data/predictions") / model for model in DETECTORS} | {"ensemble": Path("data/ensemble")}
-    predictions = {model: Predictions(read_scores(path), read_detections(path)) for model, path in places.items()}
-    predictions["classifier"] = Predictions(read_scores("data/predictions/classifier"))
+    studies = STUDIES.read(columns=crossval.STUDY_COLUMNS)
+    assigned = SPLIT.read(columns=("study", "fold", "subset"))
+    predictions = {
+        model: Predictions(read_scores(path), read_detections(path) if has_boxes(model) else None)
+        for model, path in FOLDERS.items()
+    }
     folds = []
     for number in range(5):
         subset = np.select([assigned["fold"] < 0, assigned["fold"] == number], ["holdout", "validation"], "train")
         folds.append(crossval.Fold(number, f"fold {number}", assigned.assign(subset=subset), predictions))
     rest, gathered = crossval.out_of_fold(folds)
-    boxes = read_csv("data/clean/boxes.csv", BOX_COLUMNS)
+    boxes = BOXES.read()
     metrics = crossval.evaluate(studies, boxes, rest, gathered, rule="best_f1", value=0.5, resamples=1000, seed=1)
     write_json("crossval.json", metrics)
 
 
 def balance(folder: Path) -> None:
     """Print what splits of the whole challenge look like: how even, and who shares a person."""
-    counts = read_json("metrics/clean.json")
+    counts = read_json(CLEAN_METRICS)
     print(f"{counts['studies']} studies of {counts['persons']} persons, {counts['boxes']} boxes, "
           f"{counts['rejected']['total']} rejected")  # fmt: skip
-    studies = read_csv("data/clean/studies.csv", STUDY_COLUMNS)
+    studies = STUDIES.read(columns=STUDY_COLUMNS)
     listed = list(dict.fromkeys(labels.read_labels(folder / "stage_2_train_labels.csv")["study"]))[FIRST_STAGE:]
     default = {"by": "person", "holdout": 0.2, "folds": 5, "fold": 0, "seed": 1}
     for name, options in {

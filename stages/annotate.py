@@ -1,15 +1,15 @@
 """Labels of every subset as COCO JSON and YOLO text: data/clean, data/split -> data/annotations.zip."""
 
-from pneumonia.data.annotate import BOX_COLUMNS, SIZE_COLUMNS, write_annotations
-from pneumonia.files import read_csv
+from pneumonia.data.annotate import SIZE_COLUMNS, write_annotations
+from pneumonia.schema.data import ANNOTATIONS, BOXES, SPLIT, STUDIES
 
 
 def main() -> None:
     counts = write_annotations(
-        "data/annotations.zip",
-        read_csv("data/clean/studies.csv", SIZE_COLUMNS),
-        read_csv("data/clean/boxes.csv", BOX_COLUMNS),
-        read_csv("data/split/split.csv", {"study": "str", "subset": "str"}),
+        ANNOTATIONS,
+        STUDIES.read(columns=SIZE_COLUMNS),
+        BOXES.read(),
+        SPLIT.read(columns=("study", "subset")),
     )
     print("annotated " + ", ".join(f"{count} {subset}" for subset, count in counts.items()))
 

@@ -5,13 +5,15 @@ from pathlib import Path
 from pneumonia import params
 from pneumonia.data.clean import clean
 from pneumonia.files import fresh_dir, write_json
+from pneumonia.schema import raw
+from pneumonia.schema.data import CLEAN, CLEAN_METRICS
 
 
 def main() -> None:
     p = params.load().clean
-    with fresh_dir("data/clean") as folder:
-        metrics = clean(Path("data/raw"), folder, min_box_side=p.min_box_side, max_age=p.max_age)
-    write_json("metrics/clean.json", metrics)
+    with fresh_dir(CLEAN) as folder:
+        metrics = clean(Path(raw.FOLDER), folder, min_box_side=p.min_box_side, max_age=p.max_age)
+    write_json(CLEAN_METRICS, metrics)
 
 
 if __name__ == "__main__":

@@ -4,23 +4,26 @@ import numpy as np
 
 from pneumonia import params
 from pneumonia.archive import StudyArchive
-from pneumonia.data.explore import BOX_COLUMNS, STUDY_COLUMNS, explore
+from pneumonia.data.explore import STUDY_COLUMNS, explore
 from pneumonia.dicom.windowing import study_to_uint8
-from pneumonia.files import fresh_dir, read_csv
+from pneumonia.files import fresh_dir
+from pneumonia.schema import raw
+from pneumonia.schema.data import BOXES, STUDIES
+from pneumonia.schema.explore import FOLDER
 
 
 def main() -> None:
     p = params.load()
-    archive = StudyArchive("data/raw/images.zip")
+    archive = StudyArchive(f"{raw.FOLDER}/{raw.IMAGES}")
 
     def read_image(study: str) -> np.ndarray:
         return study_to_uint8(archive.read(study), **p.images.window.values(), study=study)[0]
 
-    studies = read_csv("data/clean/studies.csv", STUDY_COLUMNS)
-    boxes = read_csv("data/clean/boxes.csv", BOX_COLUMNS)
-    with fresh_dir("plots/explore") as folder:
+    studies = STUDIES.read(columns=STUDY_COLUMNS)
+    boxes = BOXES.read()
+    with fresh_dir(FOLDER) as folder:
         explore(studies, boxes, folder, read_image=read_image, examples=p.explore.examples, seed=p.explore.seed)
-    print(f"plots/explore: {len(studies)} studies, {len(boxes)} boxes")
+    print(f"{FOLDER}: {len(studies)} studies, {len(boxes)} boxes")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from pneumonia import params
 from pneumonia.files import fresh_dir
-
-STORE = Path("data/source")  # where a download stays
+from pneumonia.schema.raw import FOLDER, STORE
 
 
 def main() -> None:
     p = params.load().fetch
     persons = Path(p.persons) if p.persons else None
-    with fresh_dir("data/raw") as folder:
+    with fresh_dir(FOLDER) as folder:
         if p.source == "synthetic":
             from pneumonia.sources.synthetic.writer import write_labelled
 
@@ -19,7 +18,7 @@ def main() -> None:
         elif p.source == "kaggle":
             from pneumonia.sources import kaggle
 
-            kaggle.fetch_labelled(STORE, folder, p.sha256, persons)
+            kaggle.fetch_labelled(Path(STORE), folder, p.sha256, persons)
         else:
             from pneumonia.sources import local
 

@@ -4,13 +4,12 @@ from pathlib import Path
 
 from pneumonia import params
 from pneumonia.files import fresh_dir
-
-STORE = Path("data/source")  # where a download stays
+from pneumonia.schema.raw import STORE, TEST_FOLDER
 
 
 def main() -> None:
     p = params.load().fetch_test
-    with fresh_dir("data/raw_test") as folder:
+    with fresh_dir(TEST_FOLDER) as folder:
         if p.source == "synthetic":
             from pneumonia.sources.synthetic.writer import write_test
 
@@ -18,7 +17,7 @@ def main() -> None:
         elif p.source == "kaggle":
             from pneumonia.sources import kaggle
 
-            kaggle.fetch_test(STORE, folder, p.sha256)
+            kaggle.fetch_test(Path(STORE), folder, p.sha256)
         else:
             from pneumonia.sources import local
 

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from keraskit.compute import devices
 from pneumonia import params
-from pneumonia.files import read_csv
 from pneumonia.prediction import inference
+from pneumonia.schema.data import IMAGES, SPLIT
+from pneumonia.schema.predictions import PREDICTIONS
+from pneumonia.schema.training import MODELS
 
 
 def main(name: str) -> None:
     devices.configure()
-    split = read_csv("data/split/split.csv", {"study": "str", "subset": "str"})
+    split = SPLIT.read(columns=("study", "subset"))
     studies = list(split["study"][split["subset"] != "train"])
-    images, out = Path("data/images"), Path("data/predictions") / name
-    inference.predict_studies(name, Path("models") / name, images, studies, out, **params.load().predict.values())
+    images, out = Path(IMAGES), Path(PREDICTIONS) / name
+    inference.predict_studies(name, Path(MODELS) / name, images, studies, out, **params.load().predict.values())
 
 
 if __name__ == "__main__":

@@ -8,12 +8,15 @@ from pathlib import Path
 from keraskit.compute import devices
 from pneumonia import params
 from pneumonia.prediction import inference
+from pneumonia.schema.data import TEST_IMAGES
+from pneumonia.schema.predictions import TEST_PREDICTIONS
+from pneumonia.schema.training import MODELS
 
 
 def main(name: str) -> None:
     devices.configure()
-    images, out = Path("data/images_test"), Path("data/predictions_test") / name
-    inference.predict_studies(name, Path("models") / name, images, None, out, **params.load().predict.values())
+    images, out = Path(TEST_IMAGES), Path(TEST_PREDICTIONS) / name
+    inference.predict_studies(name, Path(MODELS) / name, images, None, out, **params.load().predict.values())
 
 
 if __name__ == "__main__":

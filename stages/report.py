@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pneumonia import params
-from pneumonia.files import fresh_dir, read_json, write_csv
+from pneumonia.files import fresh_dir, read_json
 from pneumonia.report import inputs as report_inputs
 from pneumonia.report.gallery import index
 from pneumonia.report.page import render
+from pneumonia.schema.results import CASES, EVALUATION, PAGE, REPORT
 from pneumonia.training import tracking
 
 
@@ -28,11 +29,11 @@ def main() -> None:
         Path(), source=p.fetch.source, image_size=p.report.image_size, examples=p.report.examples, params=shown
     )
     page = render(inputs)
-    with fresh_dir("report") as folder:
-        (folder / "index.html").write_text(page, encoding="utf-8")
-        write_csv(folder / "cases.csv", index(inputs.galleries))
-    tracking.summarize(**p.tracking.values(), metrics=read_json("metrics/evaluation.json"))
-    print(f"report/index.html: {len(page.encode()) / 1e6:.1f} MB")
+    with fresh_dir(REPORT) as folder:
+        (folder / PAGE).write_text(page, encoding="utf-8")
+        CASES.write(folder / CASES.name, index(inputs.galleries))
+    tracking.summarize(**p.tracking.values(), metrics=read_json(EVALUATION))
+    print(f"{REPORT}/{PAGE}: {len(page.encode()) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

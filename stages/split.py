@@ -2,18 +2,19 @@
 
 from pneumonia import params
 from pneumonia.data.split import FACTORS, STUDY_COLUMNS, split, summary
-from pneumonia.files import read_csv, write_csv, write_json
+from pneumonia.files import write_json
+from pneumonia.schema.data import SPLIT, SPLIT_METRICS, STUDIES
 from pneumonia.sources.labels import read_ids
 
 
 def main() -> None:
     p = params.load().split
-    studies = read_csv("data/clean/studies.csv", STUDY_COLUMNS)
+    studies = STUDIES.read(columns=STUDY_COLUMNS)
     holdout_ids = read_ids(p.holdout_ids)
     assigned = split(studies, **p.values() | {"holdout_ids": holdout_ids})
     numbers = summary(assigned, studies, by=p.by, holdout_ids=holdout_ids)
-    write_csv("data/split/split.csv", assigned)
-    write_json("metrics/split.json", numbers)
+    SPLIT.write(SPLIT.path, assigned)
+    write_json(SPLIT_METRICS, numbers)
     for name, counts in numbers["subsets"].items():
         print(f"{name}: {counts['studies']} studies, {counts['positive']} positive, {counts['persons']} persons")
     print(f"persons in several subsets: {numbers['persons_shared']} (unknown for {numbers['person_unknown']} studies)")

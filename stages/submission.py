@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pneumonia import params
-from pneumonia.files import read_csv, write_json
+from pneumonia.files import write_json
 from pneumonia.prediction import fusion, submission
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, image_sizes, read_detections, read_scores
-
-PREDICTIONS = Path("data/predictions_test")
+from pneumonia.prediction.tables import image_sizes, read_detections, read_scores
+from pneumonia.schema import data, predictions, raw, results
+from pneumonia.schema.models import CLASSIFIER, DETECTORS
 
 
 def main() -> None:
     p = params.load()
-    ids = submission.read_ids("data/raw_test/sample_submission.csv")
-    sizes = image_sizes(f"data/images_test/{p.maskrcnn.image_size}/index.csv")
-    detections = {model: read_detections(PREDICTIONS / model) for model in DETECTORS}
-    scores = read_scores(PREDICTIONS / "classifier")
+    ids = submission.read_ids(f"{raw.TEST_FOLDER}/{raw.SAMPLE_SUBMISSION}")
+    sizes = image_sizes(f"{data.TEST_IMAGES}/{p.maskrcnn.image_size}/{data.INDEX.name}")
+    folder = predictions.TEST_PREDICTIONS
+    detections = {model: read_detections(f"{folder}/{model}") for model in DETECTORS}
+    scores = read_scores(f"{folder}/{CLASSIFIER}")
     fused = fusion.fuse(detections, scores, ids, **fusion.options(p.ensemble.values()))
 
     max_boxes, threshold = p.submission.max_boxes, p.submission.threshold
     if threshold == "auto":
-        split = read_csv("data/split/split.csv", {"study": "str", "subset": "str"})
+        split = data.SPLIT.read(columns=("study", "subset"))
         validation = split["study"][split["subset"] == "validation"].tolist()
-        boxes = read_csv("data/clean/boxes.csv", BOX_COLUMNS)
-        threshold = submission.best_threshold(read_detections("data/ensemble"), boxes, validation, max_boxes)
+        threshold = submission.best_threshold(
+            read_detections(predictions.FUSED), data.BOXES.read(), validation, max_boxes
+        )
 
     frame = submission.build(fused, ids, sizes, threshold=threshold, max_boxes=max_boxes)
     submission.check(frame, ids, sizes)
-    submission.write("submission.csv", frame)
+    submission.write(results.SUBMISSION, frame)
     counts = submission.summary(frame, threshold)
-    write_json("metrics/submission.json", counts)
+    write_json(results.SUBMISSION_METRICS, counts)
     print(f"{counts['boxes']} boxes in {counts['studies_with_boxes']} of {counts['studies']} studies")
 
 

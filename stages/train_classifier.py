@@ -5,10 +5,11 @@ from pathlib import Path
 from keraskit.compute import devices
 from pneumonia import params
 from pneumonia.models import classifier
+from pneumonia.schema.training import MODELS, STATE
 from pneumonia.training import batches, tracking
 from pneumonia.training import inputs as training_files
 
-OUT = Path("models/classifier")
+OUT = Path(MODELS, "classifier")
 ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     p = every.classifier
     devices.configure(p.device, p.precision, p.seed, p.devices)
     inputs = training_files.read(p.image_size, boxes=False)
-    state = batches.state_path(Path("state/classifier"), p.values(), inputs.files)
+    state = batches.state_path(Path(STATE, "classifier"), p.values(), inputs.files)
     values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
     tags = tracking.tags("train_classifier", inputs.files)
     follow = tracking.run(**every.tracking.values(), name="classifier", params=p.values(), tags=tags)

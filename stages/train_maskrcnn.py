@@ -5,10 +5,11 @@ from pathlib import Path
 from keraskit.compute import devices
 from pneumonia import params
 from pneumonia.models import maskrcnn
+from pneumonia.schema.training import MODELS, STATE
 from pneumonia.training import batches, tracking
 from pneumonia.training import inputs as training_files
 
-OUT = Path("models/maskrcnn")
+OUT = Path(MODELS, "maskrcnn")
 ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     p = every.maskrcnn
     devices.configure(p.device, p.precision, p.seed, p.devices)
     inputs = training_files.read(p.image_size, boxes=True)
-    state = batches.state_path(Path("state/maskrcnn"), p.values(), inputs.files)
+    state = batches.state_path(Path(STATE, "maskrcnn"), p.values(), inputs.files)
     values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
     tags = tracking.tags("train_maskrcnn", inputs.files)
     follow = tracking.run(**every.tracking.values(), name="maskrcnn", params=p.values(), tags=tags)

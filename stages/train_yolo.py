@@ -5,10 +5,11 @@ from pathlib import Path
 from keraskit.compute import devices
 from pneumonia import params
 from pneumonia.models import yolo
+from pneumonia.schema.training import MODELS, STATE
 from pneumonia.training import batches, tracking
 from pneumonia.training import inputs as training_files
 
-OUT = Path("models/yolo")
+OUT = Path(MODELS, "yolo")
 ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     p = every.yolo
     devices.configure(p.device, p.precision, p.seed, p.devices)
     inputs = training_files.read(p.image_size, boxes=True)
-    state = batches.state_path(Path("state/yolo"), p.values(), inputs.files)
+    state = batches.state_path(Path(STATE, "yolo"), p.values(), inputs.files)
     values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
     tags = tracking.tags("train_yolo", inputs.files)
     follow = tracking.run(**every.tracking.values(), name="yolo", params=p.values(), tags=tags)

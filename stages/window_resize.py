@@ -4,16 +4,17 @@ from pathlib import Path
 
 from pneumonia import params
 from pneumonia.data.shards import write_shards
-from pneumonia.files import read_csv
+from pneumonia.schema import raw
+from pneumonia.schema.data import IMAGES, STUDIES
 
 
 def main() -> None:
     p = params.load().images
-    studies = read_csv("data/clean/studies.csv", {"study": "str"})["study"].tolist()
+    studies = STUDIES.read(columns=["study"])["study"].tolist()
     counts = write_shards(
-        "data/raw/images.zip",
+        f"{raw.FOLDER}/{raw.IMAGES}",
         studies,
-        Path("data/images"),
+        Path(IMAGES),
         sizes=p.sizes,
         shard_rows=p.shard_rows,
         window=p.window.values(),

@@ -5,16 +5,18 @@ from pathlib import Path
 from pneumonia import params
 from pneumonia.archive import StudyArchive
 from pneumonia.data.shards import write_shards
+from pneumonia.schema import raw
+from pneumonia.schema.data import TEST_IMAGES
 
 
 def main() -> None:
     p = params.load().images
-    archive = Path("data/raw_test/images.zip")
+    archive = Path(raw.TEST_FOLDER, raw.IMAGES)
     members = StudyArchive(archive)
     counts = write_shards(
         archive,
         [*members.studies, *members.duplicates],  # an id of several files counts as unreadable, and still gets its row
-        Path("data/images_test"),
+        Path(TEST_IMAGES),
         sizes=p.sizes,
         shard_rows=p.shard_rows,
         window=p.window.values(),

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pneumonia.params import ParamsError, load
-
-MODELS = ("classifier", "maskrcnn", "yolo", "ensemble")
+from pneumonia.schema.models import ENSEMBLE, EVALUATED
+from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
+from pneumonia.schema.training import MODELS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, required=True, metavar="DIR", help="where the results go; must not exist or be empty"
     )
     predict.add_argument(
-        "--models", type=Path, default=Path("models"), metavar="DIR", help="trained models (default: models)"
+        "--models", type=Path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
     )
     predict.add_argument(
         "--threshold", type=float, help="score from which a box counts (default: the one submission chose)"
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("settings", type=Path, metavar="FILE", help="YAML; docs/serve.yaml is one to start from")
     serve.add_argument(
-        "--models", type=Path, default=Path("models"), metavar="DIR", help="trained models (default: models)"
+        "--models", type=Path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
     )
     serve.add_argument("--check", action="store_true", help="read the settings, say what is wrong, and end")
     serve.set_defaults(run=_serve)
@@ -75,8 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="how a model of two revisions differs on the same holdout studies")
     compare.add_argument("first", metavar="REV_A", help="commit, branch, tag or experiment; or `workspace`")
     compare.add_argument("second", metavar="REV_B", help="the same; measures are given as second minus first")
-    compare.add_argument("--model", default="ensemble", choices=MODELS, help="whose predictions (default: ensemble)")
-    compare.add_argument("--with", dest="other", choices=MODELS, help="another model of REV_B (default: the same one)")
+    compare.add_argument("--model", default=ENSEMBLE, choices=EVALUATED, help="whose predictions (default: ensemble)")
+    compare.add_argument(
+        "--with", dest="other", choices=EVALUATED, help="another model of REV_B (default: the same one)"
+    )
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.set_defaults(run=_compare)
 
@@ -146,7 +149,7 @@ def _operating_point(wanted: float | None, option: str) -> float:
     """The score from which a box counts: what is wanted, else what `submission` chose."""
     from pneumonia.files import read_json
 
-    chosen = Path("metrics/submission.json")
+    chosen = Path(SUBMISSION_METRICS)
     if wanted is None and not chosen.is_file():
         raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give {option}")
     return float(read_json(chosen)["threshold"]) if wanted is None else wanted
@@ -187,7 +190,7 @@ def _results(arguments: argparse.Namespace) -> int:
     from pneumonia.evaluation.results import table
     from pneumonia.files import read_json
 
-    path = Path("metrics/evaluation.json")
+    path = Path(EVALUATION)
     if not path.is_file():
         raise ValueError(f"{path} not found; run `dvc repro evaluate` first")
     print(table(read_json(path), markdown=arguments.md))

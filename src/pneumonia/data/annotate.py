@@ -20,12 +20,11 @@ from typing import Any
 import pandas as pd
 
 from pneumonia.files import write_atomic
-from pneumonia.prediction.tables import BOX_COLUMNS
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.values import SUBSETS
 
 CATEGORY = "pneumonia"
-SUBSETS = ("train", "validation", "holdout")
-
-SIZE_COLUMNS = {"study": "str", "rows": "int", "columns": "int"}
+SIZE_COLUMNS = ["study", "rows", "columns"]  # read of studies.csv
 
 
 def coco(studies: pd.DataFrame, boxes: pd.DataFrame, chosen: Iterable[str]) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def yolo(studies: pd.DataFrame, boxes: pd.DataFrame, chosen: Iterable[str]) -> d
     """
     wanted = _known(studies, chosen)
     lines: dict[str, list[str]] = {study: [] for study in sorted(wanted)}
-    sizes = {study: (rows, columns) for study, rows, columns in studies[list(SIZE_COLUMNS)].itertuples(index=False)}
+    sizes = {study: (rows, columns) for study, rows, columns in studies[SIZE_COLUMNS].itertuples(index=False)}
     for study, x, y, width, height in _sorted_rows(boxes):
         if study in wanted:
             rows, columns = sizes[study]
@@ -117,7 +116,7 @@ def _known(studies: pd.DataFrame, chosen: Iterable[str]) -> set[str]:
 
 
 def _sorted_rows(boxes: pd.DataFrame) -> Iterator[tuple[str, float, float, float, float]]:
-    for study, *box in boxes[list(BOX_COLUMNS)].sort_values(list(BOX_COLUMNS)).itertuples(index=False):
+    for study, *box in boxes[["study", *BOX]].sort_values(["study", *BOX]).itertuples(index=False):
         x, y, width, height = (float(value) for value in box)
         yield study, x, y, width, height
 

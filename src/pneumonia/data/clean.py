@@ -16,15 +16,17 @@ from pneumonia import processes
 from pneumonia.archive import Studies, StudyArchive
 from pneumonia.dicom.decoders import MissingDecoderError
 from pneumonia.dicom.study import read_study
-from pneumonia.files import write_csv
 from pneumonia.rejection import Reason, StudyError
-from pneumonia.sources.labels import BOX, CATEGORIES, read_classes, read_labels, read_persons
+from pneumonia.schema import raw as sources
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.data import BOXES, REJECTED, STUDIES
+from pneumonia.schema.values import CATEGORIES, SEXES, UNKNOWN, VIEWS
+from pneumonia.sources.labels import read_classes, read_labels, read_persons
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK = 16  # studies a task: about 0.1 s of work
-STUDY_COLUMNS = ["study", "person", "category", "target", "boxes", "view", "sex", "age", "rows", "columns", "spacing"]
 
 
 class Image(NamedTuple):
@@ -64,14 +66,19 @@ def clean(raw: Path, out: Path, *, min_box_side: float, max_age: float, workers:
     that is not what it should be, and RuntimeError where a study needs a decoder that is not installed: which studies
     are in must not depend on the installation.
     """
-    labels, classes = read_labels(raw / "labels.csv"), read_classes(raw / "classes.csv")
-    persons = read_persons(raw / "persons.csv")
-    images, failed = read_images(StudyArchive(raw / "images.zip"), workers)
+    labels, classes = read_labels(raw / sources.LABELS), read_classes(raw / sources.CLASSES)
+    persons = read_persons(raw / sources.PERSONS)
+    images, failed = read_images(StudyArchive(raw / sources.IMAGES), workers)
     tables = check(images, failed, labels, classes, persons, min_box_side=min_box_side, max_age=max_age)
-    write_csv(out / "studies.csv", tables.studies, {"age": 1, "spacing": 4})
-    write_csv(out / "boxes.csv", tables.boxes, dict.fromkeys(BOX, 2))
-    write_csv(out / "rejected.csv", tables.rejected)
+    write(out, tables)
     return summarize(tables) | {"decoder": dict(Counter(image.decoder for image in images))}
+
+
+def write(out: Path, tables: Tables) -> None:
+    """Write the three tables into the folder `out`."""
+    STUDIES.write(out / STUDIES.name, tables.studies)
+    BOXES.write(out / BOXES.name, tables.boxes)
+    REJECTED.write(out / REJECTED.name, tables.rejected)
 
 
 def read_images(studies: Studies, workers: int = 0) -> tuple[list[Image], list[Rejected]]:
@@ -135,9 +142,9 @@ def check(
     }
     left_out = sorted((item.study, str(item.reason), item.detail) for item in rejected.values())
     return Tables(
-        kept.reset_index()[STUDY_COLUMNS],
-        boxes[["study", *BOX]],
-        pd.DataFrame(left_out, columns=["study", "reason", "detail"]),
+        kept.reset_index()[list(STUDIES.columns)],
+        boxes[list(BOXES.columns)],
+        pd.DataFrame(left_out, columns=list(REJECTED.columns)),
         mended,
     )
 
@@ -149,9 +156,9 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "studies": len(studies),
         "persons": int(studies["person"].nunique()),
         "boxes": len(tables.boxes),
-        "category": _counts(studies["category"], CATEGORIES.values()),
-        "view": _counts(studies["view"].replace("", "unknown"), ["AP", "PA", "unknown"]),
-        "sex": _counts(studies["sex"].replace("", "unknown"), ["F", "M", "unknown"]),
+        "category": _counts(studies["category"], CATEGORIES),
+        "view": _counts(studies["view"].replace("", UNKNOWN), [*VIEWS, UNKNOWN]),
+        "sex": _counts(studies["sex"].replace("", UNKNOWN), [*SEXES, UNKNOWN]),
         "rejected": {"total": len(reasons)} | _counts(reasons, [str(reason) for reason in Reason]),
         "mended": tables.mended,
     }

@@ -14,31 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pneumonia.files import write_csv
-from pneumonia.prediction.tables import BOX_COLUMNS
+from pneumonia.schema import explore as schema
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.values import CATEGORIES, UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CATEGORIES = ("normal", "not_normal", "opacity")
 LABELS = {"normal": "normal", "not_normal": "no opacity, not normal", "opacity": "lung opacity"}
 COLOURS = {"normal": "#4878a8", "not_normal": "#b9b3a7", "opacity": "#d1495b"}
 INK, GREEN = "#2b2b2b", "#37d67a"
-UNKNOWN = "unknown"
 GRID = 64  # cells a side of the heat map
 
-STUDY_COLUMNS = {
-    "study": "str",
-    "person": "str",
-    "category": "str",
-    "boxes": "int",
-    "view": "str",
-    "sex": "str",
-    "age": "float",
-    "rows": "int",
-    "columns": "int",
-}
+# Read of studies.csv.
+STUDY_COLUMNS = ("study", "person", "category", "boxes", "view", "sex", "age", "rows", "columns")
 
 
 def class_table(studies: pd.DataFrame) -> pd.DataFrame:
@@ -132,34 +122,36 @@ def explore(
 
     Args:
         studies: data/clean/studies.csv (`STUDY_COLUMNS`).
-        boxes: data/clean/boxes.csv (`BOX_COLUMNS`), original pixels.
+        boxes: data/clean/boxes.csv (`study, x, y, width, height`), original pixels.
         read_image: study id -> uint8 `[rows, columns]`, for the example studies.
         examples: studies a class in the gallery.
         seed: which examples.
     """
     folder = Path(folder)
-    tables = {
-        "classes": class_table(studies),
-        "boxes_per_study": boxes_per_study_table(studies),
-        "box_sizes": box_size_table(studies, boxes),
-        "ages": age_table(studies),
-        "views": share_table(studies, "view"),
-        "sexes": share_table(studies, "sex"),
-    }
+    classes, boxes_per_study = class_table(studies), boxes_per_study_table(studies)
+    box_sizes, ages = box_size_table(studies, boxes), age_table(studies)
+    views, sexes = share_table(studies, "view"), share_table(studies, "sex")
     places = box_places(studies, boxes)
     cells = np.indices(places.shape).reshape(2, -1)
-    tables["box_places"] = pd.DataFrame({"row": cells[0], "column": cells[1], "share": places.ravel()})
-    for name, table in tables.items():
-        write_csv(folder / f"{name}.csv", table, decimals={"share": 6} if "share" in table else {})
+    for table, frame in (
+        (schema.CLASSES, classes),
+        (schema.BOXES_PER_STUDY, boxes_per_study),
+        (schema.BOX_SIZES, box_sizes),
+        (schema.AGES, ages),
+        (schema.VIEWS, views),
+        (schema.SEXES, sexes),
+        (schema.BOX_PLACES, pd.DataFrame({"row": cells[0], "column": cells[1], "share": places.ravel()})),
+    ):
+        table.write(folder / table.name, frame)
 
     with _style():
-        _save(_draw_classes(tables["classes"]), folder / "classes.png")
-        _save(_draw_boxes_per_study(tables["boxes_per_study"]), folder / "boxes_per_study.png")
-        _save(_draw_box_sizes(tables["box_sizes"]), folder / "box_sizes.png")
+        _save(_draw_classes(classes), folder / "classes.png")
+        _save(_draw_boxes_per_study(boxes_per_study), folder / "boxes_per_study.png")
+        _save(_draw_box_sizes(box_sizes), folder / "box_sizes.png")
         _save(_draw_places(places), folder / "box_places.png")
-        _save(_draw_ages(tables["ages"]), folder / "ages.png")
-        _save(_draw_shares(tables["views"], "view", "Classes of each view"), folder / "views.png")
-        _save(_draw_shares(tables["sexes"], "sex", "Classes of each sex"), folder / "sexes.png")
+        _save(_draw_ages(ages), folder / "ages.png")
+        _save(_draw_shares(views, "view", "Classes of each view"), folder / "views.png")
+        _save(_draw_shares(sexes, "sex", "Classes of each sex"), folder / "sexes.png")
         chosen = choose_examples(studies, examples, seed)
         _save(_draw_examples(chosen, boxes, read_image), folder / "examples.png")
 
@@ -167,7 +159,7 @@ def explore(
 def _box_shares(studies: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     """float64 `[N, 4]`: x, y, width, height of each box as shares of its image's width and height."""
     sizes = studies.set_index("study").loc[boxes["study"], ["columns", "rows"]].to_numpy(float).reshape(-1, 2)
-    return boxes[["x", "y", "width", "height"]].to_numpy(float) / np.tile(sizes, 2)
+    return boxes[BOX].to_numpy(float) / np.tile(sizes, 2)
 
 
 @contextmanager
@@ -308,6 +300,6 @@ def _draw_examples(
         axes[row, 0].set_title(LABELS[name], color=COLOURS[name])
         for ax, study in zip(axes[row], chosen[name], strict=False):
             ax.imshow(read_image(study), cmap="gray", vmin=0, vmax=255)
-            for x, y, width, height in boxes.loc[boxes["study"] == study, list(BOX_COLUMNS)[1:]].to_numpy(float):
+            for x, y, width, height in boxes.loc[boxes["study"] == study, BOX].to_numpy(float):
                 ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=GREEN, linewidth=1.4))
     return figure

@@ -3,7 +3,7 @@
 The work is done by processes of this machine, or by a Dask cluster (one shard a task); the bytes are the same.
 
     <folder>/<size>/shard-00000.npy           uint8 [rows, size, size], studies sorted by id
-    <folder>/<size>/index.csv                 where each study is (`pneumonia.data.store.INDEX_COLUMNS`)
+    <folder>/<size>/index.csv                 where each study is (`pneumonia.schema.data.INDEX`)
     <state>/<hash>/images/<size>/...          the same while it grows; a shard being filled ends in `.part`
     <state>/<hash>/parts/shard-00000.json     index rows of a finished shard, written last: its presence says "finished"
 
@@ -36,14 +36,15 @@ from tqdm import tqdm
 
 from pneumonia import processes
 from pneumonia.data.squares import Placement, placement, resize_study, square_rows
-from pneumonia.data.store import INDEX_COLUMNS, shard_name
-from pneumonia.files import read_json, source, write_csv, write_json
+from pneumonia.data.store import shard_name
+from pneumonia.files import read_json, source, write_json
+from pneumonia.schema.data import INDEX, UNREADABLE
 
 # The modules that decide the bytes of an image: those that this one reaches, but for how work is spread and files are written.
 DECIDING = (
     "keraskit.boxes.arrays", "pneumonia.archive", "pneumonia.data.shards", "pneumonia.data.squares", "pneumonia.data.store",
     "pneumonia.dicom.decoders", "pneumonia.dicom.parsing", "pneumonia.dicom.study", "pneumonia.dicom.windowing",
-    "pneumonia.rejection",
+    "pneumonia.rejection", "pneumonia.schema.data", "pneumonia.schema.table",
 )  # fmt: skip
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
 
@@ -281,16 +282,16 @@ def _publish(job: Job, shards: int, folder: Path) -> int:
     """Write the indices, put the images in the place of `folder`; returns the number of unreadable studies."""
     parts = [pd.DataFrame(read_json(job.index_part(number))["rows"]).assign(shard=number) for number in range(shards)]
     table = pd.concat(parts, ignore_index=True)
-    failed = table.loc[table["reason"] != "", ["study", "reason"]]
+    failed = table.loc[table["reason"] != "", list(UNREADABLE.columns)]
     for size in job.sizes:
         for left in (job.work / "images" / str(size)).glob(".*"):
             left.unlink()  # a temporary index of a run that was killed right here
         shapes = zip(table["columns"], table["rows"], table["square_rows"], strict=True)
         places = [placement(c, r, size, high / r) for c, r, high in shapes]
         index = pd.concat([table, pd.DataFrame(places, columns=list(Placement._fields))], axis=1)
-        write_csv(job.work / "images" / str(size) / "index.csv", index[list(INDEX_COLUMNS)])
+        INDEX.write(job.work / "images" / str(size) / INDEX.name, index)
         if job.unreadable == "skip":
-            write_csv(job.work / "images" / str(size) / "unreadable.csv", failed)
+            UNREADABLE.write(job.work / "images" / str(size) / UNREADABLE.name, failed)
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

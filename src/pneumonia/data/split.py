@@ -15,25 +15,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-SUBSETS = ("train", "validation", "holdout")
+from pneumonia.schema.data import SPLIT
+from pneumonia.schema.values import SUBSETS, UNKNOWN
+
 HOLDOUT_FOLD = -1
 AGE_EDGES = (20.0, 40.0, 60.0, 80.0)  # years; bands [0, 20), [20, 40) ... [80, inf)
 FACTORS = ("category", "view", "sex", "age_band")
 SINGLE = tuple((factor,) for factor in FACTORS)
 CROSSED = (("category", "view"), ("category", "sex"), ("category", "age_band"), FACTORS)
-UNKNOWN = "unknown"
 
-# What this module reads of data/clean/studies.csv.
-STUDY_COLUMNS = {
-    "study": "str",
-    "person": "str",
-    "category": "str",
-    "target": "int",
-    "boxes": "int",
-    "view": "str",
-    "sex": "str",
-    "age": "float",
-}
+# Read of studies.csv.
+STUDY_COLUMNS = ("study", "person", "category", "target", "boxes", "view", "sex", "age")
 
 
 def split(
@@ -88,7 +80,7 @@ def split(
             f"split: {' and '.join(empty)} would be empty with {len(table)} studies of {table['person'].nunique()} "
             f"persons; use more studies, fewer folds (got {folds}) or another holdout (got {holdout})"
         )
-    return table.sort_values("study")[["study", "person", "fold", "subset"]].reset_index(drop=True)
+    return table.sort_values("study")[list(SPLIT.columns)].reset_index(drop=True)
 
 
 def _with_factors(studies: pd.DataFrame) -> pd.DataFrame:

@@ -10,20 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pneumonia.data.squares import Placement
-from pneumonia.files import read_csv
-
-INDEX_COLUMNS = {
-    "study": "str",
-    "shard": "int",
-    "row": "int",
-    "scale": "float",
-    "pad_x": "float",
-    "pad_y": "float",
-    "columns": "int",
-    "rows": "int",
-    "aspect": "float",
-    "window": "str",
-}
+from pneumonia.schema.data import INDEX
 
 
 def shard_name(number: int) -> str:
@@ -32,7 +19,7 @@ def shard_name(number: int) -> str:
 
 
 class StudyRow(NamedTuple):
-    """A row of index.csv, in the order of `INDEX_COLUMNS`."""
+    """A row of index.csv, in the order of `pneumonia.schema.data.INDEX`."""
 
     shard: int
     row: int
@@ -54,10 +41,10 @@ class ShardStore:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        path = self.folder / "index.csv"
+        path = self.folder / INDEX.name
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing: its stage has not run, or its size is not one of images.sizes")
-        self.index: pd.DataFrame = read_csv(path, INDEX_COLUMNS).set_index("study")
+        self.index: pd.DataFrame = INDEX.read_file(path).set_index("study")
         if not self.index.index.is_unique:
             twice = self.index.index[self.index.index.duplicated()][0]
             raise ValueError(f"{path}: study {twice!r} stands there twice; remove the folder and run its stage again")
@@ -83,7 +70,7 @@ class ShardStore:
         try:
             return self._rows[study]
         except KeyError:
-            raise KeyError(f"study {study!r} is not in {self.folder / 'index.csv'} ({len(self)} studies)") from None
+            raise KeyError(f"study {study!r} is not in {self.folder / INDEX.name} ({len(self)} studies)") from None
 
     def image(self, study: str) -> np.ndarray:
         """The image of one study, uint8 `[size, size]`, a copy."""

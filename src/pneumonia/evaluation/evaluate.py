@@ -21,10 +21,11 @@ from pneumonia.metrics import bootstrap, challenge, curves
 from pneumonia.metrics.froc import froc
 from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.ratios import Array
+from pneumonia.schema.models import ENSEMBLE
+from pneumonia.schema.results import CALLS
 
 __all__ = ["Evaluation", "Labelled", "Predictions", "evaluate", "subset"]
 
-CALLS = ("no opacity", "opacity")
 TABLES: dict[str, Callable[[MeasuredModel], Table]] = {
     "subgroups": Subgroups,
     "operating": Operating,
@@ -106,7 +107,7 @@ def evaluate(
         metrics,
         {kind: laid_out(kind) for kind in TABLES},
         _curves(models),
-        _confusion(models["ensemble" if "ensemble" in models else list(models)[-1]]),
+        _confusion(models[ENSEMBLE if ENSEMBLE in models else list(models)[-1]]),
     )
 
 
@@ -122,13 +123,13 @@ def _view_only(validation: Labelled, holdout: Labelled) -> Auc:
 
 def _pairs(models: Mapping[str, MeasuredModel]) -> list[tuple[str, str, str]]:
     """(ensemble, other model, measure) that are compared on the same studies."""
-    if "ensemble" not in models:
+    if ENSEMBLE not in models:
         return []
     pairs = []
     for other, model in models.items():
-        if other != "ensemble":
+        if other != ENSEMBLE:
             keys = ("auc",) if model.table is None else ("auc", "ap50", "challenge")
-            pairs += [("ensemble", other, key) for key in keys]
+            pairs += [(ENSEMBLE, other, key) for key in keys]
     return pairs
 
 

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pneumonia.data.subsets import subset
 from pneumonia.metrics import bootstrap
+from pneumonia.schema.boxes import BOX
 
 Array = NDArray[np.float64]
 
@@ -124,8 +125,7 @@ def explain(
         return result
     own = np.stack([np.asarray(maps[study], np.float64) for study in ill["study"]])
     grid = (own.shape[1], own.shape[2])
-    sides = ["x", "y", "width", "height"]
-    places = {str(study): rows[sides].to_numpy(np.float64) for study, rows in boxes.groupby("study")}
+    places = {str(study): rows[BOX].to_numpy(np.float64) for study, rows in boxes.groupby("study")}
 
     def corners(study: str) -> NDArray[np.floating[Any]]:
         return to_resized(study, places.get(study, np.zeros((0, 4))))

@@ -10,15 +10,14 @@ import pandas as pd
 
 from pneumonia.evaluation.evaluate import Evaluation
 from pneumonia.evaluation.measured import Predictions
-from pneumonia.files import fresh_dir, read_csv, write_csv, write_json
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores
+from pneumonia.files import fresh_dir, write_json
+from pneumonia.prediction.tables import read_detections, read_scores
+from pneumonia.schema.data import BOXES, SPLIT, STUDIES
+from pneumonia.schema.models import EVALUATED, FOLDERS, has_boxes, tables
+from pneumonia.schema.results import CONFUSION, CURVES, EVALUATION, OPERATING, SUBGROUPS
 
-MODELS = ("classifier", *DETECTORS, "ensemble")
-STUDIES, BOXES, SPLIT = "data/clean/studies.csv", "data/clean/boxes.csv", "data/split/split.csv"
-STUDY_COLUMNS = {
-    "study": "str", "person": "str", "category": "str", "target": "int", "view": "str", "sex": "str", "age": "float",
-    "rows": "int", "columns": "int",
-}  # fmt: skip
+# Read of studies.csv.
+STUDY_COLUMNS = ("study", "person", "category", "target", "view", "sex", "age", "rows", "columns")
 
 
 @dataclass(frozen=True)
@@ -31,28 +30,23 @@ class Inputs:
     predictions: dict[str, Predictions]
 
 
-def paths(models: Sequence[str] = MODELS) -> list[str]:
+def paths(models: Sequence[str] = EVALUATED) -> list[str]:
     """The files `read` reads, relative to the project's root."""
-    result = [STUDIES, BOXES, SPLIT]
-    for model in models:
-        result.append(f"{_folder(model)}/scores.csv")
-        if model != "classifier":
-            result.append(f"{_folder(model)}/detections.csv")
-    return result
+    return [table.path for table in (STUDIES, BOXES, SPLIT)] + [path for model in models for path in tables(model)]
 
 
-def read(root: str | Path, models: Sequence[str] = MODELS) -> Inputs:
+def read(root: str | Path, models: Sequence[str] = EVALUATED) -> Inputs:
     """Read the labels and the predictions of `models` from a project's root."""
     root = Path(root)
     predictions = {}
     for model in models:
-        folder = root / _folder(model)
-        detections = None if model == "classifier" else read_detections(folder)
+        folder = root / FOLDERS[model]
+        detections = read_detections(folder) if has_boxes(model) else None
         predictions[model] = Predictions(read_scores(folder), detections)
     return Inputs(
-        read_csv(root / STUDIES, STUDY_COLUMNS),
-        read_csv(root / BOXES, BOX_COLUMNS),
-        read_csv(root / SPLIT, {"study": "str", "subset": "str"}),
+        STUDIES.read(root, STUDY_COLUMNS),
+        BOXES.read(root),
+        SPLIT.read(root, ("study", "subset")),
         predictions,
     )
 
@@ -60,22 +54,12 @@ def read(root: str | Path, models: Sequence[str] = MODELS) -> Inputs:
 def write(root: str | Path, result: Evaluation) -> None:
     """Write metrics/evaluation.json and the CSVs under plots/: curves and calibration a file a model, five decimals."""
     root = Path(root)
-    for name, table in {**result.curves, "calibration": result.tables["calibration"]}.items():
-        with fresh_dir(root / "plots" / name) as folder:
-            for model, own in table.groupby("model"):
-                _write(folder / f"{model}.csv", own.drop(columns="model"))
-    for name in ("subgroups", "operating"):
-        _write(root / f"plots/{name}.csv", result.tables[name])
-    write_csv(root / "plots/confusion.csv", result.confusion)
-    write_json(root / "metrics/evaluation.json", result.metrics)
-
-
-def _write(path: Path, frame: pd.DataFrame) -> None:
-    decimals = dict.fromkeys(frame.select_dtypes("float").columns, 5)
-    if "threshold" in decimals:  # a threshold is a score of a study: all its decimals, or the call at it changes
-        decimals |= dict.fromkeys(set(decimals) & {"threshold", "box_threshold"}, 6)
-    write_csv(path, frame, decimals)
-
-
-def _folder(model: str) -> str:
-    return "data/ensemble" if model == "ensemble" else f"data/predictions/{model}"
+    for name, points in {**result.curves, "calibration": result.tables["calibration"]}.items():
+        curve = CURVES[name]
+        with fresh_dir((root / curve.path).parent) as folder:
+            for model, own in points.groupby("model"):
+                curve.write(folder / curve.of(model=str(model)).name, own)
+    SUBGROUPS.write(root / SUBGROUPS.path, result.tables["subgroups"])
+    OPERATING.write(root / OPERATING.path, result.tables["operating"])
+    CONFUSION.write(root / CONFUSION.path, result.confusion)
+    write_json(root / EVALUATION, result.metrics)

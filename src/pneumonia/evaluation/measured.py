@@ -24,12 +24,11 @@ from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, assigned, box_table
 from pneumonia.metrics.ranking import BoxRanking, coco_ranked, size_ranked
 from pneumonia.metrics.ratios import Array, Pair, Ratios, mean_pair
+from pneumonia.schema.results import SIZES
+from pneumonia.schema.values import VIEWS
 
-VIEWS = ("AP", "PA")
-SIZES = ("small", "medium", "large")
 FROC_KEYS = tuple(f"froc_{rate:g}".replace("0.", "0") for rate in RATES)  # froc_0125, froc_025 ... froc_8
 CHALLENGE_STEPS = tuple(np.arange(1, 20) / 20)  # score thresholds 0.05, 0.10 ... 0.95
-LOWER_IS_BETTER = ("brier", "ece", "boxes_per_normal")
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pneumonia.report.tables import BOX_MEASURES, FROC_MEASURES, NAMES, STUDY_MEASURES
+from pneumonia.evaluation.words import BOX_MEASURES, FROC_MEASURES, NAMES, STUDY_MEASURES
+from pneumonia.schema.models import EVALUATED
 
-MODELS = ("classifier", "maskrcnn", "yolo", "ensemble")
 NOTHING = "–"
 
 
@@ -16,7 +16,7 @@ def table(evaluation: Mapping[str, Any], *, markdown: bool = False) -> str:
 
     evaluation: content of metrics/evaluation.json. markdown: a table of GitHub's kind instead of aligned columns.
     """
-    models = [name for name in MODELS if name in evaluation]
+    models = [name for name in EVALUATED if name in evaluation]
     froc = {key: f"FROC at {label}" for key, label in FROC_MEASURES.items() if key != "froc_mean"}
     measures = STUDY_MEASURES | BOX_MEASURES | froc
     rows = [["holdout", *(NAMES[name] for name in models)]]

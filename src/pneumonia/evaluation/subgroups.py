@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from pneumonia.data.split import age_bands
 from pneumonia.data.subsets import Labelled
-from pneumonia.evaluation.measured import SIZES, VIEWS, MeasuredModel
+from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.tables import Estimates, Intervals
 from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.ratios import Array, Pair, Ratios
+from pneumonia.schema.results import SIZES
+from pneumonia.schema.values import UNKNOWN, VIEWS
 
 # Two of the limits at which the U.S. National Center for Health Statistics suppresses a proportion (Parker et al. 2017,
 # Vital and Health Statistics 2(175)): fewer than 30 independent observations, a 95% interval 0.30 wide or more.
@@ -27,7 +29,6 @@ SMALL_PERSONS = 30
 WIDE_INTERVAL = 0.30
 MEASURES = ("sensitivity", "specificity", "box_sensitivity", "boxes_per_normal")  # of a group of studies, and auc
 AUC_KEYS = {"all": "auc", **{view: f"auc_{view.lower()}" for view in VIEWS}}  # what a model measures anyway
-UNKNOWN = "unknown"
 
 Bool = NDArray[np.bool_]
 

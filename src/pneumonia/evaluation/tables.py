@@ -15,11 +15,9 @@ import pandas as pd
 from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.metrics import calibration
 from pneumonia.metrics.ratios import Array, Ratios
+from pneumonia.schema.results import RATES
 
 THRESHOLDS = (0.3, 0.5, 0.7)  # of the table of operating points, besides the chosen one
-MEASURES = (
-    "sensitivity", "specificity", "precision", "npv", "f1", "box_sensitivity", "box_precision", "boxes_per_normal"
-)  # fmt: skip
 
 Estimates = Mapping[Any, float]
 Intervals = Mapping[Any, tuple[float, float]]
@@ -55,7 +53,7 @@ class Operating:
         return self.ratios(weights)
 
     def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
-        """threshold, box_threshold, chosen, the four cells of the confusion matrix, then `MEASURES` with intervals."""
+        """threshold, box_threshold, chosen, the four cells of the confusion matrix, then `RATES` with intervals."""
         rows = []
         positive = self.model.targets == 1
         for index, (threshold, box_threshold, chosen) in enumerate(self.rows):
@@ -69,7 +67,7 @@ class Operating:
                 "false_negatives": int((~called & positive).sum()),
                 "true_negatives": int((~called & ~positive).sum()),
             }
-            for measure in MEASURES:
+            for measure in RATES:
                 row |= with_interval(measure, (index, measure), estimates, intervals)
             rows.append(row)
         return pd.DataFrame(rows)

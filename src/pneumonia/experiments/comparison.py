@@ -13,13 +13,14 @@ import numpy as np
 
 from pneumonia.data.subsets import Labelled, subset
 from pneumonia.evaluation.inputs import Inputs
-from pneumonia.evaluation.measured import LOWER_IS_BETTER, MeasuredModel
+from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.subgroups import size_limits
 from pneumonia.metrics import bootstrap
 from pneumonia.metrics.ratios import Array
+from pneumonia.schema.data import BOXES
+from pneumonia.schema.results import LOWER_IS_BETTER
 
-LABELS = ["study", "target", "view"]
-BOX = ["study", "x", "y", "width", "height"]
+LABELS = ["target", "view"]
 
 
 class Difference(NamedTuple):
@@ -89,9 +90,12 @@ def check_same(a: Labelled, b: Labelled) -> None:
             f"the holdouts differ: {len(only_a)} of {len(a.ids)} studies are only in the first, {len(only_b)} of "
             f"{len(b.ids)} only in the second; compare revisions with the same data and split"
         )
-    labels = a.studies.set_index("study")[LABELS[1:]] != b.studies.set_index("study")[LABELS[1:]]
+    labels = a.studies.set_index("study")[LABELS] != b.studies.set_index("study")[LABELS]
     changed = set(labels.index[labels.any(axis=1)])
-    boxes = [set(map(tuple, one.boxes.loc[one.boxes["study"].isin(one.ids), BOX].to_numpy())) for one in (a, b)]
+    boxes = [
+        set(map(tuple, one.boxes.loc[one.boxes["study"].isin(one.ids), list(BOXES.columns)].to_numpy()))
+        for one in (a, b)
+    ]
     changed |= {box[0] for box in boxes[0] ^ boxes[1]}
     if changed:
         raise ValueError(

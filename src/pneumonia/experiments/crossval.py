@@ -29,9 +29,11 @@ from pneumonia.metrics.matching import box_table
 from pneumonia.metrics.ranking import BoxRanking, coco_ranked
 from pneumonia.metrics.ratios import Ratios, mean_pair
 from pneumonia.prediction.tables import write_predictions
+from pneumonia.schema.data import SPLIT
+from pneumonia.schema.predictions import SCORES
 
 Array = NDArray[np.float64]
-STUDY_COLUMNS = {"study": "str", "person": "str", "category": "str", "target": "int", "view": "str"}
+STUDY_COLUMNS = ("study", "person", "category", "target", "view")  # read of studies.csv
 RATES = ("sensitivity", "specificity", "precision", "f1")
 
 
@@ -150,10 +152,10 @@ def write(
     with fresh_dir(output) as folder:
         write_json(folder / "evaluation.json", metrics)
         write_csv(folder / "folds.csv", rows, dict.fromkeys(rows.columns[4:], 6))
-        write_csv(folder / "split.csv", assigned)
+        write_csv(folder / SPLIT.name, assigned)
         for model, own in predictions.items():
             if own.detections is None:
-                write_csv(folder / "predictions" / model / "scores.csv", own.scores.reset_index(), {"score": 6})
+                SCORES.write(folder / "predictions" / model / SCORES.name, own.scores.reset_index())
             else:
                 write_predictions(folder / "predictions" / model, own.detections, own.scores)
     return rows

@@ -18,30 +18,24 @@ from ruamel.yaml import YAML
 
 from pneumonia.evaluation.evaluate import Predictions
 from pneumonia.experiments.crossval import STUDY_COLUMNS, Fold
-from pneumonia.files import read_csv
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores
+from pneumonia.prediction.tables import read_detections, read_scores
+from pneumonia.schema.data import BOXES, SPLIT, STUDIES
+from pneumonia.schema.models import ENSEMBLE, EVALUATED, FOLDERS, MODELS, has_boxes, tables
 
-MODELS = ("classifier", *DETECTORS)
 SHARED = ("clean", "window_resize")  # stages whose outs must be the same in every fold
 FOLD_STAGES = (
     "split",
     *(f"train_{model}" for model in MODELS),
     *(f"predict@{model}" for model in MODELS),
-    "ensemble",
+    ENSEMBLE,
 )
 CODE = ("src/", "stages/")
 IDLE = ("tracking", "images.workers", "images.executor", "images.scheduler")  # params that change no output
 FOLD = "split.fold"
 TABLES = (
-    "data/clean/studies.csv",
-    "data/clean/boxes.csv",
-    "data/split/split.csv",
-    *(f"data/predictions/{model}/scores.csv" for model in MODELS),
-    *(f"data/predictions/{model}/detections.csv" for model in DETECTORS),
-    "data/ensemble/scores.csv",
-    "data/ensemble/detections.csv",
+    *(table.path for table in (STUDIES, BOXES, SPLIT)),
+    *(path for model in EVALUATED for path in tables(model)),
 )
-SPLIT_COLUMNS = {"study": "str", "person": "str", "fold": "int", "subset": "str"}
 
 
 @dataclass(frozen=True)
@@ -86,8 +80,7 @@ def read(experiments: Sequence[Experiment], root: Path = Path()) -> tuple[pd.Dat
         for experiment, folder in zip(experiments, folders, strict=True):
             fetch(experiment, folder, root)
         folds = [read_fold(experiment, folder) for experiment, folder in zip(experiments, folders, strict=True)]
-        labels = folders[0] / "data/clean"
-        return read_csv(labels / "studies.csv", STUDY_COLUMNS), read_csv(labels / "boxes.csv", BOX_COLUMNS), folds
+        return STUDIES.read(folders[0], STUDY_COLUMNS), BOXES.read(folders[0]), folds
 
 
 def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
@@ -112,12 +105,11 @@ def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
 
 def read_fold(experiment: Experiment, folder: Path) -> Fold:
     """Split and predictions of an experiment whose tables `fetch` copied to `folder`."""
-    places = {model: folder / "data/predictions" / model for model in MODELS} | {"ensemble": folder / "data/ensemble"}
     predictions = {
-        model: Predictions(read_scores(path), None if model == "classifier" else read_detections(path))
-        for model, path in places.items()
+        model: Predictions(read_scores(folder / path), read_detections(folder / path) if has_boxes(model) else None)
+        for model, path in FOLDERS.items()
     }
-    return Fold(experiment.fold, experiment.name, read_csv(folder / "data/split/split.csv", SPLIT_COLUMNS), predictions)
+    return Fold(experiment.fold, experiment.name, SPLIT.read(folder), predictions)
 
 
 def _newest(experiments: Sequence[Experiment]) -> list[Experiment]:

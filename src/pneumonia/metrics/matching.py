@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keraskit.boxes.average_precision import Matches
+from pneumonia.schema.boxes import BOX
 
 BOX_IOU = 0.5  # the overlap at which a box counts as found in AP, FROC and box sensitivity
 
@@ -145,7 +146,7 @@ def _rows(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     study = number.get_indexer(pd.Index(frame["study"]))
     known = study >= 0
-    columns = frame[["x", "y", "width", "height", *(["score"] if scored else [])]].to_numpy(np.float64)[known]
+    columns = frame[[*BOX, *(["score"] if scored else [])]].to_numpy(np.float64)[known]
     corner, sides = columns[:, :2], columns[:, 2:4]
     score = columns[:, 4] if scored else np.zeros(len(columns))
     return study[known].astype(np.int64), np.concatenate([corner, corner + sides], axis=1), score

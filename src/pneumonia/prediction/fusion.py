@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-COLUMNS = ("study", "x", "y", "width", "height", "score")
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.predictions import DETECTIONS
+
 Array = NDArray[np.float64]
 
 
@@ -87,10 +89,10 @@ def merge(
     for model in used:
         frame = detections[model]
         frame = frame[(frame["score"] >= thresholds[model]) & frame["study"].isin(number.index)]
-        parts.append(frame[list(COLUMNS)].assign(weight=float(weights[model])))
+        parts.append(frame[list(DETECTIONS.columns)].assign(weight=float(weights[model])))
     rows = pd.concat(parts, ignore_index=True)
     study = number.loc[rows["study"].to_numpy()].to_numpy(np.int64)
-    boxes = rows[["x", "y", "width", "height"]].to_numpy(np.float64, copy=True)
+    boxes = rows[BOX].to_numpy(np.float64, copy=True)
     boxes[:, 2:] += boxes[:, :2]
     score, weight = rows["score"].to_numpy(np.float64), rows["weight"].to_numpy(np.float64)
     if strategy == "wbf":

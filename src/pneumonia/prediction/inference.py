@@ -17,11 +17,12 @@ from tqdm import tqdm
 from pneumonia import files
 from pneumonia.data.store import ShardStore
 from pneumonia.prediction.tables import write_predictions
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.predictions import DETECTIONS, MAPS, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MODELS = ("classifier", "maskrcnn", "yolo")
 Detections = NDArray[np.float32]  # [n, 5] x1 y1 x2 y2 score
 
 
@@ -51,7 +52,7 @@ def predict_studies(
     """Write a model's predictions to `out`: scores.csv with detections.csv or cam.npy, as docs/design.md has them.
 
     Arguments:
-        name: one of `MODELS`.
+        name: one of `pneumonia.schema.models.MODELS`.
         folder: of the trained model.
         images: folder of the image sizes; the model says which it wants.
         studies: which; None: every study that is there.
@@ -86,7 +87,7 @@ def load(name: str, folder: Path) -> Any:
 
     loaders = {"classifier": classifier.load, "maskrcnn": maskrcnn.load, "yolo": yolo.load}
     if name not in loaders:
-        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}")
+        raise ValueError(f"model must be one of {', '.join(loaders)}, got {name!r}")
     return loaders[name](folder)
 
 
@@ -134,14 +135,13 @@ def detect(
             ]
         for study, rows in zip(names, found, strict=True):
             original = store.to_original(study, rows[:, :4])
-            table = pd.DataFrame(original, columns=["x", "y", "width", "height"])
+            table = pd.DataFrame(original, columns=BOX)
             tables.append(table.assign(study=study, score=rows[:, 4].astype(float)))
-    columns = ["study", "x", "y", "width", "height", "score"]
     if not any(len(table) for table in tables):
-        return pd.DataFrame({name: pd.Series([], dtype="str" if name == "study" else "float64") for name in columns})
+        return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in DETECTIONS.columns.items()})
     every = pd.concat([table for table in tables if len(table)], ignore_index=True)
     # A box that lies wholly in the padding has no area in the study.
-    return every[(every["width"] > 0) & (every["height"] > 0)][columns].reset_index(drop=True)
+    return every[(every["width"] > 0) & (every["height"] > 0)][list(DETECTIONS.columns)].reset_index(drop=True)
 
 
 def mirror(detections: Detections, size: int) -> Detections:
@@ -204,8 +204,8 @@ def write_scores(out: Path, studies: Sequence[str], scores: NDArray[np.float32],
     import pandas as pd
 
     with files.fresh_dir(out) as folder:
-        files.write_csv(folder / "scores.csv", pd.DataFrame({"study": list(studies), "score": scores}), {"score": 6})
-        np.save(folder / "cam.npy", cam)
+        SCORES.write(folder / SCORES.name, pd.DataFrame({"study": list(studies), "score": scores}))
+        np.save(folder / MAPS, cam)
 
 
 def _batches(

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumonia.files import fresh_dir, read_csv, write_csv
-
-DETECTORS = ("maskrcnn", "yolo")
-DETECTION_COLUMNS = {"study": "str", "x": "float", "y": "float", "width": "float", "height": "float", "score": "float"}
-BOX_COLUMNS = {name: kind for name, kind in DETECTION_COLUMNS.items() if name != "score"}
-SCORE_COLUMNS = {"study": "str", "score": "float"}
+from pneumonia.files import fresh_dir
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.data import INDEX
+from pneumonia.schema.predictions import DETECTIONS, SCORES
 
 
 def read_detections(folder: str | Path) -> pd.DataFrame:
     """`detections.csv` of a folder: study, x, y, width, height (pixels of the original image), score."""
-    return read_csv(Path(folder) / "detections.csv", DETECTION_COLUMNS)
+    return DETECTIONS.read_file(Path(folder) / DETECTIONS.name)
 
 
 def read_scores(folder: str | Path) -> pd.Series:
@@ -25,8 +23,8 @@ def read_scores(folder: str | Path) -> pd.Series:
 
     Raises ValueError where a study comes twice or a score is not between 0 and 1.
     """
-    path = Path(folder) / "scores.csv"
-    frame = read_csv(path, SCORE_COLUMNS)
+    path = Path(folder) / SCORES.name
+    frame = SCORES.read_file(path)
     if frame["study"].duplicated().any():
         raise ValueError(f"{path}: {frame['study'][frame['study'].duplicated()].iloc[0]} comes twice")
     odd = frame["score"][~frame["score"].between(0, 1)]
@@ -56,16 +54,15 @@ def write_predictions(folder: str | Path, detections: pd.DataFrame, scores: pd.D
     """
     if isinstance(scores, pd.Series):
         scores = pd.DataFrame({"study": scores.index, "score": scores.to_numpy()})
-    detections = detections[list(DETECTION_COLUMNS)].sort_values(
-        ["study", "score", "x", "y", "width", "height"], ascending=[True, False, True, True, True, True], kind="stable"
+    detections = detections[list(DETECTIONS.columns)].sort_values(
+        ["study", "score", *BOX], ascending=[True, False, *(True for _ in BOX)], kind="stable"
     )
     with fresh_dir(folder) as temporary:
-        places = {"x": 2, "y": 2, "width": 2, "height": 2, "score": 6}
-        write_csv(temporary / "detections.csv", detections, places)
-        write_csv(temporary / "scores.csv", scores.sort_values("study", kind="stable"), {"score": 6})
+        DETECTIONS.write(temporary / DETECTIONS.name, detections)
+        SCORES.write(temporary / SCORES.name, scores.sort_values("study", kind="stable"))
 
 
 def image_sizes(path: str | Path, studies: Iterable[str] | None = None) -> pd.DataFrame:
     """Original sizes from a table with study, columns, rows (index.csv, studies.csv): columns and rows by study."""
-    frame = read_csv(path, {"study": "str", "columns": "int", "rows": "int"}).set_index("study")
+    frame = INDEX.read_file(path, ("study", "columns", "rows")).set_index("study")
     return frame if studies is None else frame.loc[list(studies)]

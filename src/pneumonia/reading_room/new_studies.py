@@ -21,6 +21,9 @@ from pneumonia.dicom.windowing import study_to_uint8
 from pneumonia.files import fresh_dir, require_unused, write_csv
 from pneumonia.reading_room.predictor import Predictor, Study, require, shown, sizes
 from pneumonia.rejection import StudyError
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.predictions import DETECTIONS
+from pneumonia.schema.results import SUBMISSION
 
 
 def predict_new(
@@ -142,7 +145,7 @@ def _draw(folder: Path, images: Mapping[str, Study], found: pd.DataFrame) -> Non
     folder.mkdir(exist_ok=True)
     for study, own in images.items():
         rows = found[found["study"] == study]
-        boxes = rows[["x", "y", "width", "height", "score"]].to_numpy(np.float64, copy=True)
+        boxes = rows[[*BOX, "score"]].to_numpy(np.float64, copy=True)
         boxes[:, 2:4] += boxes[:, :2]
         (folder / f"{study}.png").write_bytes(png(overlay(own.image, None, boxes)))
 
@@ -159,15 +162,15 @@ def _write(
 
     if failed:
         write_csv(folder / "failed.csv", pd.DataFrame(failed).sort_values("patientId"))
-    columns = ["study", "image_score", "x", "y", "width", "height", "score"]
+    columns = ["study", "image_score", *BOX, "score"]
     table = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     frame = table.rename(columns={"study": "patientId"})
-    places = {"image_score": 6, "x": 2, "y": 2, "width": 2, "height": 2, "score": 6}
-    write_csv(folder / "detections.csv", frame, places)
+    places = {"image_score": 6, **DETECTIONS.decimals}
+    write_csv(folder / DETECTIONS.name, frame, places)
     ids = list(shapes)
     built = submission.build(
         table.dropna(subset=["score"]), ids, sizes(shapes), threshold=threshold, max_boxes=max_boxes
     )
-    submission.write(folder / "submission.csv", built)
+    submission.write(folder / SUBMISSION, built)
     found = int((built["PredictionString"] != "").sum())
     return {"studies": len(ids), "with_findings": found, "failed": len(failed)}

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from pneumonia.data.squares import placement, resize_study
 from pneumonia.prediction import fusion
-from pneumonia.prediction.inference import MODELS, classify, detect, load
-from pneumonia.prediction.tables import DETECTORS
+from pneumonia.prediction.inference import classify, detect, load
+from pneumonia.schema.models import CLASSIFIER, DETECTORS, MODELS
+from pneumonia.schema.training import DESCRIPTION
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Predictor:
 
     def __init__(self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any]) -> None:
         for name in MODELS:
-            if not (models / name / "model.json").is_file():
+            if not (models / name / DESCRIPTION).is_file():
                 raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
         self._models = {name: load(name, models / name) for name in MODELS}
         self._predict, self._options = predict, fusion.options(ensemble)
@@ -68,8 +69,8 @@ class Predictor:
             name: detect(self._models[name], stores[name], names, **self._predict, progress=False) for name in DETECTORS
         }
         own, _ = classify(
-            self._models["classifier"],
-            stores["classifier"],
+            self._models[CLASSIFIER],
+            stores[CLASSIFIER],
             names,
             flip=self._predict["flip"],
             batch_size=self._predict["batch_size"],
@@ -88,7 +89,7 @@ class Predictor:
 def require(models: Path) -> None:
     """Raise ValueError, saying what to do, where a trained model is missing in the folder `models`."""
     for name in MODELS:
-        if not (models / name / "model.json").is_file():
+        if not (models / name / DESCRIPTION).is_file():
             raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pneumonia.evaluation.words import NAMES
 from pneumonia.report.svg import Line, line_chart
-from pneumonia.report.tables import NAMES
 
 
 def charts(

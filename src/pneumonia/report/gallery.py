@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pneumonia.data.subsets import Labelled
 from pneumonia.metrics.matching import BOX_IOU, box_table, found
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.results import CASES
 
 MAX_BOXES = 6  # detections of a model that a picture holds
 KINDS = {
@@ -137,7 +139,7 @@ def _case(
     to_resized: Callable[[str, NDArray[np.float32]], NDArray[np.float32]],
 ) -> Case:
     def corners(rows: pd.DataFrame) -> NDArray[np.float64]:
-        values = rows[["x", "y", "width", "height"]].to_numpy(np.float32)
+        values = rows[BOX].to_numpy(np.float32)
         return np.asarray(to_resized(study, values), np.float64).reshape(-1, 4)
 
     truth = boxes[boxes["study"] == study]
@@ -162,4 +164,4 @@ def _case(
 def index(kinds: Sequence[Gallery]) -> pd.DataFrame:
     """case, gallery, study: which study stands behind each number, for those who may know."""
     rows = [(case.number, kind.name, case.study) for kind in kinds for case in kind.cases]
-    return pd.DataFrame(rows, columns=["case", "gallery", "study"])
+    return pd.DataFrame(rows, columns=list(CASES.columns))

@@ -11,20 +11,25 @@ import pandas as pd
 
 from pneumonia.data.store import ShardStore
 from pneumonia.data.subsets import Labelled, subset
-from pneumonia.files import read_csv, read_json
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores
+from pneumonia.files import read_json
+from pneumonia.prediction.tables import read_detections, read_scores
 from pneumonia.report import provenance
 from pneumonia.report.gallery import galleries
 from pneumonia.report.page import Inputs
 from pneumonia.report.slider import settings
+from pneumonia.schema import explore
+from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, IMAGES, SPLIT, SPLIT_FOLDER, SPLIT_METRICS, STUDIES
+from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, EVALUATED, FOLDERS, MODELS, has_boxes
+from pneumonia.schema.predictions import FUSED, MAPS, PREDICTIONS
+from pneumonia.schema.results import CURVES, EVALUATION, EXPLAIN, OPERATING, SUBGROUPS
+from pneumonia.schema.training import HISTORY
+from pneumonia.schema.training import MODELS as TRAINED
 
-MODELS = ("classifier", *DETECTORS)
-STUDY_COLUMNS = {
-    "study": "str", "person": "str", "category": "str", "target": "int", "view": "str", "sex": "str", "age": "float"
-}  # fmt: skip
-HASHED = ("data/clean", "data/split", "data/predictions", "data/ensemble", "models", "metrics/evaluation.json")
-CURVES = ("roc", "pr", "froc", "calibration")
-TABLES = ("subgroups", "operating")
+# Read of studies.csv.
+STUDY_COLUMNS = ("study", "person", "category", "target", "view", "sex", "age")
+HASHED = (CLEAN, SPLIT_FOLDER, PREDICTIONS, FUSED, TRAINED, EVALUATION)
+DRAWN = ("roc", "pr", "froc", "calibration")  # of the curves
+TABLES = {"subgroups": SUBGROUPS, "operating": OPERATING}
 
 
 def read(root: Path, *, source: str, image_size: int, examples: int, params: Mapping[str, Any]) -> Inputs:
@@ -33,29 +38,27 @@ def read(root: Path, *, source: str, image_size: int, examples: int, params: Map
     source: where the studies come from (`fetch.source`). image_size: which of data/images/; examples: studies a
     gallery; params: to be shown. What a project of another day may lack (curves, tables, metrics/explain.json) is empty.
     """
-    data = root / "data"
-    evaluation = read_json(root / "metrics/evaluation.json")
+    evaluation = read_json(root / EVALUATION)
     holdout = subset(
-        read_csv(data / "clean/studies.csv", STUDY_COLUMNS),
-        read_csv(data / "clean/boxes.csv", BOX_COLUMNS),
-        read_csv(data / "split/split.csv", {"study": "str", "subset": "str"}),
+        STUDIES.read(root, STUDY_COLUMNS),
+        BOXES.read(root),
+        SPLIT.read(root, ("study", "subset")),
         "holdout",
     )
-    scores = {model: read_scores(data / "predictions" / model) for model in MODELS}
-    detections = {model: read_detections(data / "predictions" / model) for model in DETECTORS}
-    scores["ensemble"], detections["ensemble"] = read_scores(data / "ensemble"), read_detections(data / "ensemble")
-    store = ShardStore(data / "images" / str(image_size))
-    maps = np.load(data / "predictions/classifier/cam.npy", mmap_mode="r", allow_pickle=False)
-    rows = {study: row for row, study in enumerate(scores["classifier"].index)}
+    scores = {model: read_scores(root / FOLDERS[model]) for model in EVALUATED}
+    detections = {model: read_detections(root / FOLDERS[model]) for model in EVALUATED if has_boxes(model)}
+    store = ShardStore(root / IMAGES / str(image_size))
+    maps = np.load(root / FOLDERS[CLASSIFIER] / MAPS, mmap_mode="r", allow_pickle=False)
+    rows = {study: row for row, study in enumerate(scores[CLASSIFIER].index)}
     return Inputs(
         source=source,
         evaluation=evaluation,
-        clean=read_json(root / "metrics/clean.json"),
-        split=read_json(root / "metrics/split.json"),
-        explain=read_json(root / "metrics/explain.json") if (root / "metrics/explain.json").exists() else {},
-        curves={name: _curve(root / "plots" / name) for name in CURVES},
-        tables={name: _table(root / f"plots/{name}.csv") for name in TABLES},
-        histories={model: _table(root / f"plots/history/{model}.csv") for model in MODELS},
+        clean=read_json(root / CLEAN_METRICS),
+        split=read_json(root / SPLIT_METRICS),
+        explain=read_json(root / EXPLAIN) if (root / EXPLAIN).exists() else {},
+        curves={name: _curve((root / CURVES[name].path).parent) for name in DRAWN},
+        tables={name: _table(root / table.path) for name, table in TABLES.items()},
+        histories={model: _table(root / HISTORY.format(model=model)) for model in MODELS},
         settings=_settings(holdout, scores, detections, evaluation),
         galleries=galleries(
             holdout,
@@ -63,12 +66,12 @@ def read(root: Path, *, source: str, image_size: int, examples: int, params: Map
             detections,
             store.to_resized,
             thresholds={model: evaluation[model]["threshold"] for model in scores},
-            box_threshold=evaluation["ensemble"]["box_threshold"],
+            box_threshold=evaluation[ENSEMBLE]["box_threshold"],
             examples=examples,
         ),
         pixels=store.image,
         cam=lambda study: np.asarray(maps[rows[study]], np.float32),
-        explore=[(path.stem, path.read_bytes()) for path in sorted((root / "plots/explore").glob("*.png"))],
+        explore=[(path.stem, path.read_bytes()) for path in sorted((root / explore.FOLDER).glob("*.png"))],
         params=params,
         data=provenance.hashes(root, HASHED),
         packages=provenance.packages(),

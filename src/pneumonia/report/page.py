@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from pneumonia import pictures as figures
 from pneumonia.evaluation.explanations import coverage, mass
+from pneumonia.evaluation.words import BOX_MEASURES, FROC_MEASURES, NAMES, STUDY_MEASURES
 from pneumonia.report import tables
 from pneumonia.report.charts import charts, chosen_setting, history_charts
 from pneumonia.report.gallery import Case, Gallery, outcome
 from pneumonia.report.svg import hundred, per_hundred
-from pneumonia.report.tables import NAMES, number, percent
+from pneumonia.report.tables import number, percent
 
 WIDEST = 900  # pixels of an embedded figure
 WORDS = 7.6  # width of "opacity 0.87" in letter heights
@@ -123,9 +124,9 @@ def render(inputs: Inputs) -> str:
         measures=[
             (title, tables.present(group, evaluation, models))
             for title, group in (
-                ("Studies", tables.STUDY_MEASURES),
-                ("Boxes", tables.BOX_MEASURES),
-                ("Opacities found when so many false boxes a study are allowed (FROC)", tables.FROC_MEASURES),
+                ("Studies", STUDY_MEASURES),
+                ("Boxes", BOX_MEASURES),
+                ("Opacities found when so many false boxes a study are allowed (FROC)", FROC_MEASURES),
             )
         ],
         comparisons=tables.comparisons(evaluation),

@@ -14,12 +14,14 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from pneumonia.schema.boxes import BOX
+from pneumonia.schema.values import CATEGORIES
+
 if TYPE_CHECKING:
     import pandas as pd
 
-CATEGORIES = {"Normal": "normal", "No Lung Opacity / Not Normal": "not_normal", "Lung Opacity": "opacity"}
+CLASSES = dict(zip(("Normal", "No Lung Opacity / Not Normal", "Lung Opacity"), CATEGORIES, strict=True))
 ID_COLUMNS = ("patientId", "study")
-BOX = ["x", "y", "width", "height"]
 
 Table = str | Path | IO[bytes]  # a CSV file
 
@@ -46,8 +48,8 @@ def read_classes(path: Table, name: str = "") -> pd.DataFrame:
     """
     name = name or str(path)
     frame = read_table(path, ["patientId", "class"], name)
-    category = frame["class"].map(CATEGORIES)
-    _refuse(name, "class", category.isna(), frame["class"], " or ".join(map(repr, CATEGORIES)))
+    category = frame["class"].map(CLASSES)
+    _refuse(name, "class", category.isna(), frame["class"], " or ".join(map(repr, CLASSES)))
     return frame.assign(category=category.astype("str")).rename(columns={"patientId": "study"})[["study", "category"]]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from pneumonia.archive import MAX_STUDY_BYTES, is_study_name, name_fault, open_zip, write_archive
 from pneumonia.files import sha256 as sha256_of
 from pneumonia.files import write_csv
+from pneumonia.schema import raw
 from pneumonia.sources.labels import read_classes, read_labels, read_table
 from pneumonia.sources.persons import read_mapping
 
@@ -41,10 +42,10 @@ def fetch_labelled(source: Path, folder: Path, sha256: str = "", persons: Path |
     _note(f"{len(studies - set(images))} labelled studies without image", bool(studies - set(images)))
     _note(f"{len(set(images) - studies)} images without label", bool(set(images) - studies))
 
-    (folder / "labels.csv").write_bytes(labels)
-    (folder / "classes.csv").write_bytes(classes)
-    _write_persons(folder / "persons.csv", persons, studies)
-    _write_images(folder / "images.zip", TRAIN_IMAGES, images, source)
+    (folder / raw.LABELS).write_bytes(labels)
+    (folder / raw.CLASSES).write_bytes(classes)
+    _write_persons(folder / raw.PERSONS, persons, studies)
+    _write_images(folder / raw.IMAGES, TRAIN_IMAGES, images, source)
 
 
 def fetch_test(source: Path, folder: Path, sha256: str = "") -> None:
@@ -65,11 +66,11 @@ def fetch_test(source: Path, folder: Path, sha256: str = "") -> None:
             read_table(io.BytesIO(content), ["patientId", "PredictionString"], f"{source}: {SAMPLE}")["patientId"]
         )
         _match(wanted, set(images), source)
-        (folder / "sample_submission.csv").write_bytes(content)
+        (folder / raw.SAMPLE_SUBMISSION).write_bytes(content)
     else:
         sample = pd.DataFrame({"patientId": sorted(images), "PredictionString": "0.5 0 0 100 100"})
-        write_csv(folder / "sample_submission.csv", sample)
-    _write_images(folder / "images.zip", TEST_IMAGES, images, source)
+        write_csv(folder / raw.SAMPLE_SUBMISSION, sample)
+    _write_images(folder / raw.IMAGES, TEST_IMAGES, images, source)
 
 
 def _open(source: Path, sha256: str) -> Files:

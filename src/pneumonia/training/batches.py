@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files
+from pneumonia.schema.boxes import BOX
 
 if TYPE_CHECKING:
     import keras
@@ -116,10 +117,9 @@ def resized_boxes(store: ShardStore, boxes: pd.DataFrame, studies: Iterable[str]
     Returns study -> float32 `[N, 4]` x1 y1 x2 y2; studies without boxes have `[0, 4]`.
     """
     groups = {str(study): group for study, group in boxes.groupby("study")}
-    columns = ["x", "y", "width", "height"]
     empty = np.zeros((0, 4), np.float32)
     return {
-        study: store.to_resized(study, groups[study][columns].to_numpy(np.float32)) if study in groups else empty.copy()
+        study: store.to_resized(study, groups[study][BOX].to_numpy(np.float32)) if study in groups else empty.copy()
         for study in sorted(studies)
     }
 

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pneumonia.data.store import ShardStore
-from pneumonia.files import read_csv, write_csv, write_json
-from pneumonia.prediction.tables import BOX_COLUMNS
+from pneumonia.files import write_json
+from pneumonia.schema.data import BOXES, IMAGES, SPLIT, STUDIES
+from pneumonia.schema.training import METRICS, history
 from pneumonia.training.batches import Trained
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SPLIT, STUDIES, BOXES = (Path("data") / name for name in ("split/split.csv", "clean/studies.csv", "clean/boxes.csv"))
 
 
 class Inputs(NamedTuple):
@@ -34,11 +33,11 @@ class Inputs(NamedTuple):
 
 def read(image_size: int, *, boxes: bool) -> Inputs:
     """Read split, targets, images of `image_size` pixels and, if asked for, boxes."""
-    store = ShardStore(Path("data/images") / str(image_size))
-    split = read_csv(SPLIT, {"study": "str", "subset": "str"})
-    studies = split.merge(read_csv(STUDIES, {"study": "str", "target": "int"}), on="study", validate="one_to_one")
-    tables = [SPLIT, STUDIES, *([BOXES] if boxes else [])]
-    rows = read_csv(BOXES, BOX_COLUMNS) if boxes else None
+    store = ShardStore(Path(IMAGES, str(image_size)))
+    split = SPLIT.read(columns=("study", "subset"))
+    studies = split.merge(STUDIES.read(columns=("study", "target")), on="study", validate="one_to_one")
+    tables = [Path(table.path) for table in (SPLIT, STUDIES, *([BOXES] if boxes else []))]
+    rows = BOXES.read() if boxes else None
     return Inputs(store, studies, rows, [*tables, *store.folder.iterdir()])
 
 
@@ -46,8 +45,8 @@ def write(name: str, trained: Trained) -> Path:
     """Write plots/history/<name>.csv and metrics/<name>.json; returns the first."""
     import pandas as pd
 
-    path = Path(f"plots/history/{name}.csv")
-    history = pd.DataFrame(trained.history)
-    write_csv(path, history, dict.fromkeys(history.columns[1:], 6) | {"learning_rate": 8})
-    write_json(f"metrics/{name}.json", trained.metrics)
-    return path
+    epochs = pd.DataFrame(trained.history)
+    table = history(epochs.columns[1:]).of(model=name)
+    table.write(table.path, epochs)
+    write_json(METRICS.format(model=name), trained.metrics)
+    return Path(table.path)

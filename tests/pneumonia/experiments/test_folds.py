@@ -16,6 +16,7 @@ from tests.places import ROOT
 from pneumonia import cli
 from pneumonia.experiments import folds as experiments
 from pneumonia.experiments.folds import FOLD_STAGES, Experiment, check, fetch, gather, read_fold
+from pneumonia.schema.models import MODELS
 
 PARAMS = """\
 split:
@@ -247,5 +248,5 @@ def test_stages_and_tables_are_those_of_the_pipeline():
         f"predict@{m}" for m in stages["predict"]["matrix"]["model"]
     ]
     outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
-    folders = {out.replace("${item.model}", model) for out in outs for model in experiments.MODELS}
+    folders = {out.replace("${item.model}", model) for out in outs for model in MODELS}
     assert [path for path in experiments.TABLES if str(Path(path).parent) not in folders] == []

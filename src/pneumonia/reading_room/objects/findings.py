@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pneumonia.schema.boxes import BOX
+
 if TYPE_CHECKING:
     import pandas as pd
     from pydicom import Dataset
@@ -57,7 +59,7 @@ class Findings:
 def of_study(found: pd.DataFrame, study: str, score: float, threshold: float) -> Findings:
     """What stands of one study in the table `found` (study, x, y, width, height, score; best first). score: of the study."""
     rows = found[found["study"] == study]
-    boxes = rows[["x", "y", "width", "height"]].to_numpy(np.float64)
+    boxes = rows[BOX].to_numpy(np.float64)
     return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold)
 
 

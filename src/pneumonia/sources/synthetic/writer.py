@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pneumonia.files import write_csv
+from pneumonia.schema import raw
 from pneumonia.sources.synthetic.cohort import Case, sample_cohort, study_id
 from pneumonia.sources.synthetic.dicom_writer import Encoding, encode_study
 from pneumonia.sources.synthetic.faults import FAULTS, Row, break_file, break_labels
@@ -74,10 +75,10 @@ def write_labelled(folder: Path, *, studies: int, size: int, seed: int, workers:
             x, y, width, height = [f"{value:.1f}" for value in row] if row else [""] * 4
             labels.append({"patientId": study, "x": x, "y": y, "width": width, "height": height, "Target": target})
             classes.append({"patientId": study, "class": name})
-    write_csv(folder / "labels.csv", pd.DataFrame(labels))
-    write_csv(folder / "classes.csv", pd.DataFrame(classes))
+    write_csv(folder / raw.LABELS, pd.DataFrame(labels))
+    write_csv(folder / raw.CLASSES, pd.DataFrame(classes))
     persons = [{"study": task.case.study, "person": task.case.person} for task in tasks if not task.fault]
-    write_csv(folder / "persons.csv", pd.DataFrame(persons).sort_values("study"))
+    write_csv(folder / raw.PERSONS, pd.DataFrame(persons).sort_values("study"))
 
 
 def write_test(folder: Path, *, studies: int, size: int, seed: int, workers: int = 0) -> None:
@@ -89,7 +90,7 @@ def write_test(folder: Path, *, studies: int, size: int, seed: int, workers: int
     tasks = _tasks(sample_cohort(studies, seed, "test"), size, seed, "test")
     ids = [result.task.case.study for result in _write_images(folder, "stage_2_test_images", tasks, workers)]
     sample: pd.DataFrame = pd.DataFrame({"patientId": ids, "PredictionString": "0.5 0 0 100 100"})
-    write_csv(folder / "sample_submission.csv", sample)
+    write_csv(folder / raw.SAMPLE_SUBMISSION, sample)
 
 
 def _tasks(cases: Sequence[Case], size: int, seed: int, kind: str) -> list[_Task]:
@@ -130,7 +131,7 @@ def _write_images(folder: Path, inner: str, tasks: list[_Task], workers: int) ->
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; make it before the phantom is written into it")
     tasks = sorted(tasks, key=lambda task: task.case.study)
-    with zipfile.ZipFile(folder / "images.zip", "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(folder / raw.IMAGES, "w", zipfile.ZIP_STORED) as archive:
         for result in _draw_all(tasks, workers):
             if result.file is not None:
                 member = zipfile.ZipInfo(f"{inner}/{result.task.case.study}.dcm", (1980, 1, 1, 0, 0, 0))
