@@ -94,7 +94,7 @@ class StudyFolder:
         self.path = Path(path)
         members: dict[str, list[str]] = {}
         self.unsafe: dict[str, str] = {}
-        files = [self.path] if self.path.is_file() else sorted(item for item in self.path.rglob("*") if item.is_file())
+        files = [self.path] if self.path.is_file() else files_below(self.path)
         for file in files:
             if file != self.path and not _looks_like_dicom(file):
                 continue
@@ -116,6 +116,22 @@ class StudyFolder:
             return file.read_bytes()
         except OSError as error:
             raise StudyError(Reason.UNREADABLE, f"cannot be read: {error.strerror}") from error
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, sorted; through links to files and to folders, each folder once, however often it is linked."""
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        here = Path(name)
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back, or to where another one led
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()  # the same folder is met first under the same name
+        found += [path for path in map(here.joinpath, files) if path.is_file()]
+    return sorted(found)
 
 
 def open_studies(path: str | Path) -> StudyArchive | StudyFolder:

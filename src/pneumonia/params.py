@@ -30,9 +30,9 @@ class ParamsError(ValueError):
 
 
 class Section(BaseModel):
-    """A mapping of params.yaml: refuses keys it does not know and values that would need to be converted."""
+    """A mapping of params.yaml: refuses keys it does not know, values that would need to be converted, and `.nan` and `.inf`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     def values(self) -> dict[str, Any]:
         """The section as plain values, ready to be passed as keyword arguments."""

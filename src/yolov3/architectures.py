@@ -65,16 +65,20 @@ def _conv(filters: int, size: int, stride: int = 1) -> Convolutional:
     return Convolutional(filters, size, stride, padding=size // 2)
 
 
+def _pool(stride: int) -> MaxPool:
+    return MaxPool(2, stride, padding=1)
+
+
 Head = Callable[[tuple[int, ...]], list[Layer]]
 
 
 def _yolov3_tiny(head: Head) -> list[Layer]:
     layers: list[Layer] = []
     for filters in (16, 32, 64, 128, 256):
-        layers += [_conv(filters, 3), MaxPool(2, 2)]
+        layers += [_conv(filters, 3), _pool(2)]
     # Stride 32 from here on: the last pooling keeps its size. Layer 8, the last one of stride 16, is what the
     # second head joins.
-    layers += [_conv(512, 3), MaxPool(2, 1), _conv(1024, 3), _conv(256, 1), _conv(512, 3), *head((3, 4, 5))]
+    layers += [_conv(512, 3), _pool(1), _conv(1024, 3), _conv(256, 1), _conv(512, 3), *head((3, 4, 5))]
     layers += [Route((13,)), _conv(128, 1), Upsample(2), Route((19, 8)), _conv(256, 3), *head((0, 1, 2))]
     return layers
 

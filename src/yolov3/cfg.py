@@ -3,21 +3,45 @@
 Layers are numbered from 0 in the order of their sections, `[net]` not counted; a negative reference of a route or
 shortcut counts back from the layer itself. Only the sections of YOLOv3 are known. An option that would change what
 a layer computes and is not known here is refused, never ignored: a network that silently differs from its
-description gives plausible wrong boxes.
+description gives plausible wrong boxes. What steers Darknet's training alone is read over; an option of later Darknets
+that leaves the layer as it is at the value that stands there (`scale_x_y=1`) is read over as well.
+
+Files are read as Darknet does: bytes of comments mean nothing, of an option given twice the first counts.
 
 Reference: Redmon and Farhadi 2018, "YOLOv3: An Incremental Improvement"; option names as in Darknet's `src/parser.c`.
 """
 
 from __future__ import annotations
 
+import codecs
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ACTIVATIONS = ("leaky", "linear")
 
+logger = logging.getLogger(__name__)
+
 # What steers Darknet's own training changes nothing in the network: read over.
-_TRAINING_ONLY = {"jitter", "random", "truth_thresh", "max"}
+_TRAINING_ONLY = {
+    "convolutional": {"burnin_update", "dontload", "dontloadscales", "learning_rate", "stopbackward", "train_only_bn"},
+    "yolo": {
+        "cls_normalizer", "counters_per_class", "delta_normalizer", "focal_loss", "ignore_thresh_kind", "iou_loss",
+        "iou_normalizer", "iou_thresh", "iou_thresh_kind", "jitter", "label_smooth_eps", "map", "max", "max_delta",
+        "obj_normalizer", "objectness_smooth", "random", "resize", "show_details", "truth_thresh", "uc_normalizer",
+    },
+}  # fmt: skip
+# How Darknet's own suppression works, which is not part of the network.
+_SUPPRESSION = {"yolo": {"nms_kind", "beta_nms"}}
+# Options of later Darknets, and the value at which they change nothing.
+_NEUTRAL: dict[str, dict[str, float]] = {
+    "convolutional": {"antialiasing": 0, "binary": 0, "dilation": 1, "groups": 1, "xnor": 0},
+    "maxpool": {"antialiasing": 0, "maxpool_depth": 0},
+    "route": {"group_id": 0, "groups": 1},
+    "upsample": {"scale": 1},
+    "yolo": {"new_coords": 0, "scale_x_y": 1},
+}
 _KNOWN = {
     "convolutional": {"batch_normalize", "filters", "size", "stride", "pad", "padding", "activation"},
     "maxpool": {"size", "stride", "padding"},
@@ -42,10 +66,12 @@ class Convolutional:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Maximum over windows, the output `1 / stride` of the input; windows end at the right and bottom edge."""
+    """Maximum over windows of an image with a border of `padding` cells in all, of which the smaller half lies left and
+    above: the first window starts at `-(padding // 2)` (Darknet's `src/maxpool_layer.c`)."""
 
     size: int
     stride: int
+    padding: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +90,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """The layer before plus layer `source` (an absolute number)."""
+    """The layer before plus layer `source` (an absolute number); of unequal widths, the channels that both have."""
 
     source: int
     activation: str = "linear"
@@ -113,9 +139,13 @@ class Description:
 
 
 def read(path: str | Path) -> Description:
-    """Read a `.cfg` file. Raises ValueError naming file, line, section and option."""
+    """Read a `.cfg` file, whatever its comments are encoded in. Raises ValueError naming file, line, section and option."""
     path = Path(path)
-    return parse(path.read_text(encoding="utf-8"), str(path))
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path}: the file is in UTF-16, which Darknet cannot read; save it as ASCII or UTF-8")
+    # Latin-1 gives every byte a character: options are ASCII, or their line is refused, and comments are not looked at.
+    return parse(data.removeprefix(codecs.BOM_UTF8).decode("latin-1"), str(path))
 
 
 def parse(text: str, name: str = "cfg") -> Description:
@@ -132,7 +162,40 @@ def parse(text: str, name: str = "cfg") -> Description:
     layers = tuple(_layer(section, index) for index, section in enumerate(rest))
     description = Description(net.integer("width"), net.integer("height"), net.integer("channels", 3), layers)
     _check(description, name)
+    shapes(description, [section.where for section in rest])
     return description
+
+
+def shapes(description: Description, where: Sequence[str] = ()) -> list[tuple[int, int, int]]:
+    """Height, width and channels of what each layer puts out.
+
+    where: what errors call each layer. Raises ValueError where layers do not fit: sizes that a route or a shortcut would
+    have to bring together, or an image that ends before the network does.
+    """
+    found: list[tuple[int, int, int]] = []
+    height, width, channels = description.height, description.width, description.channels
+    for index, layer in enumerate(description.layers):
+        name = where[index] if where else f"layer {index}"
+        if isinstance(layer, Convolutional):
+            border = 2 * layer.padding - layer.size
+            height, width = ((side + border) // layer.stride + 1 for side in (height, width))
+            channels = layer.filters
+        elif isinstance(layer, MaxPool):
+            height, width = ((s + layer.padding - layer.size) // layer.stride + 1 for s in (height, width))
+        elif isinstance(layer, Upsample):
+            height, width = height * layer.stride, width * layer.stride
+        elif isinstance(layer, Route | Shortcut):
+            sources = layer.layers if isinstance(layer, Route) else (index - 1, layer.source)
+            sizes = [found[source] for source in sources]
+            if len({size[:2] for size in sizes}) > 1:
+                said = " and ".join(f"{h}x{w}" for h, w, _ in sizes)
+                raise ValueError(f"{name} brings layers of different sizes together: {said}")
+            height, width = sizes[0][:2]
+            channels = sum(size[2] for size in sizes) if isinstance(layer, Route) else sizes[0][2]
+        if min(height, width, channels) < 1:
+            raise ValueError(f"{name} is left with {height}x{width} cells of {channels} channels; wanted 1 at least")
+        found.append((height, width, channels))
+    return found
 
 
 def to_text(description: Description) -> str:
@@ -178,7 +241,7 @@ class _Section:
 
 def _sections(text: str, name: str) -> list[_Section]:
     sections: list[_Section] = []
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(text.split("\n"), start=1):  # other characters end no line for Darknet
         line = raw.split("#")[0].split(";")[0].strip()
         if not line:
             continue
@@ -191,7 +254,12 @@ def _sections(text: str, name: str) -> list[_Section]:
         key, equals, value = line.partition("=")
         if not equals or not sections:
             raise ValueError(f"{name}:{number}: wanted [section] or option=value, got {line!r}")
-        sections[-1].options[key.strip()] = value.strip()
+        key, value = key.strip(), value.strip()
+        if not (key + value).isascii():
+            raise ValueError(f"{name}:{number}: an option is written in ASCII, got {line!r}")
+        known = sections[-1].options.setdefault(key, value)
+        if known != value:
+            logger.warning("%s:%d: %s= stands twice; as in Darknet the first counts: %s", name, number, key, known)
     return sections
 
 
@@ -199,9 +267,14 @@ def _layer(section: _Section, index: int) -> Layer:
     kind = section.kind
     if kind not in _KNOWN:
         raise ValueError(f"{section.where} is not a section of YOLOv3; known are {', '.join(sorted(_KNOWN))}")
-    unknown = sorted(set(section.options) - _KNOWN[kind] - (_TRAINING_ONLY if kind == "yolo" else set()))
+    neutral = _NEUTRAL.get(kind, {})
+    read_over = {*neutral, *_TRAINING_ONLY.get(kind, ()), *_SUPPRESSION.get(kind, ())}
+    unknown = sorted(set(section.options) - _KNOWN[kind] - read_over)
     if unknown:
         raise ValueError(f"{section.where} has options that are not known here: {', '.join(unknown)}")
+    for key, value in neutral.items():
+        if section.numbers(key, repr(value), 1)[0] != value:
+            raise ValueError(f"{section.where} {key}= is known here at {value:g} only, got {section.options[key]!r}")
     if kind == "convolutional":
         size = section.integer("size", 1)
         padding = size // 2 if section.integer("pad", 0) else section.integer("padding", 0)
@@ -227,11 +300,12 @@ def _layer(section: _Section, index: int) -> Layer:
 def _max_pool(section: _Section) -> MaxPool:
     stride = section.integer("stride", 1)
     size = section.integer("size", stride)
-    # Darknet pads size - 1 cells in total, from -(size - 1) // 2 on. Where the windows lie one beside the other or
-    # move by one cell, that is what "same" padding does; elsewhere the two differ by a shift, so refuse it.
-    if section.integer("padding", size - 1) != size - 1 or stride not in (1, size):
-        raise ValueError(f"{section.where} wants stride=1 or stride=size and no padding=, got {section.options}")
-    return MaxPool(size, stride)
+    padding = section.integer("padding", size - 1)
+    if min(size, stride) < 1 or not 0 <= padding <= 2 * (size - 1):  # a window of border alone has no maximum
+        raise ValueError(
+            f"{section.where} wants size and stride above 0 and padding= of at most 2 x (size - 1), got {section.options}"
+        )
+    return MaxPool(size, stride, padding)
 
 
 def _yolo(section: _Section) -> Yolo:
@@ -287,7 +361,8 @@ def _lines(layer: Layer) -> list[str]:
         lines += ["pad=1"] if layer.padding == layer.size // 2 else [f"padding={layer.padding}"]
         return [*lines, f"activation={layer.activation}"]
     if isinstance(layer, MaxPool):
-        return ["[maxpool]", f"size={layer.size}", f"stride={layer.stride}"]
+        border = [] if layer.padding == layer.size - 1 else [f"padding={layer.padding}"]
+        return ["[maxpool]", f"size={layer.size}", f"stride={layer.stride}", *border]
     if isinstance(layer, Upsample):
         return ["[upsample]", f"stride={layer.stride}"]
     if isinstance(layer, Route):

@@ -48,6 +48,54 @@ class UpsampleNearest(layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
+@keras.saving.register_keras_serializable(package="yolov3")
+class LowestPadding(layers.Layer):
+    """A border that no maximum is taken from: `before` rows and columns above and left, `after` below and right."""
+
+    def __init__(self, before: int, after: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.before, self.after = before, after
+
+    def call(self, x: Tensor) -> Tensor:
+        """`[B, h, w, C]` -> `[B, h + before + after, w + before + after, C]`."""
+        sides = (self.before, self.after)
+        # The lowest finite number: a window of infinities alone would spoil gradients.
+        lowest = float(np.finfo("float32" if self.compute_dtype != "float16" else "float16").min) / 2
+        return ops.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=lowest)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The two middle dimensions grow."""
+        batch, height, width, channels = shape
+        more = self.before + self.after
+        return batch, height and height + more, width and width + more, channels
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "before": self.before, "after": self.after}
+
+
+@keras.saving.register_keras_serializable(package="yolov3")
+class MatchChannels(layers.Layer):
+    """The first `channels` channels, zeros where there are fewer."""
+
+    def __init__(self, channels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.channels = channels
+
+    def call(self, x: Tensor) -> Tensor:
+        """`[B, h, w, C]` -> `[B, h, w, channels]`."""
+        missing = self.channels - x.shape[-1]
+        return ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing))) if missing > 0 else x[..., : self.channels]
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The last dimension is `channels`."""
+        return *shape[:-1], self.channels
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {**super().get_config(), "channels": self.channels}
+
+
 def build(description: Description, any_size: bool = False, momentum: float = 0.97, seed: int = 0) -> keras.Model:
     """Build the network.
 
@@ -72,14 +120,17 @@ def build(description: Description, any_size: bool = False, momentum: float = 0.
             following = description.layers[index + 1] if index + 1 < len(description.layers) else None
             x = _convolution(x, layer, index, following if isinstance(following, Yolo) else None, momentum, seed)
         elif isinstance(layer, MaxPool):
-            x = layers.MaxPooling2D(layer.size, layer.stride, padding="same", name=f"pool_{index}")(x)
+            x = _pooling(x, layer, index)
         elif isinstance(layer, Upsample):
             x = UpsampleNearest(layer.stride, name=f"upsample_{index}")(x)
         elif isinstance(layer, Route):
             sources = [outputs[source] for source in layer.layers]
             x = layers.Concatenate(name=f"route_{index}")(sources) if len(sources) > 1 else sources[0]
         elif isinstance(layer, Shortcut):
-            x = layers.Add(name=f"shortcut_{index}")([x, outputs[layer.source]])
+            other = outputs[layer.source]
+            if other.shape[-1] != x.shape[-1]:  # Darknet adds the channels that both have
+                other = MatchChannels(x.shape[-1], name=f"match_{index}")(other)
+            x = layers.Add(name=f"shortcut_{index}")([x, other])
             if layer.activation == "leaky":
                 x = layers.LeakyReLU(LEAK, name=f"leaky_{index}")(x)
         else:
@@ -92,6 +143,16 @@ def forward(net: keras.Model, images: Tensor, training: bool | None = False) -> 
     """The raw heads of float images, as a list also where there is one only (Keras takes such a list apart)."""
     heads = net(images, training=training)
     return list(heads) if isinstance(heads, list | tuple) else [heads]
+
+
+def _pooling(x: Tensor, layer: MaxPool, index: int) -> Tensor:
+    # "same" is Darknet's border of size - 1 where windows move by one cell, or are two cells large; else its windows start
+    # elsewhere.
+    if layer.padding == layer.size - 1 and (layer.stride == 1 or layer.size <= 2):
+        return layers.MaxPooling2D(layer.size, layer.stride, padding="same", name=f"pool_{index}")(x)
+    if layer.padding:
+        x = LowestPadding(layer.padding // 2, layer.padding - layer.padding // 2, name=f"pad_{index}")(x)
+    return layers.MaxPooling2D(layer.size, layer.stride, padding="valid", name=f"pool_{index}")(x)
 
 
 def _convolution(x: Tensor, layer: Convolutional, index: int, head: Yolo | None, momentum: float, seed: int) -> Tensor:

@@ -1,6 +1,7 @@
 """The typed model of params.yaml: what it takes, what it refuses and in which words."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,18 +90,43 @@ def test_broken_yaml_is_named(tmp_path: Path):
         params.load(tmp_path / "params.yaml")
 
 
+def leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else None
+    if items is None:
+        yield path, values
+        return
+    for key, value in items:
+        yield from leaves(value, (*path, key))
+
+
+def test_no_number_may_be_infinite_or_none():
+    text = (ROOT / "params.yaml").read_text()
+    numbers = [path for path, value in leaves(yaml.safe_load(text)) if type(value) in (int, float)]
+    assert len(numbers) > 90
+    for path in numbers:
+        for odd in (float("nan"), float("inf"), float("-inf")):
+            values = yaml.safe_load(text)
+            section = values
+            for key in path[:-1]:
+                section = section[key]
+            section[path[-1]] = odd
+            with pytest.raises(params.ParamsError, match="cannot be used") as caught:
+                params.check(values)
+            assert ".".join(str(part) for part in path) in str(caught.value)
+
+
 def test_other_code_than_this_folders_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As in the copy that `dvc exp run --queue` works in, while an editable install leads to the original."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     params.load()
-    edited = tmp_path / "src" / "mrcnn" / "losses.py"
+    edited = tmp_path / "src" / "mrcnn" / "parts" / "losses.py"
     edited.write_text(edited.read_text() + "# edited\n")
     with pytest.raises(
-        params.ParamsError, match=r"mrcnn.parts.losses\.py is not the code that runs, .* set PYTHONPATH=src"
+        params.ParamsError, match=r"mrcnn/parts/losses\.py is not the code that runs, .* set PYTHONPATH=src"
     ):
         params.load()
     edited.unlink()
-    with pytest.raises(params.ParamsError, match=r"mrcnn.parts.losses\.py is not the code that runs"):
+    with pytest.raises(params.ParamsError, match=r"mrcnn/parts/losses\.py is not the code that runs"):
         params.load()

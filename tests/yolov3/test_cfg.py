@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import logging
+from pathlib import Path
+
 import pytest
 from tests.places import SHARED
 
@@ -16,7 +20,7 @@ def test_sections_become_layers_with_absolute_references(small: str):
         Convolutional(8, 3, 2, padding=1, batch_normalize=True, activation="leaky"),
         Convolutional(8, 1, 1, padding=0, batch_normalize=False, activation="linear"),
         Shortcut(0),
-        MaxPool(2, 2),
+        MaxPool(2, 2, padding=1),
         Upsample(2),
         Route((4, 2)),
         Convolutional(14, 1, 1, padding=0, batch_normalize=False, activation="linear"),  # 2 * (5 + 2)
@@ -39,7 +43,17 @@ def test_text_reads_back_equal(small: str):
     ("old", "new", "message"),
     [
         ("[upsample]", "[reorg]", r"x.cfg:29: \[reorg\] is not a section of YOLOv3; known are convolutional, maxpool"),
-        ("size=3", "size=3\ngroups=2", r"\[convolutional\] has options that are not known here: groups"),
+        ("size=3", "size=3\ngroups=2", r"\[convolutional\] groups= is known here at 1 only, got '2'"),
+        ("size=3", "size=3\nsway=1", r"\[convolutional\] has options that are not known here: sway"),
+        ("num=3", "num=3\nscale_x_y=1.05", r"\[yolo\] scale_x_y= is known here at 1 only, got '1.05'"),
+        ("num=3", "num=3\nnew_coords=1", r"\[yolo\] new_coords= is known here at 0 only, got '1'"),
+        ("size=3", "size=\u0663", r"x.cfg:\d+: an option is written in ASCII, got 'size=\u0663'"),
+        (
+            "layers=-1, 2",
+            "layers=-1, 3",
+            r"x.cfg:\d+: \[route\] brings layers of different sizes together: 16x32 and 8x16",
+        ),
+        ("from=-2", "from=-3", r"\[shortcut\] is layer 2 and can only refer to layers before it, got -3"),
         (
             "filters=14",
             "filters=21",
@@ -50,7 +64,11 @@ def test_text_reads_back_equal(small: str):
         ("num=3", "num=4", r"num=4 wants 8 numbers in anchors=, got 6"),
         ("mask = 0,2", "mask = 0,3", r"mask= must name anchors 0 to 2, got \[0, 3\]"),
         ("filters=8", "filters=many", r"filters= must be numbers, got 'many'"),
-        ("size=2\nstride=2", "size=3\nstride=2", r"\[maxpool\] wants stride=1 or stride=size"),
+        (
+            "size=2\nstride=2",
+            "size=2\nstride=2\npadding=3",
+            r"\[maxpool\] wants .* padding= of at most 2 x \(size - 1\)",
+        ),
         ("[net]", "[convolutional]", r"the first section must be \[net\], found 'convolutional'"),
         ("width = 64", "width : 64", r"x.cfg:3: wanted \[section\] or option=value, got 'width : 64'"),
     ],
@@ -105,3 +123,54 @@ def test_coco_anchors_follow_the_size():
     anchors = architectures.describe("yolov3-tiny", 832, 1).heads[0].anchors
     assert anchors[0] == (20.0, 28.0)  # (10, 14) at 416
     assert anchors[-1] == (688.0, 638.0)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# größer".encode("latin-1"),
+        "# 训练".encode("gbk"),
+        "# größer".encode(),
+        b"# \x85width=1",
+        b"; \x0cwidth=1",
+        b"# \xff\x00",
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_bytes_of_comments_mean_nothing(small: str, tmp_path: Path, comment: bytes, mark: bytes, ending: bytes):
+    path = tmp_path / "some.cfg"
+    path.write_bytes(
+        mark + small.replace("[net]", "[net]\n@", 1).encode().replace(b"@", comment).replace(b"\n", ending)
+    )
+    assert cfg.read(path) == cfg.parse(small)
+
+
+def test_utf_16_is_named(small: str, tmp_path: Path):
+    path = tmp_path / "some.cfg"
+    path.write_text(small, encoding="utf-16")
+    with pytest.raises(ValueError, match=r"some.cfg: the file is in UTF-16, .* save it as ASCII or UTF-8"):
+        cfg.read(path)
+
+
+def test_of_an_option_given_twice_the_first_counts(small: str, caplog: pytest.LogCaptureFixture):
+    twice = small.replace("width = 64", "width = 64\nwidth=96", 1)
+    with caplog.at_level(logging.WARNING):
+        assert cfg.parse(twice, "x.cfg") == cfg.parse(small)
+    assert caplog.messages == ["x.cfg:4: width= stands twice; as in Darknet the first counts: 64"]
+
+
+def test_what_steers_training_alone_is_read_over(small: str):
+    more = (
+        "iou_loss=ciou\niou_normalizer=0.07\ncls_normalizer=1.0\nnms_kind=greedynms\nscale_x_y=1.0\nmax_delta=5\nnum=3"
+    )
+    assert cfg.parse(small.replace("num=3", more, 1)) == cfg.parse(small)
+
+
+def test_shapes_follow_the_layers():
+    description = architectures.describe("yolov3-tiny", 416, 80)
+    found = cfg.shapes(description)
+    # Darknet prints these for its own yolov3-tiny.cfg: layers 0, 11 (pooled by one cell), 15, 20 and 22.
+    assert [found[n] for n in (0, 11, 15, 20, 22)] == [
+        (416, 416, 16), (13, 13, 512), (13, 13, 255), (26, 26, 384), (26, 26, 255),
+    ]  # fmt: skip

@@ -22,14 +22,15 @@ def corrupted(cache: Path) -> list[Path]:
 
 
 def remove(paths: Iterable[Path], root: Path = Path()) -> list[Path]:
-    """Delete files of the cache and every out below `root` that is the same file by a hard link; returns those outs.
+    """Delete files of the cache and every out below `root` that is the same file by a link; returns those outs.
 
-    What is deleted DVC fetches from a remote or makes again.
+    What is deleted DVC fetches from a remote or makes again. A link that leads nowhere is none of these: it stays.
     """
-    damaged = {(found.st_dev, found.st_ino): path for path in paths for found in [path.stat()]}
-    linked = [path for path in _outs(root) if (path.stat().st_dev, path.stat().st_ino) in damaged]
-    for path in (*linked, *damaged.values()):
-        path.unlink()
+    damaged = list(paths)
+    inodes = {_inode(path) for path in damaged} - {None}
+    linked = [path for path in _outs(root) if _inode(path) in inodes]
+    for path in (*linked, *damaged):
+        path.unlink(missing_ok=True)
     return linked
 
 
@@ -45,17 +46,28 @@ def folder(root: Path = Path()) -> Path:
         raise ValueError(str(error)) from error
 
 
+def _inode(path: Path) -> tuple[int, int] | None:
+    """What tells that two paths are one file; None where there is none (any more)."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _outs(root: Path) -> Iterator[Path]:
     """The files of every output that dvc.lock names and that is there."""
     lock = root / "dvc.lock"
     stages = YAML(typ="safe").load(lock)["stages"] if lock.exists() else {}
     for path in (root / out["path"] for stage in stages.values() for out in stage.get("outs", [])):
-        if path.is_file():
+        if path.is_file() or path.is_symlink():
             yield path
         for folder, _, files in os.walk(path):
             yield from (Path(folder, file) for file in files)
 
 
 def _md5(path: Path) -> str:
+    if not path.exists():  # a link that leads nowhere
+        return ""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -7,6 +7,7 @@ What is wrong with a row's form is an error here; what is wrong with a study's l
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ def read_labels(path: Table, name: str = "") -> pd.DataFrame:
     target = _numbers(name, frame["Target"])
     _refuse(name, "Target", ~target.isin([0, 1]), frame["Target"], "0 or 1")
     frame = frame.assign(**numbers, target=target.astype("int64")).rename(columns={"patientId": "study"})
-    return frame[["study", *BOX, "target"]]
+    return frame[["study", *BOX, "target"]].reset_index(drop=True)
 
 
 def read_classes(path: Table, name: str = "") -> pd.DataFrame:
@@ -50,12 +51,13 @@ def read_classes(path: Table, name: str = "") -> pd.DataFrame:
     frame = read_table(path, ["patientId", "class"], name)
     category = frame["class"].map(CLASSES)
     _refuse(name, "class", category.isna(), frame["class"], " or ".join(map(repr, CLASSES)))
-    return frame.assign(category=category.astype("str")).rename(columns={"patientId": "study"})[["study", "category"]]
+    frame = frame.assign(category=category.astype("str")).rename(columns={"patientId": "study"})
+    return frame[["study", "category"]].reset_index(drop=True)
 
 
 def read_persons(path: str | Path) -> pd.DataFrame:
     """data/raw/persons.csv as `study, person`, rows where the person is known."""
-    return read_table(path, ["study", "person"])
+    return read_table(path, ["study", "person"]).reset_index(drop=True)
 
 
 def read_ids(path: str | Path) -> list[str]:
@@ -88,26 +90,54 @@ def read_ids(path: str | Path) -> list[str]:
 
 
 def read_table(path: Table, columns: Sequence[str], name: str = "") -> pd.DataFrame:
-    """Some columns of a CSV as text, the first of them (the id) never empty. Raises ValueError naming what is wrong.
+    """Some columns of a CSV as text, the first of them (the id) never empty, indexed by the number of the line.
 
-    path may be an open file; `name` is then what errors call it.
+    Arguments:
+        path: the file, or an open one; `name` is then what errors call it.
+
+    A line may end in commas, as some programs leave them, and be too short, which reads as empty values. One with more
+    values than there are columns is refused: which of them is meant cannot be known. Raises ValueError naming what is
+    wrong.
     """
     import pandas as pd
 
     name = name or str(path)
-
-    try:
-        frame = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} is not a CSV file in UTF-8: {error}") from error
-    missing = [column for column in columns if column not in frame.columns]
+    header, rows = _rows(path, name)
+    twice = [column for column in columns if header.count(column) > 1]
+    if twice:
+        raise ValueError(f"{name}: column {twice[0]} comes {header.count(twice[0])} times; wanted each once")
+    missing = [column for column in columns if column not in header]
     if missing:
-        got = ",".join(map(str, frame.columns))
-        raise ValueError(f"{name}: columns {', '.join(missing)} are missing; wanted {','.join(columns)}, got {got}")
-    # A row that is too short reads as missing values.
-    frame = frame[list(columns)].apply(lambda column: column.fillna("").str.strip())
+        raise ValueError(
+            f"{name}: columns {', '.join(missing)} are missing; wanted {','.join(columns)}, got {','.join(header)}"
+        )
+    places = [header.index(column) for column in columns]
+    cells = [[row[place] if place < len(row) else "" for place in places] for row in rows.values()]
+    frame = pd.DataFrame(cells, columns=list(columns), index=list(rows), dtype="str")
     _refuse(name, columns[0], frame[columns[0]] == "", frame[columns[0]], "an id")
     return frame
+
+
+def _rows(path: Table, name: str) -> tuple[list[str], dict[int, list[str]]]:
+    """The header, and the values of each line by its number, counting as editors do; empty lines are passed over."""
+    try:
+        data = path.read() if not isinstance(path, str | Path) else Path(path).read_bytes()
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        lines = [(reader.line_num, [value.strip() for value in row]) for row in reader if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{name} is not a CSV file in UTF-8: {error}") from error
+    if not lines:
+        raise ValueError(f"{name} is not a CSV file in UTF-8: it is empty")
+    header = lines[0][1]
+    while header and not header[-1]:
+        header.pop()
+    for number, row in lines[1:]:
+        extra = row[len(header) :]
+        if any(extra):
+            raise ValueError(
+                f"{name}: line {number} has {len(row)} values for {len(header)} columns; wanted {','.join(header)}"
+            )
+    return header, dict(lines[1:])
 
 
 def _numbers(name: str, column: pd.Series) -> pd.Series:
@@ -122,7 +152,5 @@ def _refuse(name: str, column: str, wrong: pd.Series, values: pd.Series, wanted:
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         more = f" (and {int(wrong.sum()) - 1} more rows)" if wrong.sum() > 1 else ""
-        # Counting as editors do: the header is line 1.
-        raise ValueError(
-            f"{name}: line {first + 2}, column {column}: wanted {wanted}, got {values.iloc[first]!r}{more}"
-        )
+        line = values.index[first]
+        raise ValueError(f"{name}: line {line}, column {column}: wanted {wanted}, got {values.iloc[first]!r}{more}")

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from pneumonia.archive import MAX_STUDY_BYTES, is_study_name, name_fault, open_zip, write_archive
+from pneumonia.archive import MAX_STUDY_BYTES, files_below, is_study_name, name_fault, open_zip, write_archive
 from pneumonia.files import sha256 as sha256_of
 from pneumonia.files import write_csv
 from pneumonia.schema import raw
@@ -22,6 +22,8 @@ from pneumonia.sources.persons import read_mapping
 LABELS, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 SAMPLE = "stage_2_sample_submission.csv"
 TRAIN_IMAGES, TEST_IMAGES = "stage_2_train_images", "stage_2_test_images"
+
+MOST_COPIES = 8  # of one file, that are compared
 
 Files = dict[str, Callable[[], bytes]]  # posix name -> its content
 
@@ -58,7 +60,7 @@ def fetch_test(source: Path, folder: Path, sha256: str = "") -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     files = _open(source, sha256)
-    ours = any({TRAIN_IMAGES, TEST_IMAGES} & {*PurePosixPath(name).parts} for name in files)
+    ours = any({TRAIN_IMAGES, TEST_IMAGES} & _folders(name) for name in files)
     images = _images(files, TEST_IMAGES if ours else "", source)
     if any(PurePosixPath(name).name == SAMPLE for name in files):
         content = _only(files, SAMPLE, source)
@@ -80,11 +82,11 @@ def _open(source: Path, sha256: str) -> Files:
         if sha256:
             raise ValueError(f"{source} is a folder; a sha256 can be checked of a zip only: clear it, or give the zip")
         files: Files = {}
-        for path in sorted(item for item in source.rglob("*") if item.is_file()):
+        for path in files_below(source):
             name = path.relative_to(source).as_posix()
             if path.name in {f"{part}.zip" for part in (LABELS, CLASSES, SAMPLE, TRAIN_IMAGES, TEST_IMAGES)}:
                 # A part zipped on its own, its members bare or in a folder of its name.
-                files |= {f"{name.removesuffix('.zip')}/{inner}": read for inner, read in _members(path).items()}
+                files |= {f"{name}/{inner}": read for inner, read in _members(path).items()}
             else:
                 files[name] = path.read_bytes
         return files
@@ -130,15 +132,17 @@ def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], byt
 def _only(files: Files, wanted: str, source: Path) -> bytes:
     """The content of the one file of this name."""
     names = [name for name in files if PurePosixPath(name).name == wanted and not _is_hidden(name)]
-    names = [name for name in names if f"{name}/{wanted}" not in files]
-    if len(names) != 1:
-        raise ValueError(f"{source}: wanted one {wanted}, found {', '.join(names[:3]) or 'none'}")
-    return files[names[0]]()
+    contents = {files[name]() for name in names[:MOST_COPIES]}
+    if len(contents) == 1 and len(names) <= MOST_COPIES:
+        return contents.pop()  # of copies that are the same it does not matter which
+    found = ", ".join(names[:3])
+    hint = "; they differ: keep the one that is meant" if len(names) > 1 else ""
+    raise ValueError(f"{source}: wanted one {wanted}, found {found or 'none'}{hint}")
 
 
 def _images(files: Files, part: str, source: Path) -> Files:
     """The DICOM files below a folder named `part` (any folder where empty), by study id."""
-    inside = [name for name in files if (not part or part in PurePosixPath(name).parts[:-1]) and not _is_hidden(name)]
+    inside = [name for name in files if (not part or part in _folders(name)) and not _is_hidden(name)]
     images: dict[str, str] = {}
     extra = []
     for name in inside:
@@ -156,6 +160,11 @@ def _images(files: Files, part: str, source: Path) -> Files:
             f"{source}: no .dcm file{f' in a folder {part}' if part else ''}; wanted the challenge's images"
         )
     return {study: files[name] for study, name in images.items()}
+
+
+def _folders(name: str) -> set[str]:
+    """The names of the folders that a file lies in; a part that was zipped on its own counts as one."""
+    return {part.removesuffix(".zip") for part in PurePosixPath(name).parts[:-1]}
 
 
 def _is_hidden(name: str) -> bool:

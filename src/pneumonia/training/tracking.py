@@ -138,7 +138,10 @@ def _opened(mlflow: Any, uri: str, experiment: str) -> Iterator[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        mlflow.set_tracking_uri(f"sqlite:///{path}?timeout=60")  # seconds that a write waits for another's
+        # MLflow reads it as a URI in one place and as a path in another: where a folder is named with what means something
+        # in a URI, the way from here, which seldom names one. timeout: seconds that a write waits for another's.
+        place = os.path.relpath(path) if {"?", "%"} & set(str(path)) else path
+        mlflow.set_tracking_uri(f"sqlite:///{place}?timeout=60")
         if mlflow.get_experiment_by_name(experiment) is None:
             mlflow.create_experiment(experiment, artifact_location=(path.parent / "mlruns").as_uri())
         yield str(mlflow.set_experiment(experiment).experiment_id)

@@ -35,3 +35,28 @@ def test_damage_is_found_and_removed_with_its_links(tmp_path: Path):
     assert folder.exists()
     assert other.read_bytes() == b"whole"
     assert corrupted(cache) == []
+
+
+def test_links_that_lead_nowhere_are_no_obstacle(tmp_path: Path):
+    cache = tmp_path / ".dvc/cache/files/md5"
+    whole, damaged = store(cache, b"whole"), store(cache, b"damaged")
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"damagee")
+    data = tmp_path / "data/clean"
+    data.mkdir(parents=True)
+    links = {"whole.csv": whole, "damaged.csv": damaged, "gone.csv": cache / "00/gone"}  # as with cache.type symlink
+    for name, target in links.items():
+        (data / name).symlink_to(target)
+    (tmp_path / "model").symlink_to(cache / "00/gone too")
+    lost = cache / "ab" / "cdef"
+    lost.parent.mkdir()
+    lost.symlink_to(tmp_path / "another disk, not there")
+    outs = "".join(f"    - path: {path}\n" for path in ("data/clean", "model", "never/made"))
+    (tmp_path / "dvc.lock").write_text(f"stages:\n  clean:\n    cmd: x\n    outs:\n{outs}")
+    assert sorted(corrupted(cache)) == sorted([damaged, lost])
+    assert remove([damaged, lost], tmp_path) == [data / "damaged.csv"]
+    assert sorted(path.name for path in data.iterdir()) == ["gone.csv", "whole.csv"]
+    assert not damaged.exists()
+    assert not lost.is_symlink()
+    assert (data / "whole.csv").read_bytes() == b"whole"
+    assert corrupted(cache) == []

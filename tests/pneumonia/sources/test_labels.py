@@ -52,7 +52,9 @@ def test_persons_keep_their_zeros(tmp_path):
         (HEADER + "a,,,,,\n", r"line 2, column Target: wanted 0 or 1, got ''"),
         (HEADER + ",1,2,3,4,1\n", r"line 2, column patientId: wanted an id"),
         (HEADER + "a,1\n", r"line 2, column Target: wanted 0 or 1"),
-        (HEADER + "a,1,2,3,4,1\nb,1,2,3,4,1,7,8\n", r"is not a CSV file"),
+        (HEADER + "a,1,2,3,4,1\n\nb,1,2,3,4,1,7,8\n", r"line 4 has 8 values for 6 columns; wanted patientId,x,y"),
+        ("x," + HEADER + "1,a,1,2,3,4,1\n", r"column x comes 2 times; wanted each once"),
+        (HEADER + 'a,1,"2,3,4,1\n', r"is not a CSV file"),
         ("", r"is not a CSV file"),
     ],
 )
@@ -109,3 +111,14 @@ def test_a_broken_list_of_ids_says_what_is_wrong(tmp_path, text, message):
 def test_no_list_of_ids(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such list of study ids"):
         read_ids(tmp_path / "list.csv")
+
+
+@pytest.mark.parametrize("header", [HEADER, HEADER.replace("\n", ",\n"), HEADER.replace("\n", ",,\r\n")])
+@pytest.mark.parametrize("ending", ["\n", ",\n", ",,,\n", ", ,\n", ",\r\n"])
+def test_commas_at_the_end_of_a_line_mean_nothing(tmp_path, header, ending):
+    path = tmp_path / "labels.csv"
+    path.write_text(header + f"a,1,2,3,4,1{ending}b,,,,,0{ending}".replace("\r\n", "\n"), newline="")
+    frame = read_labels(path)
+    assert frame["study"].tolist() == ["a", "b"]  # and not 1 and nothing
+    assert frame[["x", "y", "width", "height"]].to_numpy()[0].tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert frame["target"].tolist() == [1, 0]

@@ -67,6 +67,30 @@ SOURCES = {
 }
 
 
+def linked(path):
+    """Images on another disk, files and the folder itself behind links, and a link that leads back."""
+    real = make_folder(path / "disk", without("stage_2_train_labels.csv"))
+    (path / "labels").write_bytes(FILES["stage_2_train_labels.csv"])
+    (path / "c").mkdir()
+    for item in real.iterdir():
+        (path / "c" / item.name).symlink_to(item)
+    (path / "c/stage_2_train_labels.csv").symlink_to(path / "labels")
+    (path / "c/again").symlink_to(path / "c")
+    (path / "link").symlink_to(path / "c")
+    return path / "link"
+
+
+def with_copies(path):
+    """Each CSV beside the zip that it came in, as Kaggle's client leaves it."""
+    folder = make_folder(path / "c", FILES)
+    for name in ("stage_2_train_labels.csv", "stage_2_detailed_class_info.csv", "stage_2_sample_submission.csv"):
+        make_zip(folder / f"{name}.zip", {name: FILES[name]})
+    return folder
+
+
+SOURCES |= {"linked": linked, "with copies": with_copies}
+
+
 @pytest.mark.parametrize("kind", SOURCES)
 def test_every_form_gives_the_same_bytes(tmp_path, kind):
     (tmp_path / "in").mkdir()
@@ -228,3 +252,20 @@ def test_real_studies(tmp_path):
     assert len(studies.studies) == 120
     assert studies.read("f2ca38b7-7222-4f3e-819d-c3c3713d9238")[128:132] == b"DICM"
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"])
+def test_an_edited_file_beside_its_zip_is_not_passed_over(tmp_path, name):
+    folder = with_copies(tmp_path)
+    (folder / name).write_bytes(FILES[name] + b"\n")
+    with pytest.raises(ValueError, match=rf"found {name}, {name}.zip/{name}; they differ: keep the one that is meant"):
+        fetch_labelled(folder, tmp_path / "raw")
+
+
+def test_images_beside_their_zip_are_not_passed_over(tmp_path):
+    folder = make_folder(tmp_path / "c", FILES)
+    make_zip(folder / "stage_2_train_images.zip", {"a.dcm": b"another"})
+    with pytest.raises(
+        ValueError, match=r"study a has two files, stage_2_train_images/a.dcm and stage_2_train_images.zip/a.dcm"
+    ):
+        fetch_labelled(folder, tmp_path / "raw")

@@ -119,13 +119,18 @@ def test_tags_name_the_data(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_real_one(tmp_path):
+@pytest.mark.parametrize("name", ["plain", "q?mark=1&x#y %20 ü+"])
+def test_the_real_one(tmp_path, monkeypatch, name):
     mlflow = pytest.importorskip("mlflow")
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    uri = "sqlite:///mlflow.db"  # as params.yaml has it, and `mlflow ui` of the README
     options = {**OPTIONS, "uri": uri}
     with tracking.run(True, **options) as run:
         mlflow.get_experiment_by_name("e")
         run.log_metrics(1, {"loss": 0.5})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "mlflow.db").is_file()
     found = mlflow.tracking.MlflowClient(uri).search_runs(["1"])
     assert [(r.data.metrics, r.data.params, r.data.tags["stage"]) for r in found] == [
         ({"loss": 0.5}, {"a.b": "1"}, "s")
