@@ -5,6 +5,7 @@ Nothing here chooses a threshold: detections above a low floor go to disk, so th
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -83,12 +84,14 @@ def predict_studies(
 
 def load(name: str, folder: Path) -> Any:
     """A trained model by its name; with `image_size` and `predict` (the classifier) or `detect` (the detectors)."""
-    from pneumonia.models import classifier, maskrcnn, yolo
-
-    loaders = {"classifier": classifier.load, "maskrcnn": maskrcnn.load, "yolo": yolo.load}
-    if name not in loaders:
-        raise ValueError(f"model must be one of {', '.join(loaders)}, got {name!r}")
-    return loaders[name](folder)
+    # By name, so that a prediction depends on the code of its own model alone.
+    module = f"pneumonia.models.{name}.trained"
+    try:
+        return importlib.import_module(module).load(folder)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise  # of a package that the model needs
+        raise ValueError(f"there is no model {name!r}: no module {error.name}") from error
 
 
 def classify(

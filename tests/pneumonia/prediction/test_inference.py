@@ -159,7 +159,7 @@ def test_no_detections_at_all(tmp_path):
 
 
 def test_unknown_model():
-    with pytest.raises(ValueError, match="model must be one of classifier, maskrcnn, yolo"):
+    with pytest.raises(ValueError, match="there is no model 'resnet': no module pneumonia.models.resnet"):
         inference.load("vgg", None)
 
 
