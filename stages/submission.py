@@ -8,17 +8,18 @@ from pneumonia import params
 from pneumonia.files import read_csv, write_json
 from pneumonia.prediction import fusion, submission
 from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, image_sizes, read_detections, read_scores
+from pneumonia.sources.labels import read_ids
 
 PREDICTIONS = Path("data/predictions_test")
 
 
 def main() -> None:
     p = params.load()
-    ids = submission.read_ids("data/raw_test/sample_submission.csv")
+    ids = read_ids("data/raw_test/sample_submission.csv")
     sizes = image_sizes(f"data/images_test/{p.maskrcnn.image_size}/index.csv")
     detections = {model: read_detections(PREDICTIONS / model) for model in DETECTORS}
     scores = read_scores(PREDICTIONS / "classifier")
-    fused = fusion.fuse(detections, scores, ids, **fusion.options(p.ensemble.values()))
+    fused = fusion.fuse(detections, scores, ids, **p.ensemble.values()).detections
 
     max_boxes, threshold = p.submission.max_boxes, p.submission.threshold
     if threshold == "auto":
