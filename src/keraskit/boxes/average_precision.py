@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keraskit.boxes import arrays
+
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 
@@ -77,7 +79,7 @@ def match(
         scores.append(boxes[:, 4])
         images.append(np.full(len(boxes), image))
         if len(truth):
-            found.append(match_overlaps(pairwise_iou(boxes[:, :4], truth), iou) >= 0)
+            found.append(match_overlaps(arrays.iou(boxes[:, :4], truth), iou) >= 0)
         else:
             found.append(np.zeros(len(boxes), bool))
     if not scores:
@@ -126,18 +128,6 @@ def ranked_average_precision(matches: Matches, weights: NDArray[np.float64] | No
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     at = np.searchsorted(hits / total, RECALL_POINTS, side="left")
     return float(np.where(at < len(precision), precision[np.minimum(at, len(precision) - 1)], 0.0).mean())
-
-
-def pairwise_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes `[n, 4]` and `[m, 4]` (two corners) -> float64 `[n, m]`; 0 for empty boxes."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
-    shared = np.prod(np.clip(high - low, 0.0, None), axis=-1)
-    area_a = np.prod(a[:, 2:4] - a[:, :2], axis=-1)
-    area_b = np.prod(b[:, 2:4] - b[:, :2], axis=-1)
-    union = area_a[:, None] + area_b[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def _columns(values: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keraskit.boxes import arrays
 from pneumonia.data.split import age_bands
 from pneumonia.data.subsets import Labelled
 from pneumonia.evaluation.measured import MeasuredModel
@@ -97,7 +98,7 @@ def box_groups(holdout: Labelled, truth_boxes: Array, limits: tuple[float, float
     Side is the person's own: on a radiograph shown as usual the right lung is on the image's left. Zones are thirds of
     the image's height. A box belongs where its centre lies.
     """
-    area = np.prod(truth_boxes[..., 2:] - truth_boxes[..., :2], axis=-1)  # NaN: in no range
+    area = arrays.area(truth_boxes)  # NaN: in no range
     edges = (0.0, *limits, np.inf)
     masks = {("size", SIZES[i]): (area >= edges[i]) & (area < edges[i + 1]) for i in range(len(SIZES))}
     if {"rows", "columns"} <= set(holdout.studies.columns):
@@ -110,7 +111,7 @@ def box_groups(holdout: Labelled, truth_boxes: Array, limits: tuple[float, float
             ("zone", "middle"): (down >= 1 / 3) & (down < 2 / 3),
             ("zone", "lower"): down >= 2 / 3,
         }
-    return [Group(*name, boxes.any(axis=1), boxes) for name, boxes in masks.items() if boxes.any()]
+    return [Group(*name, np.any(boxes, axis=1), boxes) for name, boxes in masks.items() if boxes.any()]
 
 
 class Subgroups:

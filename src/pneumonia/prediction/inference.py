@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from keraskit.boxes import arrays
 from pneumonia import files
 from pneumonia.data.store import ShardStore
 from pneumonia.prediction.tables import write_predictions
@@ -165,7 +166,7 @@ def merge_views(
 
     Arguments: `[n, 5]` and `[m, 5]` x1 y1 x2 y2 score. Returns `[k, 5]`, best first.
     """
-    overlap = _iou(first, second)
+    overlap = arrays.iou(first[:, :4], second[:, :4])
     merged = []
     left, right = set(range(len(first))), set(range(len(second)))
     for flat in np.argsort(-overlap, axis=None, kind="stable"):
@@ -182,19 +183,7 @@ def merge_views(
     merged += [[*second[j, :4], second[j, 4] / 2] for j in sorted(right)]
     rows = np.array(merged, np.float32).reshape(-1, 5)
     rows = rows[rows[:, 4] >= score_floor]
-    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-    overlap = _iou(rows, rows)
-    kept: list[int] = []
-    for i in range(len(rows)):
-        if not (overlap[i, kept] > nms_iou).any():
-            kept.append(i)
-    return rows[kept[:max_detections]]
-
-
-def _iou(first: Detections, second: Detections) -> NDArray[np.float64]:
-    from keraskit.boxes.average_precision import pairwise_iou
-
-    return pairwise_iou(first[:, :4].astype(np.float64), second[:, :4].astype(np.float64))
+    return rows[arrays.non_max_suppression(rows[:, :4], rows[:, 4], nms_iou)[:max_detections]]
 
 
 def best_scores(detections: pd.DataFrame, studies: Sequence[str]) -> pd.Series:

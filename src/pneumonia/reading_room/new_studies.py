@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia.archive import open_studies
 from pneumonia.dicom.windowing import study_to_uint8
 from pneumonia.files import fresh_dir, require_unused, write_csv
@@ -145,8 +146,8 @@ def _draw(folder: Path, images: Mapping[str, Study], found: pd.DataFrame) -> Non
     folder.mkdir(exist_ok=True)
     for study, own in images.items():
         rows = found[found["study"] == study]
-        boxes = rows[[*BOX, "score"]].to_numpy(np.float64, copy=True)
-        boxes[:, 2:4] += boxes[:, :2]
+        corners = xywh_to_xyxy(rows[BOX].to_numpy(np.float64))
+        boxes = np.c_[corners, rows["score"]]
         (folder / f"{study}.png").write_bytes(png(overlay(own.image, None, boxes)))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from keraskit.boxes import arrays
 from keraskit.training.augmenters import imgaug
 
 # Share of a moved box that must still lie in the image; below it the annotation says nothing about what is left.
@@ -89,8 +90,8 @@ class Augmentation:
         for step in steps:
             image, points = step(image=image, keypoints=points)
         moved = _ellipse_bounds(points.to_xy_array().reshape(-1, 2))
-        clipped = np.clip(moved, 0, [width, height, width, height]).astype(np.float32)
-        kept = _area(clipped) >= MIN_VISIBLE * np.maximum(_area(moved), np.finfo(np.float32).tiny)
+        clipped = arrays.clip(moved, [0, 0, width, height]).astype(np.float32)
+        kept = arrays.area(clipped) >= MIN_VISIBLE * np.maximum(arrays.area(moved), np.finfo(np.float32).tiny)
         return np.ascontiguousarray(image[..., 0]), clipped[kept], kept
 
 
@@ -109,8 +110,3 @@ def _ellipse_bounds(points: NDArray[np.float32]) -> NDArray[np.float32]:
     half = np.hypot(right - centre, lower - centre)  # x: sqrt(ux^2 + vx^2), y: sqrt(uy^2 + vy^2)
     bounds: NDArray[np.float32] = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
     return bounds
-
-
-def _area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    area: NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return area
