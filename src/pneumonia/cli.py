@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,8 +122,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from functools import partial
-
     from pneumonia.files import require_unused
     from pneumonia.reading_room.predict import predict_new
 
@@ -147,8 +146,6 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
     """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
-    from functools import partial
-
     from pneumonia.reading_room.ensemble import require
     from pneumonia.reading_room.reader import Reader
 

@@ -19,7 +19,12 @@ from pneumonia.prediction.tables import DETECTORS
 
 @dataclass(frozen=True)
 class Study:
-    """One study in memory: uint8 `[rows, columns]` in original size, and the height of a pixel over its width."""
+    """One study in memory.
+
+    Attributes:
+        image: uint8 `[rows, columns]` in original size.
+        aspect: the height of a pixel over its width.
+    """
 
     image: NDArray[np.uint8]
     aspect: float
@@ -91,7 +96,11 @@ class Ensemble:
 
 
 def require(models: Path) -> None:
-    """Raise ValueError, saying what to do, where a trained model is missing in the folder `models`."""
+    """Say what to do where a trained model is missing in the folder `models`.
+
+    Raises:
+        ValueError: one is missing; names its folder.
+    """
     for name in MODELS:
         if not (models / name / "model.json").is_file():
             raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")

@@ -49,7 +49,11 @@ class Worker:
                 self._stop.wait(0.1)
 
     def step(self) -> int:
-        """Have one batch read; returns the number of images in it."""
+        """Have one batch read.
+
+        Returns:
+            The number of images in it.
+        """
         images = self._queue.take(self._batch)
         began = time.monotonic()
         batch: dict[str, Study] = {}
