@@ -24,10 +24,11 @@ COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 class Matches:
     """Every kept detection of a set of images, ranked by falling score.
 
-    score: float64 `[D]`.
-    image: int64 `[D]`, which image it lies in.
-    true_positive: bool `[D]`, whether it found a truth box of its own.
-    truths: int64 `[images]`, truth boxes of each image.
+    Attributes:
+        score: float64 `[D]`.
+        image: int64 `[D]`, which image it lies in.
+        true_positive: bool `[D]`, whether it found a truth box of its own.
+        truths: int64 `[images]`, truth boxes of each image.
     """
 
     score: NDArray[np.float64]
@@ -41,12 +42,14 @@ def average_precision(
 ) -> float:
     """Average precision at one overlap threshold, over all images together.
 
-    detections: one array `[n, 5]` an image, four corners and the score; empty arrays and lists are fine.
-    truths: one array `[m, 4]` an image, in the same frame.
-    iou: smallest overlap that counts as found.
-    max_detections: best-scored detections of an image that are looked at (COCO: 100).
+    Arguments:
+        detections: one array `[n, 5]` an image, four corners and the score; empty arrays and lists are fine.
+        truths: one array `[m, 4]` an image, in the same frame.
+        iou: smallest overlap that counts as found.
+        max_detections: best-scored detections of an image that are looked at (COCO: 100).
 
-    Returns 0 to 1, or NaN where there is no truth box at all (pycocotools says -1).
+    Returns:
+        ap: 0 to 1, or NaN where there is no truth box at all (pycocotools says -1).
     """
     return ranked_average_precision(match(detections, truths, iou, max_detections))
 
@@ -63,7 +66,8 @@ def match(
 ) -> Matches:
     """Which detections find a truth box, best score first; arguments as in `average_precision`.
 
-    Raises ValueError where the lists differ in length or an array has the wrong number of columns.
+    Raises:
+        ValueError: the lists differ in length or an array has the wrong number of columns.
     """
     if len(detections) != len(truths):
         raise ValueError(f"one array of truths for each image is wanted, got {len(detections)} and {len(truths)}")
@@ -92,10 +96,15 @@ def match(
 def match_overlaps(overlaps: NDArray[np.float64], iou: float) -> NDArray[np.int64]:
     """Greedy assignment of one image's detections, best first, to its truth boxes.
 
-    overlaps: `[n, m]` IoU of detection (best score first) and truth box.
+    A truth box is taken once, by the first detection that overlaps it most among the free ones; of equal overlaps the
+    later truth box is taken, as pycocotools does.
 
-    Returns int64 `[n]`: the truth box each detection takes, or -1. A truth box is taken once, by the first detection
-    that overlaps it most among the free ones; of equal overlaps the later truth box is taken, as pycocotools does.
+    Arguments:
+        overlaps: float64 `[n, m]`, IoU of detection (best score first) and truth box.
+        iou: smallest overlap that counts as found.
+
+    Returns:
+        taken: int64 `[n]`, the truth box each detection takes, or -1.
 
     Example: overlaps [[0.6, 0.7], [0.2, 0.9]] at 0.5 give [1, -1]: the first takes box 1, which the second then lacks.
     """

@@ -24,14 +24,16 @@ BOX_IOU = 0.5  # the overlap at which a box counts as found in AP, FROC and box 
 class BoxTable:
     """The detections and truth boxes of `studies`, ready to match. Detections are sorted by study, then falling score.
 
-    studies: the N study ids; `study` below counts into them.
-    study: int64 `[D]`.
-    rank: int64 `[D]`, 0 for the best detection of its study.
-    score: float64 `[D]`.
-    area: float64 `[D]`, pixels of the original image, squared.
-    truths: int64 `[N]`, truth boxes of each study.
-    overlaps: float64 `[D, M]`, IoU with each truth box of the study; -1 where it has fewer than M.
-    truth_boxes: float64 `[N, M, 4]` x1, y1, x2, y2 in pixels of the original image; NaN where a study has fewer than M.
+    Attributes:
+        studies: the N study ids; `study` below counts into them.
+        study: int64 `[D]`.
+        rank: int64 `[D]`, 0 for the best detection of its study.
+        score: float64 `[D]`.
+        area: float64 `[D]`, pixels of the original image, squared.
+        truths: int64 `[N]`, truth boxes of each study.
+        overlaps: float64 `[D, M]`, IoU with each truth box of the study; -1 where it has fewer than M.
+        truth_boxes: float64 `[N, M, 4]`, x1, y1, x2, y2 in pixels of the original image; NaN where a study has fewer
+            than M.
     """
 
     studies: tuple[str, ...]
@@ -69,11 +71,15 @@ class BoxTable:
 
 
 def box_table(studies: Sequence[str], detections: pd.DataFrame, boxes: pd.DataFrame) -> BoxTable:
-    """Build the table.
+    """Detections and truth of `studies`, ready to match.
 
-    studies: ids, without repeats; rows of other studies are ignored.
-    detections: columns study, x, y, width, height, score (pixels of the original image).
-    boxes: truth, columns study, x, y, width, height.
+    Arguments:
+        studies: ids, without repeats; rows of other studies are ignored.
+        detections: columns study, x, y, width, height, score (pixels of the original image).
+        boxes: truth, columns study, x, y, width, height.
+
+    Raises:
+        ValueError: a study comes twice.
     """
     if len(set(studies)) != len(studies):
         raise ValueError(f"every study is wanted once, got {len(studies) - len(set(studies))} repeats")

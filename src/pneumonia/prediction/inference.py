@@ -164,7 +164,15 @@ def merge_views(
     of both, weighted by their scores, and its score is the mean. What only one view sees keeps its box and half of its
     score, the other view having given it none. Then non-maximum suppression, floor and limit as for a single view.
 
-    Arguments: `[n, 5]` and `[m, 5]` x1 y1 x2 y2 score. Returns `[k, 5]`, best first.
+    Arguments:
+        first: float32 `[n, 5]`, x1, y1, x2, y2 (pixels of the resized image), score.
+        second: float32 `[m, 5]`, the same.
+        score_floor: detections below it are not kept.
+        nms_iou: overlap above which two boxes are one finding.
+        max_detections: of the image.
+
+    Returns:
+        merged: float32 `[k, 5]`, best first.
     """
     overlap = arrays.iou(first[:, :4], second[:, :4])
     merged = []

@@ -25,11 +25,17 @@ def build(
 ) -> pd.DataFrame:
     """The submission's table, one row an id in the order of `ids`.
 
-    detections: study, x, y, width, height (pixels of the original image), score.
-    sizes: columns `columns`, `rows` in pixels, indexed by study.
-    threshold: lowest score that is submitted. max_boxes: best-scored boxes kept of a study.
-
     Coordinates have one decimal and stay inside the image; a box that loses all its area that way is left out.
+
+    Arguments:
+        detections: columns study, x, y, width, height (pixels of the original image), score.
+        ids: of the studies.
+        sizes: columns `columns`, `rows` in pixels, by study.
+        threshold: lowest score that is submitted.
+        max_boxes: best-scored boxes kept of a study.
+
+    Raises:
+        KeyError: a study with a detection has no size.
     """
     detections = detections[(detections["score"] >= threshold) & detections["study"].isin(list(ids))]
     detections = detections.sort_values(["study", "score"], ascending=[True, False], kind="stable")
@@ -49,7 +55,14 @@ def build(
 def best_threshold(detections: pd.DataFrame, boxes: pd.DataFrame, studies: Sequence[str], max_boxes: int) -> float:
     """The score threshold with the best challenge metric on `studies` (validation), `max_boxes` kept of each.
 
-    detections: study, x, y, width, height, score. boxes: truth, the same without score. 0.5 without detections.
+    Arguments:
+        detections: columns study, x, y, width, height (pixels of the original image), score.
+        boxes: truth, the same without score.
+        studies: ids.
+        max_boxes: best-scored boxes kept of a study.
+
+    Returns:
+        threshold: 0.5 without detections.
     """
     threshold, _ = challenge.best_threshold(matching.box_table(studies, detections, boxes).top(max_boxes))
     return threshold
@@ -67,10 +80,18 @@ def summary(frame: pd.DataFrame, threshold: float) -> dict[str, float]:
 
 
 def check(frame: pd.DataFrame, ids: Sequence[str], sizes: pd.DataFrame) -> None:
-    """Raise SubmissionError unless the table is what the challenge takes.
+    """Refuse a table that is not what the challenge takes.
 
-    Wanted are the two columns, every id of `ids` once and no other, groups of five finite numbers, confidences from 0
-    to 1, and boxes with an area inside the image (`sizes`: columns and rows in pixels, indexed by study).
+    Wanted are the two columns, every id of `ids` (one or more) once and no other, groups of five finite numbers,
+    confidences from 0 to 1, and boxes with an area inside the image.
+
+    Arguments:
+        frame: the table.
+        ids: the test ids.
+        sizes: columns `columns`, `rows` in pixels, by study.
+
+    Raises:
+        SubmissionError: what is wrong, and with which study.
     """
     if list(frame.columns) != COLUMNS:
         raise SubmissionError(f"columns {COLUMNS} are wanted, got {list(frame.columns)}")
