@@ -29,10 +29,10 @@ import pandas as pd
 
 from pneumonia.data import clean
 from pneumonia.data.split import CROSSED, SINGLE, STUDY_COLUMNS, split, summary
-from pneumonia.evaluation.evaluate import Predictions
+from pneumonia.evaluation import inputs
 from pneumonia.experiments import crossval
 from pneumonia.files import read_csv, read_json, write_csv, write_json
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores, write_predictions
+from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, write_predictions
 from pneumonia.sources import labels
 from pneumonia.sources.persons import read_mapping
 
@@ -140,18 +140,16 @@ def made_up(studies: pd.Series, truth: pd.DataFrame, rng: np.random.Generator) -
 
 def cross_validate(folder: Path) -> None:
     """What `pneumonia crossval` does once the folds are read, five folds and a thousand resamples."""
-    studies = read_csv("data/clean/studies.csv", crossval.STUDY_COLUMNS)
-    assigned = read_csv("data/split/split.csv", {"study": "str", "fold": "int", "subset": "str"})
-    places = {model: Path("data/predictions") / model for model in DETECTORS} | {"ensemble": Path("data/ensemble")}
-    predictions = {model: Predictions(read_scores(path), read_detections(path)) for model, path in places.items()}
-    predictions["classifier"] = Predictions(read_scores("data/predictions/classifier"))
+    own = inputs.read(".")
     folds = []
     for number in range(5):
-        subset = np.select([assigned["fold"] < 0, assigned["fold"] == number], ["holdout", "validation"], "train")
-        folds.append(crossval.Fold(number, f"fold {number}", assigned.assign(subset=subset), predictions))
-    rest, gathered = crossval.out_of_fold(folds)
-    boxes = read_csv("data/clean/boxes.csv", BOX_COLUMNS)
-    metrics = crossval.evaluate(studies, boxes, rest, gathered, rule="best_f1", value=0.5, resamples=1000, seed=1)
+        fold = own.split["fold"]
+        split = own.split.assign(subset=np.select([fold < 0, fold == number], ["holdout", "validation"], "train"))
+        folds.append(crossval.Fold(number, f"fold {number}", split, own.predictions))
+    assigned, predictions = crossval.out_of_fold(folds)
+    metrics = crossval.evaluate(
+        own.studies, own.boxes, assigned, predictions, rule="best_f1", value=0.5, resamples=1000, seed=1
+    )
     write_json("crossval.json", metrics)
 
 

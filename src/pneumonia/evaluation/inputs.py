@@ -1,4 +1,4 @@
-"""What an evaluation reads from a project's folders and writes to them (docs/design.md, "Files")."""
+"""What an evaluation reads from a project's folders: labels, split and predictions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumonia.evaluation.evaluate import Evaluation
-from pneumonia.evaluation.measured import Predictions
-from pneumonia.files import fresh_dir, read_csv, write_csv, write_json
+from pneumonia.files import read_csv
 from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores
 
 MODELS = ("classifier", *DETECTORS, "ensemble")
@@ -19,11 +17,26 @@ STUDY_COLUMNS = {
     "study": "str", "person": "str", "category": "str", "target": "int", "view": "str", "sex": "str", "age": "float",
     "rows": "int", "columns": "int",
 }  # fmt: skip
+SPLIT_COLUMNS = {"study": "str", "fold": "int", "subset": "str"}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one model says: `scores` (study -> 0 to 1) and, of a detector, `detections` (study, x, y, ..., score)."""
+
+    scores: pd.Series
+    detections: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """studies, boxes, split as `pneumonia.evaluation.evaluate.evaluate` takes them; predictions: model -> Predictions."""
+    """The content of the files that `paths` names.
+
+    Attributes:
+        studies, boxes: as `evaluation.evaluate.evaluate` takes them.
+        split: study, fold, subset.
+        predictions: model -> Predictions.
+    """
 
     studies: pd.DataFrame
     boxes: pd.DataFrame
@@ -52,29 +65,9 @@ def read(root: str | Path, models: Sequence[str] = MODELS) -> Inputs:
     return Inputs(
         read_csv(root / STUDIES, STUDY_COLUMNS),
         read_csv(root / BOXES, BOX_COLUMNS),
-        read_csv(root / SPLIT, {"study": "str", "subset": "str"}),
+        read_csv(root / SPLIT, SPLIT_COLUMNS),
         predictions,
     )
-
-
-def write(root: str | Path, result: Evaluation) -> None:
-    """Write metrics/evaluation.json and the CSVs under plots/: curves and calibration a file a model, five decimals."""
-    root = Path(root)
-    for name, table in {**result.curves, "calibration": result.tables["calibration"]}.items():
-        with fresh_dir(root / "plots" / name) as folder:
-            for model, own in table.groupby("model"):
-                _write(folder / f"{model}.csv", own.drop(columns="model"))
-    for name in ("subgroups", "operating"):
-        _write(root / f"plots/{name}.csv", result.tables[name])
-    write_csv(root / "plots/confusion.csv", result.confusion)
-    write_json(root / "metrics/evaluation.json", result.metrics)
-
-
-def _write(path: Path, frame: pd.DataFrame) -> None:
-    decimals = dict.fromkeys(frame.select_dtypes("float").columns, 5)
-    if "threshold" in decimals:  # a threshold is a score of a study: all its decimals, or the call at it changes
-        decimals |= dict.fromkeys(set(decimals) & {"threshold", "box_threshold"}, 6)
-    write_csv(path, frame, decimals)
 
 
 def _folder(model: str) -> str:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pneumonia.data.subsets import Labelled, subset
+from pneumonia.evaluation.estimates import estimate
 from pneumonia.evaluation.inputs import Inputs
 from pneumonia.evaluation.measured import LOWER_IS_BETTER, MeasuredModel
 from pneumonia.evaluation.subgroups import size_limits
-from pneumonia.metrics import bootstrap
+from pneumonia.evaluation.thresholds import choose
 from pneumonia.metrics.ratios import Array
 
 LABELS = ["study", "target", "view"]
@@ -59,9 +60,9 @@ def compare(
     limits = size_limits(a.boxes, a.split)
     models = []
     for one, holdout, name in zip((a, b), holdouts, (model_a, model_b), strict=True):
-        validation = subset(one.studies, one.boxes, one.split, "validation")
-        predictions = one.predictions[name]
-        models.append(MeasuredModel(predictions, validation, holdout, rule=rule, value=value, size_limits=limits))
+        own = one.predictions[name]
+        chosen = choose(own, subset(one.studies, one.boxes, one.split, "validation"), rule=rule, value=value)
+        models.append(MeasuredModel(own, holdout, [chosen], size_limits=limits))
 
     def measures(weights: Array) -> dict[tuple[str, str], Array]:
         first, second = (model.measures(weights) for model in models)
@@ -69,15 +70,12 @@ def compare(
         result = {("a", key): first[key] for key in shared} | {("b", key): second[key] for key in shared}
         return result | {("difference", key): second[key] - first[key] for key in shared}
 
-    once = {key: float(v[0]) for key, v in measures(np.ones((1, len(holdouts[0].ids)))).items()}
-    ranges = bootstrap.intervals(measures, holdouts[0].studies["person"].tolist(), resamples, seed)
-    differences = []
-    for side, key in once:
-        if side == "difference":
-            low, high = ranges.get((side, key), (np.nan, np.nan))
-            differences.append(
-                Difference(key, once["a", key], once["b", key], once[side, key], low, high, _better(key, low, high))
-            )
+    estimates = estimate(measures, holdouts[0].studies["person"].tolist(), resamples=resamples, seed=seed)
+    differences = [
+        Difference(key, estimates["a", key].value, estimates["b", key].value, *own, _better(key, own.low, own.high))
+        for (side, key), own in estimates.items()
+        if side == "difference"
+    ]
     return Comparison(holdouts[0].counts(), differences)
 
 

@@ -16,10 +16,9 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pneumonia.evaluation.evaluate import Predictions
-from pneumonia.experiments.crossval import STUDY_COLUMNS, Fold
-from pneumonia.files import read_csv
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores
+from pneumonia.evaluation import inputs
+from pneumonia.experiments.crossval import Fold
+from pneumonia.prediction.tables import DETECTORS
 
 MODELS = ("classifier", *DETECTORS)
 SHARED = ("clean", "window_resize")  # stages whose outs must be the same in every fold
@@ -32,16 +31,6 @@ FOLD_STAGES = (
 CODE = ("src/", "stages/")
 IDLE = ("tracking", "images.workers", "images.executor", "images.scheduler")  # params that change no output
 FOLD = "split.fold"
-TABLES = (
-    "data/clean/studies.csv",
-    "data/clean/boxes.csv",
-    "data/split/split.csv",
-    *(f"data/predictions/{model}/scores.csv" for model in MODELS),
-    *(f"data/predictions/{model}/detections.csv" for model in DETECTORS),
-    "data/ensemble/scores.csv",
-    "data/ensemble/detections.csv",
-)
-SPLIT_COLUMNS = {"study": "str", "person": "str", "fold": "int", "subset": "str"}
 
 
 @dataclass(frozen=True)
@@ -85,20 +74,23 @@ def read(experiments: Sequence[Experiment], root: Path = Path()) -> tuple[pd.Dat
         folders = [Path(name, str(experiment.fold)) for experiment in experiments]
         for experiment, folder in zip(experiments, folders, strict=True):
             fetch(experiment, folder, root)
-        folds = [read_fold(experiment, folder) for experiment, folder in zip(experiments, folders, strict=True)]
-        labels = folders[0] / "data/clean"
-        return read_csv(labels / "studies.csv", STUDY_COLUMNS), read_csv(labels / "boxes.csv", BOX_COLUMNS), folds
+        found = [inputs.read(folder) for folder in folders]
+    folds = [
+        Fold(experiment.fold, experiment.name, own.split, own.predictions)
+        for experiment, own in zip(experiments, found, strict=True)
+    ]
+    return found[0].studies, found[0].boxes, folds
 
 
 def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
-    """Copy the tables of an experiment to the same paths below `folder`, from DVC's cache or its default remote.
+    """Copy what an evaluation reads of an experiment to the same paths below `folder`, from DVC's cache or its remote.
 
     Raises ValueError where one is in neither.
     """
     import dvc.api
 
     files = dvc.api.DVCFileSystem(str(root.resolve()), rev=experiment.rev)
-    for path in TABLES:
+    for path in inputs.paths():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -108,16 +100,6 @@ def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
                 f"experiment {experiment.name}: {path} is neither in DVC's cache nor in its remote ({error}); "
                 "dvc exp pull it, or run it again"
             ) from error
-
-
-def read_fold(experiment: Experiment, folder: Path) -> Fold:
-    """Split and predictions of an experiment whose tables `fetch` copied to `folder`."""
-    places = {model: folder / "data/predictions" / model for model in MODELS} | {"ensemble": folder / "data/ensemble"}
-    predictions = {
-        model: Predictions(read_scores(path), None if model == "classifier" else read_detections(path))
-        for model, path in places.items()
-    }
-    return Fold(experiment.fold, experiment.name, read_csv(folder / "data/split/split.csv", SPLIT_COLUMNS), predictions)
 
 
 def _newest(experiments: Sequence[Experiment]) -> list[Experiment]:

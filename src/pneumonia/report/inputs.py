@@ -11,17 +11,15 @@ import pandas as pd
 
 from pneumonia.data.store import ShardStore
 from pneumonia.data.subsets import Labelled, subset
-from pneumonia.files import read_csv, read_json
-from pneumonia.prediction.tables import BOX_COLUMNS, DETECTORS, read_detections, read_scores
+from pneumonia.evaluation import inputs
+from pneumonia.files import read_json
+from pneumonia.prediction.tables import DETECTORS
 from pneumonia.report import provenance
 from pneumonia.report.gallery import galleries
 from pneumonia.report.page import Inputs
 from pneumonia.report.slider import settings
 
 MODELS = ("classifier", *DETECTORS)
-STUDY_COLUMNS = {
-    "study": "str", "person": "str", "category": "str", "target": "int", "view": "str", "sex": "str", "age": "float"
-}  # fmt: skip
 HASHED = ("data/clean", "data/split", "data/predictions", "data/ensemble", "models", "metrics/evaluation.json")
 CURVES = ("roc", "pr", "froc", "calibration")
 TABLES = ("subgroups", "operating")
@@ -35,15 +33,10 @@ def read(root: Path, *, source: str, image_size: int, examples: int, params: Map
     """
     data = root / "data"
     evaluation = read_json(root / "metrics/evaluation.json")
-    holdout = subset(
-        read_csv(data / "clean/studies.csv", STUDY_COLUMNS),
-        read_csv(data / "clean/boxes.csv", BOX_COLUMNS),
-        read_csv(data / "split/split.csv", {"study": "str", "subset": "str"}),
-        "holdout",
-    )
-    scores = {model: read_scores(data / "predictions" / model) for model in MODELS}
-    detections = {model: read_detections(data / "predictions" / model) for model in DETECTORS}
-    scores["ensemble"], detections["ensemble"] = read_scores(data / "ensemble"), read_detections(data / "ensemble")
+    own = inputs.read(root)
+    holdout = subset(own.studies, own.boxes, own.split, "holdout")
+    scores = {model: said.scores for model, said in own.predictions.items()}
+    detections = {model: said.detections for model, said in own.predictions.items() if said.detections is not None}
     store = ShardStore(data / "images" / str(image_size))
     maps = np.load(data / "predictions/classifier/cam.npy", mmap_mode="r", allow_pickle=False)
     rows = {study: row for row, study in enumerate(scores["classifier"].index)}
