@@ -18,6 +18,7 @@ from pneumonia.evaluation.measured import LOWER_IS_BETTER, MeasuredModel
 from pneumonia.evaluation.subgroups import size_limits
 from pneumonia.evaluation.thresholds import choose
 from pneumonia.metrics.ratios import Array
+from pneumonia.text import aligned
 
 LABELS = ["study", "target", "view"]
 BOX = ["study", "x", "y", "width", "height"]
@@ -101,20 +102,17 @@ def check_same(a: Labelled, b: Labelled) -> None:
 def text(comparison: Comparison, name_a: str, name_b: str) -> str:
     """The comparison as a table to read in a terminal."""
     counts = comparison.counts
-    head = ["measure", name_a, name_b, "difference", "95% interval", "better"]
-    lines = [head]
+    lines = [["measure", name_a, name_b, "difference", "95% interval", "better"]]
     for row in comparison.differences:
         numbers = [f"{value:.3f}" for value in (row.a, row.b)]
         interval = "" if np.isnan(row.low) else f"{row.low:+.3f} to {row.high:+.3f}"
         better = {"a": name_a, "b": name_b}.get(row.better, "")
         lines.append([row.measure, *numbers, f"{row.difference:+.3f}", interval, better])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    table = ["  ".join(_padded(line, widths)).rstrip() for line in lines]
     intro = (
         f"{counts['studies']} holdout studies of {counts['persons']} persons, {counts['positives']} positive, "
         f"{counts['boxes']} boxes. Difference: second minus first."
     )
-    return "\n".join([intro, "", *table])
+    return f"{intro}\n\n{aligned(lines, right=range(1, 5))}"
 
 
 def as_dict(comparison: Comparison, name_a: str, name_b: str) -> dict[str, Any]:
@@ -128,11 +126,6 @@ def as_dict(comparison: Comparison, name_a: str, name_b: str) -> dict[str, Any]:
         for row in comparison.differences
     }
     return {"a": name_a, "b": name_b, "holdout": comparison.counts, "measures": measures}
-
-
-def _padded(line: list[str], widths: list[int]) -> list[str]:
-    left = (0, 5)  # words; the numbers stand right
-    return [cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))]
 
 
 def _better(measure: str, low: float, high: float) -> str:
