@@ -37,11 +37,14 @@ Key = tuple[Any, ...]  # (section, measure) of the metrics, (kind, model, key) o
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics: the nested content of evaluation.json.
+    """What an evaluation of the holdout says.
 
-    tables: `subgroups`, `operating`, `calibration`; curves: `roc`, `pr`, `froc`, `challenge`; each with a column model.
-    confusion: columns actual, predicted, one row a holdout study, at the operating point of `ensemble` (of the last
-    model where there is none).
+    Attributes:
+        metrics: the nested content of evaluation.json.
+        tables: `subgroups`, `operating`, `calibration`, each with a column model.
+        curves: `roc`, `pr`, `froc`, `challenge`, each with a column model.
+        confusion: columns actual, predicted, one row a holdout study, at the operating point of `ensemble` (of the last
+            model where there is none).
     """
 
     metrics: dict[str, Any]
@@ -61,13 +64,18 @@ def evaluate(
     resamples: int,
     seed: int,
 ) -> Evaluation:
-    """Evaluate `predictions` (model -> Predictions).
+    """Evaluate models on the holdout, with thresholds from validation.
 
-    studies: study, person, category, target, view, and for their subgroups sex, age, rows, columns; boxes: study, x, y,
-    width, height (pixels of the original image). split: study, subset; `validation` chooses thresholds, `holdout` is
-    reported. rule, value: see `metrics.operating_point.choose`. resamples, seed: of the bootstrap.
+    Arguments:
+        studies: study, person, category, target, view, and for their subgroups sex, age, rows, columns.
+        boxes: study, x, y, width, height in pixels of the original image.
+        split: study, subset; `validation` chooses thresholds, `holdout` is reported.
+        predictions: model -> Predictions.
+        rule, value: as of `metrics.operating_point.choose`.
+        resamples, seed: of the bootstrap.
 
-    Raises ValueError where a subset is empty or a model lacks a study of them.
+    Raises:
+        ValueError: a subset is empty, or a model lacks a study of them.
     """
     validation, holdout = (subset(studies, boxes, split, name) for name in ("validation", "holdout"))
     limits = size_limits(boxes, split)

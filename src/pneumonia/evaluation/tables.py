@@ -1,6 +1,6 @@
 """The tables of operating points and of calibration, one model each: estimates with intervals, ready for a CSV.
 
-A table is measured like a model: `measures(weights, known)` gives every value under any weighting of the holdout's
+A table is measured like a model: `measures(weights, known)` gives every value under any weighting of the model's
 studies, where `known` is what the model measured under it; `table(estimates)` lays them out.
 """
 

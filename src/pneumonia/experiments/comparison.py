@@ -27,7 +27,8 @@ BOX = ["study", "x", "y", "width", "height"]
 class Difference(NamedTuple):
     """One measure of both, `b` minus `a`, and the 95% interval of that (NaN: unknown).
 
-    better: `a` or `b` where the interval leaves out 0, else empty.
+    Attributes:
+        better: `a` or `b` where the interval leaves out 0, else empty.
     """
 
     measure: str
@@ -41,7 +42,12 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """counts: of the holdout studies."""
+    """Every measure that both models have.
+
+    Attributes:
+        counts: of the holdout studies.
+        differences: one a measure.
+    """
 
     counts: dict[str, int]
     differences: list[Difference]
@@ -52,9 +58,11 @@ def compare(
 ) -> Comparison:
     """Compare `model_a` of `a` with `model_b` of `b`; each has its thresholds from its own validation studies.
 
-    rule, value, resamples, seed: as of `pneumonia.evaluation.evaluate.evaluate`.
+    Arguments:
+        rule, value, resamples, seed: as of `evaluation.evaluate.evaluate`.
 
-    Raises ValueError where the two do not hold out the same studies with the same labels and boxes.
+    Raises:
+        ValueError: the two do not hold out the same studies with the same labels and boxes.
     """
     holdouts = [subset(one.studies, one.boxes, one.split, "holdout") for one in (a, b)]
     check_same(*holdouts)

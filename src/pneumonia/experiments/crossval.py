@@ -34,7 +34,14 @@ MEASURES = ("auc", *RATES, "challenge", "ap50")
 
 @dataclass(frozen=True)
 class Fold:
-    """One run of the pipeline. name: what errors call it; split: `study, fold, subset`; predictions: by model."""
+    """One run of the pipeline.
+
+    Attributes:
+        number: the fold that validates.
+        name: what errors call it.
+        split: study, fold, subset.
+        predictions: model -> Predictions.
+    """
 
     number: int
     name: str
@@ -45,8 +52,9 @@ class Fold:
 def out_of_fold(folds: Sequence[Fold]) -> tuple[pd.DataFrame, dict[str, Predictions]]:
     """Put the folds together: `study, fold` of every study outside the hold-out, and each model's predictions of them.
 
-    Raises ValueError where a fold is missing or comes twice, the runs were split differently, a study is validated
-    twice or never, or a model has no score for a study of its fold.
+    Raises:
+        ValueError: a fold is missing or comes twice, the runs were split differently, a study is validated twice or
+            never, or a model has no score for a study of its fold.
     """
     folds = sorted(folds, key=lambda fold: fold.number)
     assigned = _assigned(folds)
@@ -83,13 +91,15 @@ def evaluate(
 ) -> dict[str, Any]:
     """The figures of all out-of-fold studies together and of each fold.
 
-    studies, boxes, rule, value, resamples, seed: as `evaluation.evaluate`. assigned, predictions: of `out_of_fold`.
+    Arguments:
+        studies, boxes, rule, value, resamples, seed: as of `evaluation.evaluate.evaluate`.
+        assigned, predictions: of `out_of_fold`.
 
-    Returns model -> measure -> number, with `<measure>_low`, `<measure>_high` (95%), `<measure>_folds_mean` and
-    `<measure>_folds_sd` (over folds, n - 1) beside it; `folds` -> number -> counts, and model -> measures and the
-    thresholds used on that fold; `out_of_fold`: counts. Measures: auc, sensitivity, specificity, precision, f1 and, of a
-    detector, ap50 and challenge. A model's pooled AUC and AP compare scores of different folds' models, `_folds_mean`
-    does not.
+    Returns:
+        model -> measure -> number, with `<measure>_low`, `<measure>_high` (95%), `<measure>_folds_mean` and
+        `<measure>_folds_sd` (over folds, n - 1) beside it; `folds` -> number -> counts, and model -> measures and the
+        thresholds used on that fold; `out_of_fold`: counts. Measures: `MEASURES`; ap50 and challenge of a detector only.
+        A model's pooled AUC and AP compare scores of different folds' models, `_folds_mean` does not.
     """
     labelled = subset(studies, boxes, assigned.assign(subset="out_of_fold"), "out_of_fold")
     fold = assigned.set_index("study")["fold"].loc[labelled.ids].to_numpy(np.int64)
