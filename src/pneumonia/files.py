@@ -128,6 +128,12 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def md5(path: str | Path) -> str:
+    """MD5 of a file, in hex: the name that DVC gives its content. Of content, not for security."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values in one level: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
     result: dict[str, Any] = {}

@@ -65,9 +65,13 @@ class BoxTable:
         result[self.study[best]] = self.score[best]
         return result
 
-    def count(self, threshold: float) -> NDArray[np.int64]:
-        """int64 `[N]`: detections of each study with a score of at least `threshold`."""
-        return np.bincount(self.study[self.score >= threshold], minlength=len(self.studies)).astype(np.int64)
+    def reaches(self, threshold: float | NDArray[np.float64]) -> NDArray[np.bool_]:
+        """bool `[D]`: whether a detection has a score of at least `threshold`, one for all or one a study, `[N]`."""
+        return self.score >= np.broadcast_to(threshold, len(self.studies))[self.study]
+
+    def count(self, threshold: float | NDArray[np.float64]) -> NDArray[np.int64]:
+        """int64 `[N]`: detections of each study that reach `threshold`, as `reaches` has it."""
+        return np.bincount(self.study[self.reaches(threshold)], minlength=len(self.studies)).astype(np.int64)
 
 
 def box_table(studies: Sequence[str], detections: pd.DataFrame, boxes: pd.DataFrame) -> BoxTable:

@@ -14,8 +14,9 @@ import pytest
 from tests.places import ROOT
 
 from pneumonia import cli
+from pneumonia.evaluation import inputs
 from pneumonia.experiments import folds as experiments
-from pneumonia.experiments.folds import FOLD_STAGES, Experiment, check, fetch, gather, read_fold
+from pneumonia.experiments.folds import FOLD_STAGES, Experiment, check, fetch, gather, read
 from pneumonia.schema.models import MODELS
 
 PARAMS = """\
@@ -46,8 +47,8 @@ def write(path, header, rows):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(header + "\\n" + "".join(",".join(map(str, row)) + "\\n" for row in rows))
 if stage == "clean":
-    rows = [(s, f"p{s}", "opacity" if t else "normal", t, "AP") for s, t in target.items()]
-    write("data/clean/studies.csv", "study,person,category,target,view", rows)
+    rows = [(s, f"p{s}", "opacity" if t else "normal", t, "AP", "F", 50, 99, 99) for s, t in target.items()]
+    write("data/clean/studies.csv", "study,person,category,target,view,sex,age,rows,columns", rows)
     write("data/clean/boxes.csv", "study,x,y,width,height", [(s, 0, 0, 10, 10) for s, t in target.items() if t])
 elif stage == "split":
     kind = lambda k: "holdout" if k < 0 else "validation" if k == fold else "train"
@@ -128,12 +129,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_newest_complete_set_is_found_and_read(project: Path, tmp_path: Path):
+def test_the_newest_complete_set_is_found_and_read(project: Path):
     found = gather(root=project)
     assert [(experiment.fold, experiment.name) for experiment in found] == [(0, "fold-0"), (1, "fold-1")]
     assert found[1].params["split.fold"] == 1
-    fetch(found[1], tmp_path, project)
-    fold = read_fold(found[1], tmp_path)
+    studies, boxes, (_, fold) = read(found, project)
+    assert studies["target"].sum() == len(boxes) == 5
+    assert (fold.number, fold.name) == (1, "fold-1")
     assert fold.split.loc[fold.split["subset"] == "validation", "study"].tolist() == ["s4", "s5", "s6", "s7"]
     assert sorted(fold.predictions) == ["classifier", "ensemble", "maskrcnn", "yolo"]
     assert fold.predictions["yolo"].scores["s5"] == 0.89
@@ -249,4 +251,4 @@ def test_stages_and_tables_are_those_of_the_pipeline():
     ]
     outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
     folders = {out.replace("${item.model}", model) for out in outs for model in MODELS}
-    assert [path for path in experiments.TABLES if str(Path(path).parent) not in folders] == []
+    assert [path for path in inputs.paths() if str(Path(path).parent) not in folders] == []
