@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pneumonia import extras
 from pneumonia.params import ParamsError, load
 
 MODELS = ("classifier", "maskrcnn", "yolo", "ensemble")
@@ -26,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141  # what a shell says of a command that a closed pipe ended
     except (ParamsError, ValueError, OSError) as error:
         print(f"pneumonia: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        sentence = extras.explain(error)
+        if sentence is None:
+            raise
+        print(f"pneumonia: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("pneumonia: interrupted", file=sys.stderr)
@@ -117,10 +124,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    from keraskit.compute import devices
     from pneumonia.reading_room.new_studies import predict_new
 
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
+    devices.require_backend()
     summary = predict_new(
         arguments.input,
         arguments.output,
@@ -153,15 +162,17 @@ def _operating_point(wanted: float | None, option: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from keraskit.compute import devices
     from pneumonia.reading_room.node import settings
-    from pneumonia.reading_room.objects import findings, make
+    from pneumonia.reading_room.objects import findings
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
-    make.require("highdicom", "pynetdicom", "prometheus_client")
+    extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
+    devices.require_backend()
     from pneumonia.reading_room import predictor
     from pneumonia.reading_room.node import serve
 

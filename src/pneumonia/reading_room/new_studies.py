@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from pneumonia import extras
 from pneumonia.archive import open_studies
 from pneumonia.dicom.windowing import study_to_uint8
 from pneumonia.files import fresh_dir, require_unused, write_csv
@@ -110,9 +111,9 @@ class _DicomResults:
     def __init__(
         self, archive: Any, models: Path, settings: Mapping[str, Any], threshold: float, capture: bool
     ) -> None:
-        from pneumonia.reading_room.objects import findings, make
+        from pneumonia.reading_room.objects import findings
 
-        make.require("highdicom")
+        extras.require("highdicom", what="a result as DICOM")
         self.archive, self.threshold, self.capture = archive, threshold, capture
         self.algorithm = findings.this_algorithm(models, **settings)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pneumonia import extras
 from pneumonia import pictures as figures
 from pneumonia.evaluation.explanations import coverage, mass
 from pneumonia.report import tables
@@ -78,7 +79,8 @@ class Inputs:
 
 
 def render(inputs: Inputs) -> str:
-    """The page as HTML text."""
+    """The page as HTML text. Raises ModuleNotFoundError, naming the extra, where Jinja is not installed."""
+    extras.require("jinja2", "markupsafe", what="the report")
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
