@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pneumonia import extras
 from pneumonia.params import Params, ParamsError, load
 from pneumonia.schema.models import ENSEMBLE, EVALUATED
 from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
@@ -32,6 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141  # what a shell says of a command that a closed pipe ended
     except (ParamsError, ValueError, OSError) as error:
         print(f"pneumonia: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        sentence = extras.explain(error)
+        if sentence is None:
+            raise
+        print(f"pneumonia: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("pneumonia: interrupted", file=sys.stderr)
@@ -125,12 +132,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    from keraskit.compute import devices
     from pneumonia.files import require_unused
     from pneumonia.reading_room.predict import predict_new
 
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
     require_unused(arguments.output)
+    devices.require_backend()
     summary = predict_new(
         arguments.input,
         arguments.output,
@@ -175,15 +184,16 @@ def _operating_point(wanted: float | None, option: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from keraskit.compute import devices
     from pneumonia.reading_room.node import settings
-    from pneumonia.reading_room.objects import make
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
-    make.require("highdicom", "pynetdicom", "prometheus_client")
+    extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
+    devices.require_backend()
     from pneumonia.reading_room.node import serve
 
     reader = _reader(p, arguments.models, threshold)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 # They check or report and cannot change an output, see docs/design.md.
-NOT_DEPS = frozenset({"pneumonia.params", "pneumonia.training.tracking"})
+NOT_DEPS = frozenset({"pneumonia.extras", "pneumonia.params", "pneumonia.training.tracking"})
 
 
 def code_deps(script: Path, src: Path = Path("src"), not_deps: Collection[str] = NOT_DEPS) -> list[str]:

@@ -16,6 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from keraskit.boxes.arrays import xywh_to_xyxy
+from pneumonia import extras
 from pneumonia.archive import Studies, open_studies
 from pneumonia.files import fresh_dir, write_csv
 from pneumonia.reading_room.ensemble import Study, sizes
@@ -56,10 +57,11 @@ def predict_new(
         The counts studies, with_findings, failed.
 
     Raises:
-        ValueError: there is no study, or a model or a package is missing.
+        ValueError: there is no study, or a model is missing.
+        ModuleNotFoundError: a package is missing that DICOM results need.
     """
     if dicom:
-        make.require("highdicom")
+        extras.require("highdicom", what="a result as DICOM")
     archive = open_studies(source)
     studies = list(islice(archive.studies, limit))
     aside = archive.duplicates | archive.unsafe  # what cannot be told apart, or named in a result

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keraskit.boxes.arrays import xyxy_to_xywh
+from pneumonia import extras
 from pneumonia import pictures as figures
 from pneumonia.evaluation.explanations import coverage, mass
 from pneumonia.evaluation.words import BOX_MEASURES, FROC_MEASURES, NAMES, STUDY_MEASURES
@@ -80,7 +81,8 @@ class Inputs:
 
 
 def render(inputs: Inputs) -> str:
-    """The page as HTML text."""
+    """The page as HTML text. Raises ModuleNotFoundError, naming the extra, where Jinja is not installed."""
+    extras.require("jinja2", "markupsafe", what="the report")
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
