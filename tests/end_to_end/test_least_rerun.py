@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slow
 
 AFTER_EVALUATE = {"evaluate", "report"}
 AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_EVALUATE
-AFTER_CLASSIFIER = {"predict@classifier", "predict_test@classifier", "explain"} | AFTER_ENSEMBLE
-AFTER_MASKRCNN = {"predict@maskrcnn", "predict_test@maskrcnn"} | AFTER_ENSEMBLE
-AFTER_YOLO = {"predict@yolo", "predict_test@yolo"} | AFTER_ENSEMBLE
-PREDICTIONS = {"predict@classifier", "predict@maskrcnn", "predict@yolo"}
-TEST_PREDICTIONS = {"predict_test@classifier", "predict_test@maskrcnn", "predict_test@yolo"}
+AFTER_CLASSIFIER = {"predict_classifier", "predict_test_classifier", "explain"} | AFTER_ENSEMBLE
+AFTER_MASKRCNN = {"predict_maskrcnn", "predict_test_maskrcnn"} | AFTER_ENSEMBLE
+AFTER_YOLO = {"predict_yolo", "predict_test_yolo"} | AFTER_ENSEMBLE
+PREDICTIONS = {"predict_classifier", "predict_maskrcnn", "predict_yolo"}
+TEST_PREDICTIONS = {"predict_test_classifier", "predict_test_maskrcnn", "predict_test_yolo"}
 TRAININGS = {"train_classifier", "train_maskrcnn", "train_yolo"}
 AFTER_SPLIT = {"annotate"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
 AFTER_PIXELS = {"window_resize", "window_resize_test"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO

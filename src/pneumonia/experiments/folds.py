@@ -26,7 +26,7 @@ SHARED = ("clean", "window_resize")  # stages whose outs must be the same in eve
 FOLD_STAGES = (
     "split",
     *(f"train_{model}" for model in MODELS),
-    *(f"predict@{model}" for model in MODELS),
+    *(f"predict_{model}" for model in MODELS),
     "ensemble",
 )
 CODE = ("src/", "stages/")
