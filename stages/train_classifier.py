@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keraskit.compute import devices
 from pneumonia import params
-from pneumonia.models import classifier
+from pneumonia.models.classifier.training import train
 from pneumonia.training import batches, tracking
 from pneumonia.training import inputs as training_files
 
@@ -22,7 +22,7 @@ def main() -> None:
     tags = tracking.tags("train_classifier", inputs.files)
     follow = tracking.run(**every.tracking.values(), name="classifier", params=p.values(), tags=tags)
     with devices.parallel(p.devices), follow as run:
-        trained = classifier.train(inputs.store, inputs.studies, OUT, state, **values, on_epoch=run.log_metrics)
+        trained = train(inputs.store, inputs.studies, OUT, state, **values, on_epoch=run.log_metrics)
         run.log_history(training_files.write("classifier", trained))
         run.log_artifact(OUT)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keraskit.compute import devices
 from pneumonia import params
-from pneumonia.models import yolo
+from pneumonia.models.yolo.training import train
 from pneumonia.training import batches, tracking
 from pneumonia.training import inputs as training_files
 
@@ -22,7 +22,7 @@ def main() -> None:
     tags = tracking.tags("train_yolo", inputs.files)
     follow = tracking.run(**every.tracking.values(), name="yolo", params=p.values(), tags=tags)
     with devices.parallel(p.devices), follow as run:
-        trained = yolo.train(inputs.store, inputs.studies, inputs.boxes, OUT, state, **values, on_epoch=run.log_metrics)
+        trained = train(inputs.store, inputs.studies, inputs.boxes, OUT, state, **values, on_epoch=run.log_metrics)
         run.log_history(training_files.write("yolo", trained))
         run.log_artifact(OUT)
 

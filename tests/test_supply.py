@@ -75,11 +75,11 @@ def test_what_is_imported_is_declared():
             for name in ("capture", "codes", "presentation", "structured_report")
         },
         "imagecodecs": {"src/pneumonia/dicom/decoders.py"},
-        "jax": {"src/keraskit/compute/devices.py", "src/pneumonia/models/grad_cam.py"},
+        "jax": {"src/keraskit/compute/devices.py", "src/pneumonia/models/classifier/grad_cam.py"},
         "kaggle": {"src/pneumonia/sources/kaggle.py"},
         "prometheus-client": {"src/pneumonia/reading_room/node/status.py"},
         "pynetdicom": {f"src/pneumonia/reading_room/node/{name}.py" for name in ("courier", "listener", "transport")},
-        "torch": {"src/keraskit/compute/devices.py", "src/pneumonia/models/grad_cam.py"},
+        "torch": {"src/keraskit/compute/devices.py", "src/pneumonia/models/classifier/grad_cam.py"},
     }
 
 

@@ -5,6 +5,7 @@ Nothing here chooses a threshold: detections above a low floor go to disk, so th
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,12 +17,12 @@ from tqdm import tqdm
 
 from pneumonia import files
 from pneumonia.data.store import ShardStore
-from pneumonia.prediction.tables import write_predictions
+from pneumonia.prediction.tables import DETECTORS, write_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MODELS = ("classifier", "maskrcnn", "yolo")
+MODELS = ("classifier", *DETECTORS)
 Detections = NDArray[np.float32]  # [n, 5] x1 y1 x2 y2 score
 
 
@@ -82,12 +83,10 @@ def predict_studies(
 
 def load(name: str, folder: Path) -> Any:
     """A trained model by its name; with `image_size` and `predict` (the classifier) or `detect` (the detectors)."""
-    from pneumonia.models import classifier, maskrcnn, yolo
-
-    loaders = {"classifier": classifier.load, "maskrcnn": maskrcnn.load, "yolo": yolo.load}
-    if name not in loaders:
+    if name not in MODELS:
         raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}")
-    return loaders[name](folder)
+    # By name, so that a prediction depends on the code of its own model alone.
+    return importlib.import_module(f"pneumonia.models.{name}.trained").load(folder)
 
 
 def classify(

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumonia.models import classifier
+from pneumonia.models.classifier import network, training
+from pneumonia.models.classifier import trained as trained_model
 
 SIZE = 32
 AUGMENTATION = {"flip": 0.5, "rotation": 0, "translation": 0.05, "scale": 0, "brightness": 0, "contrast": 0.1}
@@ -60,7 +61,7 @@ def studies():
 def trained(studies, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier")
     seen = []
-    result = classifier.train(
+    result = training.train(
         Store(studies),
         studies,
         folder / "model",
@@ -85,7 +86,7 @@ def test_it_learns_and_reports(trained):
 
 def test_loaded_predicts_what_was_validated(trained, studies):
     folder, result, _ = trained
-    model = classifier.load(folder / "model")
+    model = trained_model.load(folder / "model")
     part = studies[studies["subset"] == "validation"]
     scores, cam = model.predict(Store(studies).batch(part["study"]))
     assert scores.shape == (24,)
@@ -99,11 +100,11 @@ def test_map_is_exact_for_any_size():
     import keras
 
     keras.utils.set_random_seed(5)
-    model = classifier.build("resnet_small", 96)
+    model = network.build("resnet_small", 96)
     kernel = np.random.default_rng(0).normal(0, 0.05, size=(160, 1))
     model.get_layer("score").set_weights([kernel, np.array([0.3])])
     images = np.random.default_rng(1).integers(0, 256, (2, 96, 96), dtype=np.uint8)
-    scores, cam = classifier.Classifier(model).predict(images)
+    scores, cam = trained_model.Classifier(model).predict(images)
     direct = keras.ops.convert_to_numpy(model(images[..., None].astype("float32")))[:, 0]
     assert cam.shape == (2, 3, 3)
     np.testing.assert_allclose(scores, direct, rtol=1e-4)
@@ -112,29 +113,29 @@ def test_map_is_exact_for_any_size():
 
 def test_a_hidden_layer_is_explained_by_gradients(studies, tmp_path):
     options = OPTIONS | {"hidden": 6, "epochs": 3}
-    classifier.train(Store(studies), studies, tmp_path / "model", None, **options)
-    model = classifier.load(tmp_path / "model")
+    training.train(Store(studies), studies, tmp_path / "model", None, **options)
+    model = trained_model.load(tmp_path / "model")
     images = Store(studies).batch(studies["study"][:12])
     scores, cam = model.predict(images)
     import keras
 
-    network = classifier.build("resnet_small", SIZE, hidden=6)
-    network.load_weights(tmp_path / "model" / "model.weights.h5")
-    direct = keras.ops.convert_to_numpy(network(images[..., None].astype("float32")))[:, 0]
+    whole = network.build("resnet_small", SIZE, hidden=6)
+    whole.load_weights(tmp_path / "model" / "model.weights.h5")
+    direct = keras.ops.convert_to_numpy(whole(images[..., None].astype("float32")))[:, 0]
     np.testing.assert_allclose(scores, direct, rtol=1e-4)
     # One cell: the map is ReLU of features x gradient, worked out here with the weights of both layers.
     features = keras.ops.convert_to_numpy(
-        keras.Model(network.input, network.get_layer("pool").output)(images[..., None].astype("float32"))
+        keras.Model(whole.input, whole.get_layer("pool").output)(images[..., None].astype("float32"))
     )
-    first, bias = network.get_layer("hidden").get_weights()
-    last, _ = network.get_layer("score").get_weights()
+    first, bias = whole.get_layer("hidden").get_weights()
+    last, _ = whole.get_layer("score").get_weights()
     slope = ((features @ first + bias > 0) * last[:, 0]) @ first.T
     np.testing.assert_allclose(cam[:, 0, 0], np.maximum((features * slope).sum(1), 0), rtol=1e-3, atol=1e-5)
     assert cam.max() > 0
 
 
 def test_wrong_size_and_no_images(trained):
-    model = classifier.load(trained[0] / "model")
+    model = trained_model.load(trained[0] / "model")
     with pytest.raises(ValueError, match=r"must be \[B, 32, 32\], got \[1, 64, 64\]"):
         model.predict(np.zeros((1, 64, 64), np.uint8))
     scores, cam = model.predict(np.zeros((0, 32, 32), np.uint8))
@@ -143,10 +144,10 @@ def test_wrong_size_and_no_images(trained):
 
 
 def test_files_carry_no_time(tmp_path):
-    model = classifier.build("resnet_small", 32)
+    model = network.build("resnet_small", 32)
 
     def written(name):
-        classifier._write(tmp_path / name, model, backbone="resnet_small", image_size=32)
+        training._write(tmp_path / name, model, backbone="resnet_small", image_size=32)
         return [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((tmp_path / name).iterdir())]
 
     first = written("a")

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from pneumonia import files
-from pneumonia.models import yolo
+from pneumonia.models.yolo import trained as trained_model
+from pneumonia.models.yolo import training
+from pneumonia.training.batches import Trained
 
 SIZE = 64
 AUGMENTATION = {"flip": 0.5, "rotation": 5.0, "translation": 0.05, "scale": 0.1, "brightness": 0.1, "contrast": 0.2}
@@ -66,12 +68,12 @@ def data() -> tuple[Store, pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def trained(data: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[yolo.Trained, Path]:
+def trained(data: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
     folder = tmp_path_factory.mktemp("yolo")
-    return yolo.train(*data, folder / "model", folder / "state/run.npz", **VALUES), folder
+    return training.train(*data, folder / "model", folder / "state/run.npz", **VALUES), folder
 
 
-def test_reports(trained: tuple[yolo.Trained, Path]):
+def test_reports(trained: tuple[Trained, Path]):
     metrics, history = trained[0]
     assert [row["epoch"] for row in history] == [1, 2]
     assert set(history[0]) == {
@@ -85,7 +87,7 @@ def test_reports(trained: tuple[yolo.Trained, Path]):
     assert metrics["ap50"] == max(row["val_ap50"] for row in history)
 
 
-def test_writes_darknets_formats_and_no_state(trained: tuple[yolo.Trained, Path]):
+def test_writes_darknets_formats_and_no_state(trained: tuple[Trained, Path]):
     folder = trained[1]
     assert sorted(path.name for path in (folder / "model").iterdir()) == ["model.cfg", "model.json", "model.weights"]
     assert files.read_json(folder / "model/model.json")["image_size"] == SIZE
@@ -95,8 +97,8 @@ def test_writes_darknets_formats_and_no_state(trained: tuple[yolo.Trained, Path]
     assert (folder / "model/model.weights").stat().st_size == 20 + 4 * trained[0].metrics["parameters"]
 
 
-def test_detects_alike_in_any_batch(trained: tuple[yolo.Trained, Path], data: Any):
-    detector = yolo.load(trained[1] / "model")
+def test_detects_alike_in_any_batch(trained: tuple[Trained, Path], data: Any):
+    detector = trained_model.load(trained[1] / "model")
     assert detector.image_size == SIZE
     images = data[0].batch(list(data[1]["study"]))
     found = detector.detect(images, score_floor=0.001, nms_iou=0.3, max_detections=5)
@@ -117,8 +119,8 @@ def test_detects_alike_in_any_batch(trained: tuple[yolo.Trained, Path], data: An
 
 
 @pytest.mark.slow
-def test_same_seed_same_bytes(trained: tuple[yolo.Trained, Path], data: Any, tmp_path: Path):
-    yolo.train(*data, tmp_path / "model", None, **VALUES)
+def test_same_seed_same_bytes(trained: tuple[Trained, Path], data: Any, tmp_path: Path):
+    training.train(*data, tmp_path / "model", None, **VALUES)
     first, second = (folder / "model/model.weights" for folder in (trained[1], tmp_path))
     assert first.read_bytes() == second.read_bytes()
 
@@ -136,18 +138,18 @@ def test_other_sizes_without_validation_boxes(data: Any, tmp_path: Path):
         "schedule": "steps",
         "epochs": 1,
     }
-    metrics, history = yolo.train(store, studies, boxes, tmp_path / "model", None, **{**values, "heads_epochs": 0})
+    metrics, history = training.train(store, studies, boxes, tmp_path / "model", None, **{**values, "heads_epochs": 0})
     assert len(history) == 1
     assert metrics["ap50"] is None
-    assert yolo.load(tmp_path / "model").image_size == SIZE
+    assert trained_model.load(tmp_path / "model").image_size == SIZE
 
 
 def test_anchors():
     listed = [[1, 2], [3, 4]]
-    assert yolo.choose_anchors(listed, "yolov3-tiny", SIZE, {}, 1) == [(1.0, 2.0), (3.0, 4.0)]
-    assert yolo.choose_anchors("coco", "yolov3-tiny", SIZE, {}, 1) is None
+    assert training.choose_anchors(listed, "yolov3-tiny", SIZE, {}, 1) == [(1.0, 2.0), (3.0, 4.0)]
+    assert training.choose_anchors("coco", "yolov3-tiny", SIZE, {}, 1) is None
     with pytest.raises(ValueError, match="anchors must be coco, auto or a list of widths and heights, got 'voc'"):
-        yolo.choose_anchors("voc", "yolov3-tiny", SIZE, {}, 1)
+        training.choose_anchors("voc", "yolov3-tiny", SIZE, {}, 1)
 
 
 def test_batches_at_another_size_keep_boxes_in_place():
@@ -155,7 +157,9 @@ def test_batches_at_another_size_keep_boxes_in_place():
     image[0, 32:64, 64:96] = 255
     sizes = set()
     for seed in range(40):
-        images, boxes = yolo._rescaled(image, np.array([[[64, 32, 96, 64]]], np.float32), np.random.default_rng(seed))
+        images, boxes = training._rescaled(
+            image, np.array([[[64, 32, 96, 64]]], np.float32), np.random.default_rng(seed)
+        )
         size = images.shape[1]
         sizes.add(size)
         x1, y1, x2, y2 = (round(float(value)) for value in boxes[0, 0])

@@ -10,7 +10,8 @@ keras = pytest.importorskip("keras")
 
 from keraskit.boxes.average_precision import average_precision  # noqa: E402
 from pneumonia.files import read_json  # noqa: E402
-from pneumonia.models import maskrcnn, maskrcnn_network  # noqa: E402
+from pneumonia.models.maskrcnn import network, training  # noqa: E402
+from pneumonia.models.maskrcnn import trained as trained_model  # noqa: E402
 
 SIZE = 64
 PLAIN = {
@@ -80,7 +81,7 @@ def trained(tmp_path_factory):
     store, studies, boxes = made_up(8, SIZE)
     seen = []
     keras.utils.set_random_seed(1)
-    result = maskrcnn.train(
+    result = training.train(
         store, studies, boxes, folder / "models", folder / "state.npz", on_epoch=lambda *row: seen.append(row), **PLAIN
     )
     return types.SimpleNamespace(folder=folder, store=store, studies=studies, boxes=boxes, result=result, seen=seen)
@@ -103,7 +104,7 @@ def test_metrics_and_history(trained):
 def test_loaded_detector(trained):
     assert sorted(path.name for path in (trained.folder / "models").iterdir()) == ["mask_rcnn.h5", "model.json"]
     assert read_json(trained.folder / "models" / "model.json")["backbone"] == "resnet_small"
-    detector = maskrcnn.load(trained.folder / "models")
+    detector = trained_model.load(trained.folder / "models")
     assert detector.image_size == SIZE
     images = trained.store.batch(["t00", "t01", "t02"])
     found = detector.detect(images, 0.0, 0.3, 5)
@@ -126,7 +127,7 @@ def test_loaded_detector(trained):
 def test_too_many_scales_are_refused(tmp_path):
     store, studies, boxes = made_up(4, SIZE)
     with pytest.raises(ValueError, match=r"anchors\.scales"):
-        maskrcnn.train(
+        training.train(
             store, studies, boxes, tmp_path, None, **{**PLAIN, "anchors": {"scales": [1] * 6, "ratios": [1]}}
         )
 
@@ -142,14 +143,14 @@ def test_overfit(tmp_path):
         "rpn_train_anchors": 64,
         "train_rois": 32,
     }
-    result = maskrcnn.train(store, studies, boxes, tmp_path / "models", None, **plain)
+    result = training.train(store, studies, boxes, tmp_path / "models", None, **plain)
     assert result.metrics["ap50"] >= 0.95
 
     names = studies[studies.subset == "train"].study.tolist()
     truths = [store.to_resized(name, boxes.loc[boxes.study == name, ["x", "y", "width", "height"]]) for name in names]
 
     def detections():
-        return maskrcnn.load(tmp_path / "models").detect(store.batch(names), 0.05, 0.3, 10)
+        return trained_model.load(tmp_path / "models").detect(store.batch(names), 0.05, 0.3, 10)
 
     exact = detections()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -169,5 +170,5 @@ def test_overfit(tmp_path):
     ("weights", "train_bn"), [("none", None), ("imagenet", None), ("coco", False), ("weights/own.h5", False)]
 )
 def test_new_heads_learn_their_moments_and_a_detectors_keep_them(weights, train_bn):
-    described = maskrcnn_network.describe(SIZE, "resnet50", weights, True, [16, 24, 48], [1.0])
-    assert maskrcnn_network.configure(described).TRAIN_BN is train_bn
+    described = network.describe(SIZE, "resnet50", weights, True, [16, 24, 48], [1.0])
+    assert network.configure(described).TRAIN_BN is train_bn

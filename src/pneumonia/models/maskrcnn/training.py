@@ -1,5 +1,4 @@
-"""The Mask R-CNN detector of the pipeline: trains `mrcnn` on studies, keeps it in Matterport's format, detects with
-it."""
+"""The training of Mask R-CNN: `mrcnn` on studies, kept in Matterport's format."""
 
 from __future__ import annotations
 
@@ -12,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files
-from pneumonia.models.detectors import Boxes, corners_of, filled_batches, most_boxes, training_metrics, validation
-from pneumonia.models.maskrcnn_network import add_backbone, configure, describe
+from pneumonia.models.maskrcnn.network import add_backbone, configure, describe
+from pneumonia.models.maskrcnn.trained import Detector
 from pneumonia.training import batches as training_data
+from pneumonia.training.detection import Boxes, corners_of, most_boxes, training_metrics, validation
 
 if TYPE_CHECKING:
     import keras
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
     from keraskit.training.fit import Phase
     from mrcnn.config import Config
-    from mrcnn.network import Network
     from pneumonia.data.store import ShardStore
     from pneumonia.training.augmentation import Augmenter
 
-LARGEST_BATCH = 16  # studies a detection call holds at most
 COCO = "mask_rcnn_coco.h5"  # Matterport's release, under weights/
 OF_CLASSES = ("mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask")  # layers whose shape the number of classes decides
 HEADS = r"^(mrcnn_|rpn_|fpn_)"
@@ -64,7 +62,7 @@ def train(
 ) -> training_data.Trained:
     """Train on the studies of subset `train`, stop early by AP at IoU 0.5 (or loss) on those of `validation`, write `out`.
 
-    Args:
+    Arguments:
         store: images of the training's size, a multiple of 64.
         studies: columns `study`, `subset`, `target` (1 where it has boxes); other subsets are not looked at.
         boxes: columns `study`, `x`, `y`, `width`, `height`, pixels of the original image.
@@ -72,7 +70,7 @@ def train(
         state: resume file of the training, removed at its end; None: not resumable.
         weights: `none`, `imagenet` (of the backbone), `coco` (Matterport's release, for `resnet101`), or a file.
         masks: train a mask head too, on masks that are the boxes.
-        anchors: `scales` (pixels of the resized image, one a pyramid level, see `maskrcnn_network.STRIDES`; `auto`:
+        anchors: `scales` (pixels of the resized image, one a pyramid level, see `network.STRIDES`; `auto`:
             three from the training boxes) and `ratios` (width / height).
         phases: `layers` (heads, 3+, 4+, 5+, all, or a regular expression of layer names), `epochs`, `rate` (multiple of
             `learning_rate`), one after the other.
@@ -128,7 +126,7 @@ def train(
         data = _dataset(config, store, listed, truths, None, (seed, 0))
         return float(model.evaluate(data, verbose=0, return_dict=True)["loss"])
 
-    check = validation(Detector(network), store, held_out, truths, monitor, loss)
+    check = validation(Detector(network).detect, store, held_out, truths, monitor, loss)
     steps = len(epoch_batches(1))
     rates = {
         "warmup": warmup,
@@ -148,78 +146,6 @@ def train(
         "parameters": int(model.count_params()),
     }
     return training_data.Trained(metrics, history)
-
-
-class Detector:
-    """A trained Mask R-CNN.
-
-    Attributes:
-        image_size: pixels, side of the images it wants.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self.image_size = int(network.config.IMAGE_SHAPE[0])
-        self._network = network
-        self._scores: keras.Model | None = None
-        self._models: dict[tuple[float, float, int], keras.Model] = {}
-
-    def detect(
-        self, images: NDArray[np.uint8], score_floor: float, nms_iou: float, max_detections: int
-    ) -> list[NDArray[np.float32]]:
-        """Find opacities.
-
-        Args:
-            images: uint8 `[B, image_size, image_size]`.
-            score_floor: detections with a lower score are not kept.
-            nms_iou: of two that overlap more than this the weaker goes.
-            max_detections: at most, for an image.
-
-        Returns for each image float32 `[n, 5]`: x1, y1, x2, y2 in pixels of the resized image, score; best first.
-        """
-        model = self._model(score_floor, nms_iou, max_detections)
-
-        def run(part: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return np.asarray(model.predict_on_batch(part[..., None]), np.float32)
-
-        results = []
-        for rows in filled_batches(images, self.image_size, LARGEST_BATCH, run):
-            found = rows[rows[:, 4] > 0]
-            # Normalized (y1, x1, y2, x2) of the last pixels -> edges (x1, y1, x2, y2), see mrcnn.parts.anchors.norm_boxes.
-            corners = found[:, [1, 0, 3, 2]] * (self.image_size - 1) + np.array([0, 0, 1, 1], np.float32)
-            results.append(np.concatenate([corners, found[:, 5:]], axis=1))
-        return results
-
-    def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
-        import keras
-
-        from keraskit.compute.backend import jit_compile
-        from mrcnn.parts.detections import DetectionLayer
-
-        key = (score_floor, nms_iou, max_detections)
-        if key not in self._models:
-            if self._scores is None:
-                self._scores = self._network.scoring_model()
-            layer = DetectionLayer(max_detections, score_floor, nms_iou)
-            self._models[key] = keras.Model(self._scores.input, layer(*self._scores.output))
-            self._models[key].compile(jit_compile=jit_compile())
-        return self._models[key]
-
-
-def load(folder: str | Path) -> Detector:
-    """The detector that `train` wrote. Raises ValueError where description and weights do not fit each other."""
-    from mrcnn import weights as weight_files
-    from mrcnn.network import Network
-
-    described = files.read_json(Path(folder) / "model.json")
-    # The weights come from the file that follows, so ImageNet's are not needed again.
-    config = configure(described)
-    add_backbone(config, described, "none")
-    network = Network(config)
-    detector = Detector(network)
-    detector._scores = network.scoring_model()
-    # Boxes do not need the mask head, if the file has one.
-    weight_files.load(detector._scores, Path(folder) / "mask_rcnn.h5", by_name=described["masks"])
-    return detector
 
 
 def _load_weights(model: keras.Model, weights: str) -> None:

@@ -1,4 +1,4 @@
-"""The YOLOv3 detector of the pipeline: trains `yolov3` on studies, keeps it in Darknet's formats, detects with it."""
+"""The training of YOLOv3: `yolov3` on studies, kept in Darknet's formats."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files
-from pneumonia.models.detectors import Boxes, corners_of, filled_batches, most_boxes, training_metrics, validation
+from pneumonia.models.yolo.trained import Detector
 from pneumonia.training import batches as training_data
+from pneumonia.training.detection import Boxes, corners_of, most_boxes, training_metrics, validation
 
 if TYPE_CHECKING:
     import keras
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from yolov3.cfg import Description
     from yolov3.model import Yolo
 
-LARGEST_BATCH = 32  # studies a detection call holds at most
 SCALE_EVERY = 10  # batches of one size, with multi_scale (Redmon and Farhadi 2017, "YOLO9000", section 2)
 SCALE_STEPS = (-2, -1, 0, 1, 2)  # times 32 pixels: few sizes, since each is compiled once
 
@@ -60,7 +60,7 @@ def train(
 ) -> training_data.Trained:
     """Train on the studies of subset `train`, stop early by AP at IoU 0.5 (or loss) on those of `validation`, write `out`.
 
-    Args:
+    Arguments:
         store: images of the training's size, a multiple of 32.
         studies: columns `study`, `subset`, `target` (1 where it has boxes); other subsets are not looked at.
         boxes: columns `study`, `x`, `y`, `width`, `height`, pixels of the original image.
@@ -107,7 +107,7 @@ def train(
         data = _dataset(store, listed, truths, most, None, False, (seed, 0))
         return float(model.evaluate(data, verbose=0, return_dict=True)["loss"])
 
-    check = validation(Detector(model.network, description), store, held_out, truths, monitor, evaluate)
+    check = validation(Detector(model.network, description).detect, store, held_out, truths, monitor, evaluate)
     steps = len(epoch_batches(1))
     rates = {
         "learning_rate": learning_rate,
@@ -155,60 +155,6 @@ def load_weights(model: Yolo, description: Description, weights: str | Path) -> 
     if not isinstance(path, Path):
         raise ValueError(f"yolo.weights must be none or a Darknet .weights file, got {weights!r}")
     transfer(model.network, description, path)
-
-
-class Detector:
-    """A trained YOLOv3.
-
-    Attributes:
-        image_size: pixels, side of the images it wants.
-    """
-
-    def __init__(self, network: keras.Model, description: Description) -> None:
-        self.image_size = description.width
-        self._network = network
-        self._description = description
-        self._models: dict[tuple[float, float, int], keras.Model] = {}
-
-    def detect(
-        self, images: NDArray[np.uint8], score_floor: float, nms_iou: float, max_detections: int
-    ) -> list[NDArray[np.float32]]:
-        """Find opacities.
-
-        Args:
-            images: uint8 `[B, image_size, image_size]`.
-            score_floor: detections with a lower score are not kept.
-            nms_iou: of two that overlap more than this the weaker goes.
-            max_detections: at most, for an image.
-
-        Returns for each image float32 `[n, 5]`: x1, y1, x2, y2 in pixels of the resized image, score; best first.
-        """
-        model = self._model(score_floor, nms_iou, max_detections)
-        found = filled_batches(images, self.image_size, LARGEST_BATCH, model.detect)
-        return [np.concatenate([f["boxes"], f["scores"][:, None]], axis=1).astype(np.float32) for f in found]
-
-    def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
-        from keraskit.compute.backend import jit_compile
-        from yolov3 import model
-
-        key = (score_floor, nms_iou, max_detections)
-        if key not in self._models:
-            self._models[key] = model.Detector(self._network, self._description, *key)
-            self._models[key].compile(jit_compile=jit_compile())
-        return self._models[key]
-
-
-def load(folder: str | Path) -> Detector:
-    """The detector that `train` wrote. Raises ValueError where cfg and weights do not fit each other."""
-    from yolov3 import cfg, weights
-    from yolov3.network import build
-
-    folder = Path(folder)
-    described = files.read_json(folder / "model.json")
-    description = cfg.read(folder / described["cfg"])
-    network = build(description)
-    weights.load(network, folder / described["weights"])
-    return Detector(network, description)
 
 
 def _phases(
