@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+import pytest
 from tests.places import ROOT
 
 SRC = ROOT / "src"
@@ -47,6 +48,40 @@ src/keraskit/
   boxes/
   compute/
 """
+
+# Modules without a test file of their name, and the file that holds them: under its reason, patterns of their names.
+TESTED_IN = {
+    # every layer's numbers, and the weights, are Matterport's
+    "mrcnn/test_network_parity.py": ["mrcnn.network", "mrcnn.weights", "mrcnn.parts.*"],
+    # used as projects written for Matterport's package use them
+    "mrcnn/test_projects.py": ["mrcnn.dataset", "mrcnn.evaluation", "mrcnn.images", "mrcnn.utils", "mrcnn.visualize"],
+    # a network is what its cfg says: shapes and numbers of a whole one
+    "yolov3/test_model.py": ["yolov3.architectures", "yolov3.network"],
+    # every transfer syntax, bound and reason, through the one call that uses them
+    "pneumonia/dicom/test_study.py": ["pneumonia.dicom.decoders", "pneumonia.dicom.parsing", "pneumonia.rejection"],
+    # each as the classifier's and as a pyramid, in one table
+    "pneumonia/models/test_backbones.py": ["pneumonia.models.backbones.*"],
+    # a trained model is one that was trained: what is saved, loaded and predicted agree
+    "pneumonia/models/classifier/test_training.py": ["pneumonia.models.classifier.*"],
+    "pneumonia/models/maskrcnn/test_training.py": ["pneumonia.models.maskrcnn.*"],
+    "pneumonia/models/yolo/test_training.py": ["pneumonia.models.yolo.*"],
+    # what a table says is worked out by hand with what it is made of
+    "pneumonia/evaluation/test_subgroups.py": ["pneumonia.evaluation.measured", "pneumonia.data.subsets"],
+    "pneumonia/evaluation/test_inputs.py": ["pneumonia.evaluation.tables"],
+    # its parts talk to each other and to peers, as a running node
+    "pneumonia/reading_room/node/test_node.py": ["pneumonia.reading_room.node.*"],
+    # an object is made whole, and read back
+    "pneumonia/reading_room/objects/test_make.py": ["pneumonia.reading_room.objects.*"],
+    "pneumonia/reading_room/test_new_studies.py": ["pneumonia.reading_room.predictor"],
+    # the page as a whole, in which they stand
+    "pneumonia/report/test_page.py": ["pneumonia.report.charts", "pneumonia.report.gallery", "pneumonia.report.inputs"],
+    # the phantom is drawn by all of them together
+    "pneumonia/sources/synthetic/test_writer.py": ["pneumonia.sources.synthetic.*"],
+    # mended imgaug, by which boxes follow their images
+    "pneumonia/training/test_augmentation.py": ["keraskit.training.augmenters"],
+    # what a stage reads and writes, as every training of the whole pipeline does
+    "pneumonia/experiments/test_crossval.py": ["pneumonia.training.inputs"],
+}
 
 
 def has_code(path: Path) -> bool:
@@ -179,3 +214,48 @@ def test_floors_of_a_map_worked_out_by_hand():
 
 def test_circles_worked_out_by_hand():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+# --- Every module has its test beside it
+
+
+def beside(name: str) -> Path:
+    """Where the test of a module is, from `tests`."""
+    path = modules()[name].relative_to(SRC)
+    return path.parent / f"test_{path.name}"
+
+
+def tested_elsewhere() -> list[str]:
+    """The modules of src without a test beside them; a package's own (a version) needs none."""
+    own = [name for name, path in modules().items() if path.is_relative_to(SRC) and path.name != "__init__.py"]
+    return [name for name in own if not (ROOT / "tests" / beside(name)).is_file()]
+
+
+def used_by(test: str) -> set[str]:
+    """The modules that a test file reaches, through its helpers, and through what they import."""
+    known = modules() | {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "tests").rglob("*.py")
+    }
+    todo, found = [".".join(Path("tests", test).with_suffix("").parts)], set()
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo += arrows(name, known[name], known)
+    return found
+
+
+def test_every_module_has_its_test_beside_it_or_named():
+    held = {name: test for test, patterns in TESTED_IN.items() for pattern in patterns
+            for name in fnmatch.filter(tested_elsewhere(), pattern)}  # fmt: skip
+    assert sorted(set(tested_elsewhere()) - set(held)) == []
+
+
+@pytest.mark.parametrize("test", TESTED_IN)
+def test_a_named_test_reaches_what_it_holds(test: str):
+    assert (ROOT / "tests" / test).is_file()
+    reached = used_by(test)
+    for pattern in TESTED_IN[test]:
+        names = fnmatch.filter(tested_elsewhere(), pattern)
+        assert names, f"{pattern}: nothing is without a test of its name, so nothing needs to be said here"
+        assert sorted(set(names) - reached) == []
