@@ -61,10 +61,6 @@ TESTED_IN = {
     "pneumonia/dicom/test_study.py": ["pneumonia.dicom.decoders", "pneumonia.dicom.parsing", "pneumonia.rejection"],
     # each as the classifier's and as a pyramid, in one table
     "pneumonia/models/test_backbones.py": ["pneumonia.models.backbones.*"],
-    # a trained model is one that was trained: what is saved, loaded and predicted agree
-    "pneumonia/models/classifier/test_training.py": ["pneumonia.models.classifier.*"],
-    "pneumonia/models/maskrcnn/test_training.py": ["pneumonia.models.maskrcnn.*"],
-    "pneumonia/models/yolo/test_training.py": ["pneumonia.models.yolo.*"],
     # what a table says is worked out by hand with what it is made of
     "pneumonia/evaluation/test_subgroups.py": ["pneumonia.evaluation.measured", "pneumonia.data.subsets"],
     "pneumonia/evaluation/test_inputs.py": ["pneumonia.evaluation.tables"],
@@ -79,8 +75,8 @@ TESTED_IN = {
     "pneumonia/sources/synthetic/test_writer.py": ["pneumonia.sources.synthetic.*"],
     # mended imgaug, by which boxes follow their images
     "pneumonia/training/test_augmentation.py": ["keraskit.training.augmenters"],
-    # what a stage reads and writes, as every training of the whole pipeline does
-    "pneumonia/experiments/test_crossval.py": ["pneumonia.training.inputs"],
+    # what a training stage reads and writes
+    "pneumonia/training/test_stage.py": ["pneumonia.training.inputs"],
 }
 
 
@@ -179,7 +175,8 @@ def map_of_the_design() -> str:
     """The first code block below the heading "The map" of docs/design.md."""
     text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     found = re.search(r"^## The map$.*?^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert found, 'docs/design.md has no heading "## The map" with a code block below it'
+    if found is None:
+        raise ValueError('docs/design.md has no heading "## The map" with a code block below it')
     return found[1]
 
 
@@ -205,6 +202,11 @@ def test_every_room_is_on_the_map_and_no_other():
     assert sorted(there - set(drawn)) == []
     # A folder may head its rooms without being one: pneumonia, keraskit.
     assert [name for name in drawn if name not in there and not any(each.startswith(name) for each in there)] == []
+
+
+@pytest.mark.xfail(reason="docs/design.md has the map of another house; drop this mark with it", strict=True)
+def test_the_map_of_the_design_is_this_house():
+    assert list(floors(map_of_the_design())) == list(floors(FLOORS))
 
 
 def test_floors_of_a_map_worked_out_by_hand():

@@ -76,3 +76,7 @@ def test_a_csv_without_a_column_is_named(tmp_path: Path):
 def test_sha256_is_the_files(tmp_path: Path):
     (tmp_path / "f").write_bytes(b"abc")
     assert files.sha256(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_flat_joins_keys_by_dots():
+    assert files.flat({"a": {"b": {"c": 1}, "d": [2]}, "e": {}}) == {"a.b.c": 1, "a.d": [2]}

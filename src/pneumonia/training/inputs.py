@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pneumonia.data.store import ShardStore
 from pneumonia.files import read_csv, write_csv, write_json
 from pneumonia.prediction.tables import BOX_COLUMNS
-from pneumonia.training.batches import Trained
+from pneumonia.training.story import Trained
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,127 +12,84 @@ from numpy.typing import NDArray
 from pneumonia import files
 from pneumonia.models import weights as weight_files
 from pneumonia.models.classifier.network import HIDDEN, SCORE, build
-from pneumonia.training import batches as training_data
+from pneumonia.training import story
 
 if TYPE_CHECKING:
-    import keras
-    import pandas as pd
+    from collections.abc import Sequence
 
-    from pneumonia.data.store import ShardStore
-    from pneumonia.training.augmentation import Augmenter
+    import keras
+
+    from pneumonia.training.groups import Epochs, Optimization
 
 VALIDATION_BATCH = 32
+HEADS = f"^({HIDDEN}|{SCORE})/"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The network that is trained.
+
+    Attributes:
+        backbone: see `pneumonia.models.backbones.pyramid`.
+        weights: `none`, `imagenet`, or a file (see `pneumonia.models.weights`). With any, batch normalisations stay frozen.
+        dropout: share of the pooled features, before the last layer.
+        hidden: units of a layer between pooling and score; 0: none.
+    """
+
+    backbone: str
+    weights: str
+    dropout: float
+    hidden: int
 
 
 def train(
-    store: ShardStore,
-    studies: pd.DataFrame,
+    data: story.TrainingData,
     out: Path,
     state: Path | None,
     *,
-    backbone: str,
-    weights: str,
-    epochs: int,
-    heads_epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    backbone_rate: float,
-    warmup: float,
-    weight_decay: float,
-    clip_norm: float,
-    dropout: float,
-    hidden: int,
-    negatives_per_positive: float,
+    architecture: Architecture,
+    epochs: Epochs,
     patience: int,
-    seed: int,
-    augmentation: Mapping[str, float],
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> training_data.Trained:
-    """Train on the studies of subset `train`, stop early by the AUC on those of `validation`, write `out`.
+    optimization: Optimization,
+    on_epoch: story.OnEpoch | None = None,
+) -> story.Trained:
+    """Train, stop early by the AUC of the validation studies, write `model.json` and `model.weights.h5`.
+
+    Without both classes among them the training loss decides instead. The caller has set device, precision and seeds
+    (`keraskit.compute.devices`).
 
     Arguments:
-        store: images of the training's size, a multiple of 32.
-        studies: columns `study`, `subset`, `target` (1 positive, 0 negative); other subsets are not looked at.
-        out: folder for `model.json` and `model.weights.h5`; replaced whole at the end.
-        state: resume file, removed at the end; None: not resumable.
-        weights: `none`, `imagenet`, or a file (see `pneumonia.models.weights`). With any, batch normalisations stay frozen.
-        heads_epochs: of `epochs`, the first ones, with only the layers after the pooling learning.
-        on_epoch: called with number and row of each epoch, also of those read from `state`.
-
-    The others mirror the section `classifier` of params.yaml. The caller has set device, precision and seeds
-    (`keraskit.compute.devices`). Without both classes in `validation` the training loss decides instead.
+        data: images of a multiple of 32 pixels.
+        out, state, on_epoch: as in `story.run`.
+        patience: epochs without a better AUC, after those of the heads, before it ends.
     """
     from keraskit.compute.backend import jit_compile
-    from keraskit.training.fit import Phase, best_epoch, fit_phases, forget
-    from keraskit.training.optimizers import adamw
-    from pneumonia.training.augmentation import Augmenter
 
-    subsets = {name: studies[studies["subset"] == name].sort_values("study") for name in ("train", "validation")}
-    pretrained = weights != "none"
-    model = build(backbone, store.size, weight_files.resolve(weights), dropout, hidden, frozen_norm=pretrained)
-    targets = dict(zip(studies["study"], studies["target"], strict=True))
-    augmenter = Augmenter(**augmentation)
+    model = _build(architecture, data.store.size)
+    targets = dict(zip(data.train["study"], data.train["target"], strict=True))
+    _start_at_prior(model, float(np.mean([targets[study] for names in data.batches(1) for study in names])))
 
-    def epoch_batches(epoch: int) -> list[list[str]]:
-        listed = training_data.epoch_studies(subsets["train"], negatives_per_positive, epoch, seed)
-        return training_data.full_batches(listed, batch_size)
+    def batch(names: Sequence[str], images: NDArray[np.uint8], boxes: Any, place: Any) -> tuple[Any, Any]:
+        return images[..., None], np.array([[targets[study]] for study in names], np.float32)
 
-    first = epoch_batches(1)
-    _start_at_prior(model, float(np.mean([targets[study] for batch in first for study in batch])))
-    can_rank = subsets["validation"]["target"].nunique() == 2
-    monitor, mode = ("val_auc", "max") if can_rank else ("loss", "min")
-    heads = min(heads_epochs, epochs)
+    def prepare(steps: int, only_heads: bool) -> None:
+        _set_trainable(model, only_heads=only_heads, frozen_norm=architecture.weights != "none")
+        model.compile(optimization.optimizer(steps, HEADS), loss="binary_crossentropy", jit_compile=jit_compile())
 
-    def prepare(count: int, only_head: bool) -> None:
-        _set_trainable(model, only_head=only_head, frozen_norm=pretrained)
-        optimizer = adamw(
-            learning_rate,
-            count * len(first),
-            warmup,
-            weight_decay,
-            clip_norm,
-            multipliers={f"^({HIDDEN}|{SCORE})/": 1.0, "": backbone_rate},
-        )
-        model.compile(optimizer, loss="binary_crossentropy", jit_compile=jit_compile())
-
-    phases = [
-        Phase(heads, partial(prepare, heads, True), 0, "classifier, head"),
-        Phase(epochs - heads, partial(prepare, epochs - heads, False), patience, "classifier"),
-    ]
-    history = fit_phases(
+    task = story.Task(
         model,
-        lambda epoch: _dataset(store, epoch_batches(epoch), targets, augmenter, (seed, epoch)),
-        phases,
-        monitor=monitor,
-        mode=mode,
-        validate=(lambda: _validate(model, store, subsets["validation"])) if can_rank else None,
-        state=state,
-        on_epoch=on_epoch,
+        batch,
+        story.heads_first(epochs, data.steps, patience, prepare, "classifier"),
+        _validation(model, data),
+        lambda folder, history: _write(folder, model, architecture),
+        lambda best: _metrics(best, model, data),
     )
-    best = best_epoch(history, monitor, mode)
-    _write(out, model, backbone=backbone, image_size=store.size, hidden=hidden)
-    forget(state, len(phases))
-    metrics = {
-        "auc": best.get("val_auc"),
-        "loss": best["loss"],
-        "val_loss": best.get("val_loss"),
-        "best_epoch": int(best["epoch"]),
-        "epochs": len(history),
-        "parameters": model.count_params(),
-        "train_studies": len(subsets["train"]),
-        "validation_studies": len(subsets["validation"]),
-    }
-    return training_data.Trained(metrics, history)
+    return story.run(task, data, out, state, on_epoch)
 
 
-def _write(out: Path, model: keras.Model, **described: Any) -> None:
-    import keras
-
-    # A compiled model would save its optimizer too, twice the weights. The file holds the name of the model.
-    bare = keras.Model(model.input, model.output, name=model.name)
-    with files.fresh_dir(out) as folder:
-        files.write_json(folder / "model.json", {"kind": "classifier", **described})
-        bare.save_weights(folder / "model.weights.h5")
+def _build(architecture: Architecture, image_size: int) -> keras.Model:
+    a, weights = architecture, weight_files.resolve(architecture.weights)
+    return build(a.backbone, image_size, weights, a.dropout, a.hidden, frozen_norm=a.weights != "none")
 
 
 def _start_at_prior(model: keras.Model, positive: float) -> None:
@@ -143,33 +99,50 @@ def _start_at_prior(model: keras.Model, positive: float) -> None:
     model.get_layer(SCORE).set_weights([kernel, np.array([np.log(positive / (1 - positive))])])
 
 
-def _set_trainable(model: keras.Model, *, only_head: bool, frozen_norm: bool) -> None:
+def _set_trainable(model: keras.Model, *, only_heads: bool, frozen_norm: bool) -> None:
     import keras
 
     for layer in model.layers:
         norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = layer.name in (HIDDEN, SCORE) or not (only_head or (norm and frozen_norm))
+        layer.trainable = layer.name in (HIDDEN, SCORE) or not (only_heads or (norm and frozen_norm))
 
 
-def _dataset(
-    store: ShardStore,
-    batches: list[list[str]],
-    targets: Mapping[str, int],
-    augmenter: Augmenter,
-    place: tuple[int, int],
-) -> keras.utils.PyDataset:
-    def batch(index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        images, _ = training_data.load_batch(store, batches[index], {}, augmenter, (*place, index))
-        return images[..., None], np.array([[targets[study]] for study in batches[index]], np.float32)
-
-    return training_data.dataset(batch, len(batches))
-
-
-def _validate(model: keras.Model, store: ShardStore, studies: pd.DataFrame) -> dict[str, float]:
+def _validation(model: keras.Model, data: story.TrainingData) -> story.Validation:
     from pneumonia.metrics.image_level import auc
 
-    names, targets = list(studies["study"]), studies["target"].to_numpy()
-    parts = [store.batch(names[i : i + VALIDATION_BATCH])[..., None] for i in range(0, len(names), VALIDATION_BATCH)]
-    scores = np.concatenate([np.asarray(model.predict_on_batch(part))[:, 0] for part in parts]).astype(np.float64)
-    likely = np.clip(np.where(targets == 1, scores, 1 - scores), 1e-7, 1)
-    return {"val_loss": float(-np.log(likely).mean()), "val_auc": float(auc(scores, targets))}
+    names, targets = list(data.validation["study"]), data.validation["target"].to_numpy()
+    if len(set(targets)) < 2:
+        return story.Validation(None, "loss", "min")
+
+    def validate() -> dict[str, float]:
+        starts = range(0, len(names), VALIDATION_BATCH)
+        parts = [data.store.batch(names[i : i + VALIDATION_BATCH])[..., None] for i in starts]
+        scores = np.concatenate([np.asarray(model.predict_on_batch(part))[:, 0] for part in parts]).astype(np.float64)
+        likely = np.clip(np.where(targets == 1, scores, 1 - scores), 1e-7, 1)
+        return {"val_loss": float(-np.log(likely).mean()), "val_auc": float(auc(scores, targets))}
+
+    return story.Validation(validate, "val_auc", "max")
+
+
+def _metrics(best: story.Row, model: keras.Model, data: story.TrainingData) -> dict[str, Any]:
+    return {
+        "auc": best.get("val_auc"),
+        "val_loss": best.get("val_loss"),
+        "parameters": model.count_params(),
+        "validation_studies": len(data.validation),
+    }
+
+
+def _write(folder: Path, model: keras.Model, architecture: Architecture) -> None:
+    import keras
+
+    # A compiled model would save its optimizer too, twice the weights. The file holds the name of the model.
+    bare = keras.Model(model.input, model.output, name=model.name)
+    described = {
+        "kind": "classifier",
+        "backbone": architecture.backbone,
+        "image_size": model.input.shape[1],
+        "hidden": architecture.hidden,
+    }
+    files.write_json(folder / "model.json", described)
+    bare.save_weights(folder / "model.weights.h5")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,12 @@ from numpy.typing import NDArray
 
 from pneumonia import files
 from pneumonia.models.yolo.trained import Detector
-from pneumonia.training import batches as training_data
-from pneumonia.training.detection import Boxes, corners_of, most_boxes, training_metrics, validation
+from pneumonia.training import detection, story
+from pneumonia.training.detection import Boxes, corners_of
 
 if TYPE_CHECKING:
-    import keras
-    import pandas as pd
-
     from keraskit.training.fit import Phase
-    from pneumonia.data.store import ShardStore
-    from pneumonia.training.augmentation import Augmenter
+    from pneumonia.training.groups import Epochs, Stopping
     from yolov3.cfg import Description
     from yolov3.model import Yolo
 
@@ -29,104 +25,95 @@ SCALE_EVERY = 10  # batches of one size, with multi_scale (Redmon and Farhadi 20
 SCALE_STEPS = (-2, -1, 0, 1, 2)  # times 32 pixels: few sizes, since each is compiled once
 
 
+@dataclass(frozen=True)
+class Architecture:
+    """The network that is trained.
+
+    Attributes:
+        network: `yolov3` or `yolov3-tiny`.
+        weights: `none`, or a Darknet `.weights` file, whole or truncated, of any number of classes.
+        anchors: `auto` (k-means on the training boxes), `coco` (scaled to the size), or (width, height) in pixels of the
+            resized image.
+        multi_scale: another input size every ten batches.
+    """
+
+    network: str
+    weights: str | Path
+    anchors: str | Sequence[Sequence[float]]
+    multi_scale: bool
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the network learns to be right about.
+
+    Attributes:
+        loss: `ciou` or `darknet`.
+        ignore_threshold: IoU above which a wrong anchor is not punished.
+        objectness_balance: weight of the objectness of empty cells.
+    """
+
+    loss: str
+    ignore_threshold: float
+    objectness_balance: float
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the network learns, in Darknet's words.
+
+    Attributes:
+        learning_rate: peak, after the burn-in.
+        schedule: after it, `cosine` or `steps`.
+        burn_in: share of the steps with rising learning rate.
+        weight_decay: decoupled, on kernels only.
+        clip_norm: bound on the global norm of the gradient.
+    """
+
+    learning_rate: float
+    schedule: str
+    burn_in: float
+    weight_decay: float
+    clip_norm: float
+
+
 def train(
-    store: ShardStore,
-    studies: pd.DataFrame,
-    boxes: pd.DataFrame,
+    data: story.TrainingData,
     out: Path,
     state: Path | None,
     *,
-    network: str,
-    weights: str | Path,
-    anchors: str | Sequence[Sequence[float]],
-    loss: str,
-    ignore_threshold: float,
-    objectness_balance: float,
-    multi_scale: bool,
-    epochs: int,
-    heads_epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    schedule: str,
-    burn_in: float,
-    weight_decay: float,
-    clip_norm: float,
-    negatives_per_positive: float,
-    monitor: str,
-    patience: int,
-    seed: int,
-    augmentation: Mapping[str, float],
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-) -> training_data.Trained:
-    """Train on the studies of subset `train`, stop early by AP at IoU 0.5 (or loss) on those of `validation`, write `out`.
+    architecture: Architecture,
+    objective: Objective,
+    epochs: Epochs,
+    stopping: Stopping,
+    optimization: Optimization,
+    on_epoch: story.OnEpoch | None = None,
+) -> story.Trained:
+    """Train, stop early by AP at IoU 0.5 (or loss) of the validation studies, write `model.json`, `.cfg`, `.weights`.
+
+    The caller has set device, precision and seeds (`keraskit.compute.devices`).
 
     Arguments:
-        store: images of the training's size, a multiple of 32.
-        studies: columns `study`, `subset`, `target` (1 where it has boxes); other subsets are not looked at.
-        boxes: columns `study`, `x`, `y`, `width`, `height`, pixels of the original image.
-        out: folder for `model.json`, `model.cfg`, `model.weights`; replaced whole at the end.
-        state: resume file of the training, removed at its end; None: not resumable.
-        weights: `none`, or a Darknet `.weights` file, whole or truncated, of any number of classes.
-        anchors: `auto` (k-means on the training boxes), `coco` (scaled to the size), or (width, height) in pixels
-            of the resized image.
-        on_epoch: called with number and row of each epoch, also of those read from `state`.
+        data: images of a multiple of 32 pixels, with boxes.
+        out, state, on_epoch: as in `story.run`.
 
-    The others mirror the section `yolo` of params.yaml. The caller has set device, precision and seeds
-    (`keraskit.compute.devices`).
-
-    Raises ValueError for impossible sizes, anchors and weights, or a training subset without studies.
+    Raises:
+        ValueError: impossible sizes, anchors or weights, or no study to train on.
     """
-    from keraskit.training.fit import fit_phases, forget
-    from pneumonia.training.augmentation import Augmenter
-    from yolov3 import architectures
-    from yolov3.anchors import mean_iou
-    from yolov3.model import Yolo
-
-    train_studies = studies[studies["subset"] == "train"]
-    held_out = sorted(studies["study"][studies["subset"] == "validation"])
-    training_boxes = training_data.resized_boxes(store, boxes, train_studies["study"])
-    chosen = choose_anchors(anchors, network, store.size, training_boxes, seed)
-    description = architectures.describe(network, store.size, 1, chosen, ignore_threshold)
-    model = Yolo(description, loss, objectness_balance, any_size=multi_scale, seed=seed)
-    if str(weights) != "none":
-        load_weights(model, description, weights)
-
-    def epoch_batches(epoch: int) -> list[list[str]]:
-        listed = training_data.epoch_studies(train_studies, negatives_per_positive, epoch, seed)
-        return training_data.full_batches(listed, batch_size)
-
-    augmenter = Augmenter(**augmentation)
-    truths = training_data.resized_boxes(store, boxes, held_out)
-    most = most_boxes(training_boxes, truths)
-
-    def batches(epoch: int) -> keras.utils.PyDataset:
-        return _dataset(store, epoch_batches(epoch), training_boxes, most, augmenter, multi_scale, (seed, epoch))
-
-    def evaluate() -> float:
-        listed = training_data.full_batches(held_out, batch_size)
-        data = _dataset(store, listed, truths, most, None, False, (seed, 0))
-        return float(model.evaluate(data, verbose=0, return_dict=True)["loss"])
-
-    check = validation(Detector(model.network, description).detect, store, held_out, truths, monitor, evaluate)
-    steps = len(epoch_batches(1))
-    rates = {
-        "learning_rate": learning_rate,
-        "warmup": burn_in,
-        "weight_decay": weight_decay,
-        "clip_norm": clip_norm,
-        "schedule": schedule,
-    }
-    phases = _phases(model, epochs, heads_epochs, architectures.BACKBONE_LAYERS[network], steps, patience, rates)
-    history = fit_phases(model, batches, phases, state=state, on_epoch=on_epoch, **check._asdict())
-    _write(out, model, network, seen=len(history) * steps * batch_size)
-    forget(state, len(phases))
-    sizes, own_anchors = _sizes(training_boxes), description.heads[0].anchors
-    metrics = training_metrics(history, check, training_boxes) | {
-        "anchors": [list(anchor) for anchor in own_anchors],
-        "anchors_mean_iou": mean_iou(sizes, own_anchors) if len(sizes) else None,
-        "parameters": int(model.network.count_params()),
-    }
-    return training_data.Trained(metrics, history)
+    model = _build(architecture, objective, data)
+    batch = _batch_of(detection.most_boxes(data), architecture.multi_scale)
+    detect = Detector(model.network, model.description).detect
+    task = story.Task(
+        model,
+        batch,
+        _phases(model, architecture.network, epochs, data.steps, stopping.patience, optimization),
+        detection.validation(detect, data, stopping.monitor, lambda: data.loss(model, batch)),
+        lambda folder, history: _write(
+            folder, model, architecture.network, seen=len(history) * data.steps * data.sampling.batch_size
+        ),
+        lambda best: {**detection.metrics(best, data), **_metrics(model, data)},
+    )
+    return story.run(task, data, out, state, on_epoch)
 
 
 def choose_anchors(
@@ -146,7 +133,20 @@ def choose_anchors(
     return [(float(width), float(height)) for width, height in anchors]
 
 
-def load_weights(model: Yolo, description: Description, weights: str | Path) -> None:
+def _build(architecture: Architecture, objective: Objective, data: story.TrainingData) -> Yolo:
+    from yolov3 import architectures
+    from yolov3.model import Yolo
+
+    a, o, seed = architecture, objective, data.sampling.seed
+    anchors = choose_anchors(a.anchors, a.network, data.store.size, data.train_boxes, seed)
+    description = architectures.describe(a.network, data.store.size, 1, anchors, o.ignore_threshold)
+    model = Yolo(description, o.loss, o.objectness_balance, any_size=a.multi_scale, seed=seed)
+    if str(a.weights) != "none":
+        _load_weights(model, description, a.weights)
+    return model
+
+
+def _load_weights(model: Yolo, description: Description, weights: str | Path) -> None:
     """Fill what fits from a Darknet file (see `yolov3.weights.transfer`)."""
     from pneumonia.models.weights import resolve
     from yolov3.weights import transfer
@@ -158,45 +158,39 @@ def load_weights(model: Yolo, description: Description, weights: str | Path) -> 
 
 
 def _phases(
-    model: Yolo, epochs: int, heads_epochs: int, backbone: int, steps: int, patience: int, rates: Mapping[str, Any]
+    model: Yolo, network: str, epochs: Epochs, steps: int, patience: int, optimization: Optimization
 ) -> list[Phase]:
-    """The heads alone for `heads_epochs`, the layers before number `backbone` frozen; then everything."""
+    """The heads alone, the layers of the backbone frozen; then everything."""
     from keraskit.compute.backend import jit_compile
-    from keraskit.training.fit import Phase
     from keraskit.training.optimizers import adamw
+    from yolov3.architectures import BACKBONE_LAYERS
     from yolov3.network import set_trainable
 
-    heads = min(heads_epochs, epochs)
+    o = optimization
 
-    def prepare(count: int, frozen: bool) -> None:
-        set_trainable(model.network, not frozen, before=backbone)
-        model.compile(optimizer=adamw(total_steps=count * steps, **rates), jit_compile=jit_compile())
+    def prepare(steps: int, only_heads: bool) -> None:
+        set_trainable(model.network, not only_heads, before=BACKBONE_LAYERS[network])
+        optimizer = adamw(o.learning_rate, steps, o.burn_in, o.weight_decay, o.clip_norm, schedule=o.schedule)
+        model.compile(optimizer=optimizer, jit_compile=jit_compile())
 
-    return [
-        Phase(heads, partial(prepare, heads, True), 0, "yolo, heads"),
-        Phase(epochs - heads, partial(prepare, epochs - heads, False), patience, "yolo"),
-    ]
+    return story.heads_first(epochs, steps, patience, prepare, "yolo")
 
 
-def _dataset(
-    store: ShardStore,
-    batches: list[list[str]],
-    boxes: Boxes,
-    most: int,
-    augmenter: Augmenter | None,
-    multi_scale: bool,
-    place: tuple[int, int],
-) -> keras.utils.PyDataset:
-    def batch(index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        images, moved = training_data.load_batch(store, batches[index], boxes, augmenter, (*place, index))
+def _batch_of(most: int, multi_scale: bool) -> story.Batch:
+    """Batches with room for `most` boxes a study."""
+
+    def batch(
+        names: Sequence[str], images: NDArray[np.uint8], boxes: list[NDArray[np.float32]], place: story.Place
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         padded = np.zeros((len(images), most, 4), np.float32)
-        for row, own in zip(padded, moved, strict=True):
+        for row, own in zip(padded, boxes, strict=True):
             row[: len(own)] = own
-        if multi_scale:
-            images, padded = _rescaled(images, padded, np.random.default_rng((*place, index // SCALE_EVERY, 1)))
+        if multi_scale and place.epoch:
+            rng = np.random.default_rng((place.seed, place.epoch, place.number // SCALE_EVERY, 1))
+            return _rescaled(images, padded, rng)
         return images, padded
 
-    return training_data.dataset(batch, len(batches))
+    return batch
 
 
 def _rescaled(
@@ -219,16 +213,26 @@ def _sizes(boxes: Boxes) -> NDArray[np.float32]:
     return corners[:, 2:] - corners[:, :2]
 
 
-def _write(out: Path, model: Yolo, network: str, seen: int) -> None:
+def _metrics(model: Yolo, data: story.TrainingData) -> dict[str, Any]:
+    from yolov3.anchors import mean_iou
+
+    sizes, anchors = _sizes(data.train_boxes), model.description.heads[0].anchors
+    return {
+        "anchors": [list(anchor) for anchor in anchors],
+        "anchors_mean_iou": mean_iou(sizes, anchors) if len(sizes) else None,
+        "parameters": int(model.network.count_params()),
+    }
+
+
+def _write(folder: Path, model: Yolo, network: str, seen: int) -> None:
     from yolov3 import cfg, weights
 
-    with files.fresh_dir(out) as folder:
-        (folder / "model.cfg").write_text(cfg.to_text(model.description), encoding="utf-8")
-        weights.save(model.network, folder / "model.weights", weights.Header(seen=seen))
-        described = {
-            "network": network,
-            "image_size": model.description.width,
-            "cfg": "model.cfg",
-            "weights": "model.weights",
-        }
-        files.write_json(folder / "model.json", described)
+    (folder / "model.cfg").write_text(cfg.to_text(model.description), encoding="utf-8")
+    weights.save(model.network, folder / "model.weights", weights.Header(seen=seen))
+    described = {
+        "network": network,
+        "image_size": model.description.width,
+        "cfg": "model.cfg",
+        "weights": "model.weights",
+    }
+    files.write_json(folder / "model.json", described)
