@@ -211,3 +211,22 @@ def test_the_list_of_licences_is_of_these_packages():
     if sys.version_info[:2] != (3, 11) or sys.platform != "linux":
         pytest.skip("the list is that of Python 3.11 on Linux")
     assert [name for name in listed if name != "package"] == sorted(licences())
+
+
+def test_dvc_is_one_version():
+    """The project leans on more than its documented commands: docs/reproducibility.md lists where."""
+    lines = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    (wanted,) = [str(Requirement(line).specifier) for line in lines if normal(Requirement(line).name) == "dvc"]
+    locked = re.search(r"^dvc(==\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert locked
+    assert wanted == locked[1] == f"=={metadata.version('dvc')}"
+
+
+def test_the_places_that_lean_on_dvc_are_those_of_the_list():
+    """What imports it; that src/ names its files and commands elsewhere too is told there in words."""
+    text = (ROOT / "docs/reproducibility.md").read_text()
+    section = text[text.index("## Where the project leans on DVC") :]
+    listed = set(re.findall(r"`((?:src|tests|stages)/[\w/]+\.py)`", section))
+    everywhere = imported("src", "stages", "tests")["dvc"]
+    assert sorted(everywhere - listed) == []
+    assert [name for name in sorted(listed) if not (ROOT / name).is_file()] == []

@@ -19,14 +19,14 @@ from ruamel.yaml import YAML
 from pneumonia.evaluation import inputs
 from pneumonia.experiments.crossval import Fold
 from pneumonia.files import flat
-from pneumonia.schema.models import ENSEMBLE, MODELS
+from pneumonia.schema.models import MODELS
 
 SHARED = ("clean", "window_resize")  # stages whose outs must be the same in every fold
 FOLD_STAGES = (
     "split",
     *(f"train_{model}" for model in MODELS),
-    *(f"predict@{model}" for model in MODELS),
-    ENSEMBLE,
+    *(f"predict_{model}" for model in MODELS),
+    "ensemble",
 )
 CODE = ("src/", "stages/")
 IDLE = ("tracking", "images.workers", "images.executor", "images.scheduler")  # params that change no output

@@ -86,13 +86,13 @@ def predict_studies(
 def load(name: str, folder: Path) -> Any:
     """A trained model by its name; with `image_size` and `predict` (the classifier) or `detect` (the detectors)."""
     # By name, so that a prediction depends on the code of its own model alone.
-    module = f"pneumonia.models.{name}.trained"
     try:
-        return importlib.import_module(module).load(folder)
+        trained = importlib.import_module(f"pneumonia.models.{name}.trained")
     except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
+        if error.name != f"pneumonia.models.{name}":
             raise  # of a package that the model needs
         raise ValueError(f"there is no model {name!r}: no module {error.name}") from error
+    return trained.load(folder)
 
 
 def classify(

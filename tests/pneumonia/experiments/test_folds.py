@@ -17,7 +17,6 @@ from pneumonia import cli
 from pneumonia.evaluation import inputs
 from pneumonia.experiments import folds as experiments
 from pneumonia.experiments.folds import FOLD_STAGES, Experiment, check, fetch, gather, read
-from pneumonia.schema.models import MODELS
 
 PARAMS = """\
 split:
@@ -54,7 +53,7 @@ elif stage == "split":
     kind = lambda k: "holdout" if k < 0 else "validation" if k == fold else "train"
     write("data/split/split.csv", "study,person,fold,subset", [(s, f"p{s}", k, kind(k)) for s, k in place.items()])
 elif stage.startswith("predict") or stage == "ensemble":
-    folder = "data/ensemble" if stage == "ensemble" else "data/predictions/" + stage.split("@")[1]
+    folder = "data/ensemble" if stage == "ensemble" else "data/predictions/" + stage.removeprefix("predict_")
     outside = [s for s, k in place.items() if k in (fold, -1)]
     score = {s: 0.9 - 0.01 * i if target[s] else 0.3 - 0.01 * i for i, s in enumerate(outside)}
     if fold == 0:
@@ -83,8 +82,10 @@ def pipeline() -> str:
         "window_resize": stage("window_resize", ["data/clean"], "data/images"),
         "split": stage("split", ["data/clean"], "data/split", "split"),
         **{f"train_{m}": stage(f"train_{m}", ["data/split"], f"models/{m}", "model") for m in models},
-        "predict": {"matrix": {"model": list(models)}}
-        | stage("predict@${item.model}", ["data/split", "models/${item.model}"], "data/predictions/${item.model}"),
+        **{
+            f"predict_{m}": stage(f"predict_{m}", ["data/split", f"models/{m}"], f"data/predictions/{m}")
+            for m in models
+        },
         "ensemble": stage("ensemble", [f"data/predictions/{m}" for m in models], "data/ensemble"),
     }
     # The commands of the shared stages do not know the fold.
@@ -245,10 +246,6 @@ def test_stages_and_tables_are_those_of_the_pipeline():
     import yaml
 
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert {name.split("@")[0] for name in (*FOLD_STAGES, *experiments.SHARED)} <= set(stages)
-    assert [name for name in FOLD_STAGES if "@" in name] == [
-        f"predict@{m}" for m in stages["predict"]["matrix"]["model"]
-    ]
-    outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
-    folders = {out.replace("${item.model}", model) for out in outs for model in MODELS}
+    assert {*FOLD_STAGES, *experiments.SHARED} <= set(stages)
+    folders = {out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)}
     assert [path for path in inputs.paths() if str(Path(path).parent) not in folders] == []
