@@ -24,8 +24,8 @@ from pneumonia.reading_room.objects import make
 from pneumonia.reading_room.objects.findings import Findings
 from pneumonia.reading_room.reader import Answer, Reader
 from pneumonia.rejection import StudyError
-from pneumonia.schema.boxes import BOX
 from pneumonia.schema.predictions import DETECTIONS
+from pneumonia.schema.table import BOX
 
 
 def predict_new(

@@ -10,11 +10,10 @@ import pytest
 import yaml
 from tests.places import ROOT
 
-from pneumonia.data.store import StudyRow
+from pneumonia.data.images.store import StudyRow
 from pneumonia.files import read_csv
 from pneumonia.schema import data, explore, models, predictions, raw, results, training
-from pneumonia.schema.boxes import BOX
-from pneumonia.schema.table import Table
+from pneumonia.schema.table import BOX, Table
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from keraskit.boxes.average_precision import (
+from keraskit.average_precision import (
     average_precision,
     coco_average_precision,
     match,
