@@ -128,7 +128,7 @@ def detect(
 
     options: dict[str, Any] = {"score_floor": score_floor, "nms_iou": nms_iou, "max_detections": max_detections}
     tables = []
-    title = type(model).__module__.rpartition(".")[2] if progress else None
+    title = type(model).__module__.split(".")[-2] if progress else None  # pneumonia.models.<name>.trained
     for names, images in _batches(store, studies, batch_size, title):
         found = model.detect(images, **options)
         if flip:
