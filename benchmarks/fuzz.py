@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +28,11 @@ from tests.hostile import mutants, write_hostile_zip
 from pneumonia import params
 from pneumonia.archive import StudyArchive
 from pneumonia.data.clean import clean
-from pneumonia.reading_room import new_studies
+from pneumonia.reading_room.ensemble import Batch
+from pneumonia.reading_room.objects.findings import Algorithm
+from pneumonia.reading_room.predict import predict_new
+from pneumonia.reading_room.reader import Reader
+from pneumonia.rejection import StudyError
 
 BATCH = 500
 SECONDS = 600  # for a zip; more is a hang
@@ -103,30 +108,37 @@ def _run(root: Path, files: dict[str, bytes], seed: int, models: Path | None) ->
 def _read(archive: Path) -> dict[str, str]:
     """What `predict_new` does before a model sees a study: id -> used, or the reason why not."""
     studies = StudyArchive(archive)
-    failed: list[dict[str, str]] = []
-    read: list[str] = []
-    for study, own in new_studies._read(studies, studies.studies, params.load().images.window.values(), failed):
-        assert new_studies.Batch(256, {study: own}).batch([study]).shape == (1, 256, 256)
-        read.append(study)
-    aside = studies.duplicates | studies.unsafe
-    return dict.fromkeys(read, "used") | aside | {row["patientId"]: row["reason"] for row in failed}
+    window = params.load().images.window.values()
+    reader = Reader(predict=_none, window=window, threshold=0.3, max_boxes=1, algorithm=Algorithm("", "", ""))
+    said = studies.duplicates | studies.unsafe
+    for study in studies.studies:
+        try:
+            own = reader.read(studies.read(study), study)
+        except StudyError as error:
+            said[study] = str(error)
+        else:
+            assert Batch(256, {study: own}).batch([study]).shape == (1, 256, 256)
+            said[study] = "used"
+    return said
+
+
+def _none(_: object) -> tuple[pd.DataFrame, pd.Series]:
+    raise AssertionError("no models here")
 
 
 def _predict(archive: Path, out: Path, models: Path) -> dict[str, str]:
     """The same by the whole of `predict_new`."""
     p = params.load()
-    new_studies.predict_new(
-        archive,
-        out,
-        models=models,
+    load = partial(
+        Reader.load,
+        models,
         window=p.images.window.values(),
         predict=p.predict.values(),
         ensemble=p.ensemble.values(),
         threshold=0.3,
         max_boxes=p.submission.max_boxes,
-        limit=None,
-        overlays=True,
     )
+    predict_new(archive, out, load, batch_size=p.predict.batch_size, limit=None, overlays=True)
     failed = pd.read_csv(out / "failed.csv", dtype=str).set_index("patientId")["reason"].to_dict()
     used = pd.read_csv(out / "submission.csv", dtype=str)["patientId"]
     assert used.is_unique, "used twice"

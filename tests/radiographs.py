@@ -31,3 +31,9 @@ def image(**elements: Any) -> bytes:
     stream = io.BytesIO()
     made.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
+
+
+def chest(**elements: Any) -> bytes:
+    """The same as a frontal radiograph of the chest. An element of None is left out."""
+    known = {"ViewPosition": "PA", "BodyPartExamined": "CHEST", **elements}
+    return image(**{name: value for name, value in known.items() if value is not None})

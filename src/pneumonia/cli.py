@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pneumonia.params import ParamsError, load
+from pneumonia.params import Params, ParamsError, load
 from pneumonia.schema.models import ENSEMBLE, EVALUATED
 from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
+
+if TYPE_CHECKING:
+    from pneumonia.reading_room.reader import Reader
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,29 +125,43 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from pneumonia.reading_room.new_studies import predict_new
+    from pneumonia.files import require_unused
+    from pneumonia.reading_room.predict import predict_new
 
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
+    require_unused(arguments.output)
     summary = predict_new(
         arguments.input,
         arguments.output,
-        models=arguments.models,
-        window=p.images.window.values(),
-        predict=p.predict.values(),
-        ensemble=p.ensemble.values(),
-        threshold=threshold,
-        max_boxes=p.submission.max_boxes,
+        partial(_reader(p, arguments.models, threshold), capture=arguments.capture),
+        batch_size=p.predict.batch_size,
         limit=arguments.limit,
         overlays=arguments.overlays,
         dicom=arguments.dicom or arguments.capture,
-        capture=arguments.capture,
     )
     print(
         f"{summary['studies']} studies read, {summary['with_findings']} with findings at score {threshold:.3f}, "
         f"{summary['failed']} failed; results in {arguments.output}"
     )
     return 1 if summary["failed"] else 0
+
+
+def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
+    """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
+    from pneumonia.reading_room.ensemble import require
+    from pneumonia.reading_room.reader import Reader
+
+    require(models)  # before anything is opened; the models are loaded when it is called
+    return partial(
+        Reader.load,
+        models,
+        window=p.images.window.values(),
+        predict=p.predict.values(),
+        ensemble=p.ensemble.values(),
+        threshold=threshold,
+        max_boxes=p.submission.max_boxes,
+    )
 
 
 def _operating_point(wanted: float | None, option: str) -> float:
@@ -157,7 +176,7 @@ def _operating_point(wanted: float | None, option: str) -> float:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room.node import settings
-    from pneumonia.reading_room.objects import findings, make
+    from pneumonia.reading_room.objects import make
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
@@ -165,24 +184,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
     make.require("highdicom", "pynetdicom", "prometheus_client")
-    from pneumonia.reading_room import predictor
     from pneumonia.reading_room.node import serve
 
-    predictor.require(arguments.models)
-    window, predict, ensemble = p.images.window.values(), p.predict.values(), p.ensemble.values()
-    max_boxes = p.submission.max_boxes
-    serve.run(
-        lambda: serve.Node(
-            s,
-            lambda: predictor.Predictor(arguments.models, predict=predict, ensemble=ensemble),
-            algorithm=findings.this_algorithm(
-                arguments.models, window=window, predict=predict, ensemble=ensemble, max_boxes=max_boxes
-            ),
-            threshold=threshold,
-            max_boxes=max_boxes,
-            window=window,
-        )
-    )
+    reader = _reader(p, arguments.models, threshold)
+    serve.run(lambda: serve.Node(s, reader))
     return 0
 
 

@@ -33,12 +33,19 @@ class Reason(StrEnum):
 
 
 class StudyError(ValueError):
-    """A study that cannot be used: `reason` is one of the fixed list, `detail` says what was found and wanted."""
+    """A study that cannot be used.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    Attributes:
+        reason: one of the fixed list, or of the few words that a caller adds (`pneumonia.reading_room.admission`).
+        detail: what was found and wanted; it may quote the file.
+        discreet: the same for a log, where nothing of a patient may stand; the reason alone unless another text is given.
+    """
+
+    def __init__(self, reason: str, detail: str, discreet: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.discreet = discreet or str(reason)
 
-    def __reduce__(self) -> tuple[type[StudyError], tuple[Reason, str]]:
-        return StudyError, (self.reason, self.detail)  # so that it crosses from a worker process whole
+    def __reduce__(self) -> tuple[type[StudyError], tuple[str, str, str]]:
+        return StudyError, (self.reason, self.detail, self.discreet)  # so that it crosses from a worker process whole

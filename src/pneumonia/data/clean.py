@@ -246,7 +246,7 @@ def _read(studies: Studies, study: str) -> Image | Rejected:
     except MissingDecoderError as error:
         raise RuntimeError(f"study {study}: {error.detail}") from error
     except StudyError as error:
-        return Rejected(study, error.reason, error.detail)
+        return Rejected(study, Reason(error.reason), error.detail)
     return Image(
         study, header.view, header.sex, header.age, header.rows, header.columns, header.spacing, pixels.decoder
     )

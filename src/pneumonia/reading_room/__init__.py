@@ -1,4 +1,6 @@
 """New patients: in come DICOM files from a folder or a PACS, out come findings as tables, pictures and DICOM objects.
 
-Read `predictor` first; `objects` makes the DICOM results, `node` talks to a PACS.
+Read `reader` first: a file's bytes become a study, an answer, objects. It asks `ensemble`, the models in memory; `admission`
+says which images are wanted; `objects` makes the DICOM results. Two bring it studies: `predict` from a folder or a zip, `node`
+from a PACS.
 """

@@ -69,7 +69,11 @@ class Courier:
                 self._stop.wait(0.1)
 
     def step(self) -> int:
-        """Send what is due now; returns the number of results tried."""
+        """Send what is due now.
+
+        Returns:
+            The number of results tried.
+        """
         parcels = self._queue.due(self._peer, AT_ONCE)
         if not parcels:
             return 0

@@ -20,7 +20,7 @@ STORED, OUT_OF_RESOURCES = 0x0000, 0xA700  # PS3.4, table B.2-1
 
 
 class Listener:
-    """Listens from `serve` to `stop`. Raises OSError naming the address where it cannot.
+    """Listens from `serve` to `stop`.
 
     Arguments:
         title: this node's; an association must name it.
@@ -29,6 +29,9 @@ class Listener:
         waiting: images in the queue from which on senders are told to come again.
         free_bytes: of the disk, below which they are told the same.
         count: is called with what happened to an image: `accepted`, `known`, `busy`, `failed`.
+
+    Raises:
+        OSError: it cannot listen; names the address.
     """
 
     def __init__(

@@ -108,8 +108,9 @@ class Queue:
     def accept(self, ticket: str, path: Path, sender: str) -> bool:
         """Take the file `path`, which lies in `incoming`, for good.
 
-        False, and the file stays, where the image waits or was answered; one that was refused, or whose results nobody took,
-        is taken anew.
+        Returns:
+            False, and the file stays, where the image waits or was answered; one that was refused, or whose results nobody
+            took, is taken anew.
         """
         _sync(path)
         with self._lock:

@@ -1,4 +1,4 @@
-"""`pneumonia serve`: queue, listener, reader, couriers and status, put together, until a signal ends it."""
+"""`pneumonia serve`: queue, listener, worker, couriers and status, put together, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pneumonia.reading_room.node.admission import IMAGES, SECONDARY_CAPTURE
+from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node.courier import Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
-from pneumonia.reading_room.node.queue import Queue
-from pneumonia.reading_room.node.reader import Predict, Reader
+from pneumonia.reading_room.node.queue import Queue, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
 from pneumonia.reading_room.node.status import serve as serve_status
 from pneumonia.reading_room.node.transport import Bounds
-from pneumonia.reading_room.objects.findings import Algorithm
+from pneumonia.reading_room.node.worker import Worker
+from pneumonia.reading_room.reader import Reader
 
 LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
 MIB = 2**20
@@ -36,23 +35,12 @@ class Node:
 
     Arguments:
         settings: of `pneumonia.reading_room.node.settings`.
-        models: makes a `pneumonia.reading_room.predictor.Predictor`, or what answers like it; called once, by `start`.
-        algorithm, threshold, max_boxes: see `pneumonia.reading_room`.
-        window: the section `images.window` of params.yaml.
+        load: makes the reader; called once, by `start`, with what the settings say of it: `capture` and `admit`.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        models: Callable[[], Predict],
-        *,
-        algorithm: Algorithm,
-        threshold: float,
-        max_boxes: int,
-        window: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, settings: Settings, load: Callable[..., Reader]) -> None:
         s, self._stop = settings, threading.Event()
-        self._settings, self._models = s, models
+        self._settings, self._load = s, load
         self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
         addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
@@ -100,33 +88,23 @@ class Node:
                 )
                 for name, address in addresses.items()
             ]
-            self._make_reader = partial(
-                Reader,
-                self.queue,
-                algorithm=algorithm,
-                threshold=threshold,
-                max_boxes=max_boxes,
-                capture=s.capture,
-                window=window,
-                accept=s.accept.values(),
-                receivers=s.receivers,
-                batch=s.batch,
-                count=self.metrics.read,
-                stop=self._stop,
-            )
             self._status = serve_status((s.status.host, s.status.port), self.metrics.registry, self.health)
             undo.pop_all()
 
     def start(self) -> None:
         """Load the models and warm them up, then listen, read and send, each in a thread of its own."""
+        s = self._settings
         for peer, number in self.queue.undelivered_to().items():
-            if not self._settings.peers.get(peer, Peer()).host:
+            if not s.peers.get(peer, Peer()).host:
                 LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
         began = time.monotonic()
-        reader = self._make_reader(self._models())
-        reader.warm_up()
+        reader = self._load(capture=s.capture, admit=self._admit)
+        reader.warm_up(s.batch)
         LOG.info("models ready seconds=%.1f", time.monotonic() - began)
-        self._run("reader", reader.serve)
+        worker = Worker(
+            self.queue, reader, receivers=s.receivers, batch=s.batch, count=self.metrics.read, stop=self._stop
+        )
+        self._run("reader", worker.serve)
         for number, courier in enumerate(self._couriers):
             self._run(f"courier {number}", courier.serve)
         self._run("books", self._forget)
@@ -134,7 +112,7 @@ class Node:
         self._ready = True
         LOG.info(
             "listening title=%s port=%d status=%s:%d",
-            self._settings.title, self.listener.port, *self._status.server_address[:2],
+            s.title, self.listener.port, *self._status.server_address[:2],
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -165,6 +143,9 @@ class Node:
     def status_port(self) -> int:
         """Of /health and /metrics."""
         return int(self._status.server_address[1])
+
+    def _admit(self, data: bytes, name: str) -> None:
+        check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == name)
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
         def guarded() -> None:

@@ -123,7 +123,12 @@ class Settings(Section):
 
 
 def read(path: Path) -> Settings:
-    """Read the file. Raises ValueError naming each key that is wrong, FileNotFoundError where there is none."""
+    """Read the file.
+
+    Raises:
+        ValueError: names each key that is wrong.
+        FileNotFoundError: there is no such file.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; docs/serve.yaml is one to start from")
     try:

@@ -73,8 +73,11 @@ def serve(
 ) -> ThreadingHTTPServer:
     """Answer on `address` from a thread of its own until the server is shut down.
 
-    health: values to show; `healthy` among them decides between status 200 and 503. Raises OSError naming the address
-    where it cannot listen.
+    Arguments:
+        health: values to show; `healthy` among them decides between status 200 and 503.
+
+    Raises:
+        OSError: it cannot listen; names the address.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -26,7 +26,13 @@ WARNING = "Research use only. Not for diagnostic use."
 
 @dataclass(frozen=True)
 class Algorithm:
-    """version: of this project. digest: SHA-256 in hex over the models' files. settings: words on the params used."""
+    """What made the findings.
+
+    Attributes:
+        version: of this project.
+        digest: SHA-256 in hex over the models' files.
+        settings: words on the params used.
+    """
 
     version: str
     digest: str
@@ -35,9 +41,13 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class Findings:
-    """boxes: float `[N, 4]` x, y, width, height in pixels of the image as stored, best first; scores: `[N]`, 0 to 1.
+    """What counts of a study.
 
-    study_score: 0 to 1. threshold: the operating point, that each box's score reaches.
+    Attributes:
+        boxes: float `[N, 4]` x, y, width, height in pixels of the image as stored, best first.
+        scores: `[N]`, 0 to 1.
+        study_score: 0 to 1.
+        threshold: the operating point, that each box's score reaches.
     """
 
     boxes: NDArray[np.float64]
@@ -57,7 +67,12 @@ class Findings:
 
 
 def of_study(found: pd.DataFrame, study: str, score: float, threshold: float) -> Findings:
-    """What stands of one study in the table `found` (study, x, y, width, height, score; best first). score: of the study."""
+    """What stands of one study in a table.
+
+    Arguments:
+        found: study, x, y, width, height, score; best first of each study.
+        score: of the study, 0 to 1.
+    """
     rows = found[found["study"] == study]
     boxes = rows[BOX].to_numpy(np.float64)
     return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold)
@@ -79,8 +94,11 @@ def this_algorithm(
 ) -> Algorithm:
     """This project's version with the models in the folder `models` and all params that a result depends on.
 
-    window, predict, ensemble: these sections of params.yaml as plain values. Whoever makes results asks here: the same
-    models and params must give the same UIDs.
+    Whoever makes results asks here: the same models and params must give the same UIDs.
+
+    Arguments:
+        window, predict, ensemble: these sections of params.yaml as plain values.
+        max_boxes: findings kept of a study.
     """
     settings = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": max_boxes}
     return algorithm(models, version(NAME), settings)
@@ -94,7 +112,8 @@ def uid(*parts: str) -> str:
 def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: str) -> dict[str, Any]:
     """What says of any object which image, models, params and operating point it comes from: arguments for highdicom.
 
-    kind: `SR`, `PR` or `SC`; each has a series of its own in the image's study.
+    Arguments:
+        kind: `SR`, `PR` or `SC`; each has a series of its own in the image's study.
     """
     made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}")
     return {

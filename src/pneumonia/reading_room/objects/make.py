@@ -30,11 +30,15 @@ def make(
 ) -> dict[str, Dataset]:
     """`sr` (Comprehensive SR), `pr` (presentation state) and, with `capture`, `sc` (secondary capture) of one image.
 
-    data: the DICOM file, which `pneumonia.dicom.study.read_study` has read; image: its pixels, uint8 `[rows, columns]`.
     The same file, models and settings give the same objects, UIDs included; each kind has a series of its own in the
     image's study.
 
-    Raises StudyError where the file names no study or image.
+    Arguments:
+        data: the DICOM file, which `pneumonia.dicom.study.read_study` has read.
+        image: its pixels, uint8 `[rows, columns]`.
+
+    Raises:
+        StudyError: the file names no study or image.
     """
     from pneumonia.reading_room.objects.capture import secondary_capture
     from pneumonia.reading_room.objects.presentation import presentation_state
@@ -58,7 +62,11 @@ def make(
 
 
 def write(folder: Path, study: str, objects: dict[str, Dataset]) -> list[Path]:
-    """Write each as `<study>.<kind>.dcm`; returns the paths."""
+    """Write each as `<study>.<kind>.dcm`.
+
+    Returns:
+        The paths.
+    """
     paths = []
     for kind, dataset in objects.items():
         path = folder / f"{study}.{kind}.dcm"

@@ -39,7 +39,8 @@ MAX_LENGTH = 1024  # bytes of an element; the longest text of these may have 64 
 def read_source(data: bytes) -> Dataset:
     """The header of a DICOM file that `pneumonia.dicom.study.read_study` has read: only what results copy or refer to.
 
-    Raises StudyError (unreadable) where the file lacks a UID that a result must name, or an element is too long.
+    Raises:
+        StudyError: (unreadable) the file lacks a UID that a result must name, or an element is too long.
     """
     import pydicom
 
@@ -63,9 +64,13 @@ def read_source(data: bytes) -> Dataset:
 
 
 def require_short(dataset: Dataset, limit: int) -> None:
-    """Raise StudyError (unreadable) where an element of a data set, of which no value was asked for yet, is too long.
+    """Refuse a data set, of which no value was asked for yet, with an element that is too long.
 
-    limit: in bytes.
+    Arguments:
+        limit: in bytes.
+
+    Raises:
+        StudyError: (unreadable) there is one.
     """
     for tag in dataset.keys():  # noqa: SIM118, iterating the data set itself decodes the values
         raw = dataset.get_item(tag).value

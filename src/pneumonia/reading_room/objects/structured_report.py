@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm) -> ComprehensiveSR:
     """The report on one image.
 
-    source: of `read_source`. Boxes are closed polylines in pixels of the image
-    as stored (SCOORD: column, row; the corner of the first pixel is 0.0, 0.0).
+    Boxes are closed polylines in pixels of the image as stored (SCOORD: column, row; the corner of the first pixel is 0.0, 0.0).
+
+    Arguments:
+        source: of `read_source`.
     """
     from highdicom import sr
     from pydicom.sr.codedict import codes as standard

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ import pandas as pd
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
-from tests.radiographs import image
+from tests.radiographs import chest
 
+from pneumonia.reading_room.ensemble import Study
 from pneumonia.reading_room.node import serve
 from pneumonia.reading_room.node.courier import RESULTS
 from pneumonia.reading_room.node.settings import Settings, read
 from pneumonia.reading_room.objects.findings import Algorithm
-from pneumonia.reading_room.predictor import Study
+from pneumonia.reading_room.reader import Reader
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
 BOX = [8.0, 4.5, 10.25, 20.0]  # x, y, width, height of the image's pixels
@@ -52,13 +54,9 @@ class Model:
 
 
 def node(settings: Settings, model: Model) -> serve.Node:
+    algorithm = Algorithm("1.2.3", "ab" * 32, "gate")
     return serve.Node(
-        settings,
-        lambda: model,
-        algorithm=Algorithm("1.2.3", "ab" * 32, "gate"),
-        threshold=0.25,
-        max_boxes=4,
-        window=WINDOW,
+        settings, partial(Reader, predict=model, window=WINDOW, threshold=0.25, max_boxes=4, algorithm=algorithm)
     )
 
 
@@ -138,9 +136,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 def radiograph(number: int = 0, **elements: Any) -> bytes:
     """A frontal chest image; each number is another one. An element of None is left out."""
-    known = {"SOPInstanceUID": f"1.2.3.4.{number}", "ViewPosition": "PA", "BodyPartExamined": "CHEST"}
-    chosen = {**known, **elements}
-    return image(**{name: value for name, value in chosen.items() if value is not None})
+    return chest(**{"SOPInstanceUID": f"1.2.3.4.{number}", **elements})
 
 
 def until(true: Any, seconds: float = 20.0) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pneumonia.dicom.parsing import parse
-from pneumonia.reading_room.node.queue import ticket
 from pneumonia.reading_room.objects.source import require_short
+from pneumonia.rejection import StudyError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -29,42 +30,55 @@ _READ = (
 )  # fmt: skip
 
 
-class NotReadError(Exception):
-    """An image is not read. reason: one of a few words, for counting; the text repeats nothing of the file."""
+class Refusal(StrEnum):
+    """Why an image that may be a good one is not read: words of `StudyError.reason` beside `pneumonia.rejection.Reason`."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
+    MODALITY = "modality"
+    IDENTITY = "identity"
+    BODY_PART = "body_part"
+    VIEW = "view"
 
 
 def check(
-    data: bytes, name: str, *, views: Collection[str], body_parts: Collection[str], secondary_capture: bool
+    data: bytes,
+    *,
+    views: Collection[str],
+    body_parts: Collection[str],
+    secondary_capture: bool,
+    announced: Callable[[str], bool] = lambda uid: True,
 ) -> None:
-    """Raise NotReadError unless a DICOM file is the image `name` (a ticket) and shows a chest from front or back.
+    """Refuse a DICOM file unless its header says that it shows a chest from front or back.
 
-    views: accepted of "AP" and "PA", and "" for an image that names no view. body_parts: accepted values of Body Part
-    Examined, and "" for an image that names neither that nor a coded region. secondary_capture: whether one is read whose
-    modality is CR or DX.
+    Arguments:
+        views: accepted of "AP" and "PA", and "" for an image that names no view.
+        body_parts: accepted values of Body Part Examined, and "" for an image that names neither that nor a coded region.
+        secondary_capture: whether one is read whose modality is CR or DX.
+        announced: whether a SOP Instance UID is the one that the file was sent under.
 
-    Raises StudyError for a file that cannot be parsed.
+    Raises:
+        StudyError: with a `Refusal` as its reason and a text that repeats nothing of the file; or the file cannot be parsed.
     """
     parse(data, pixels=False)  # within bounds
     header = _header(data)
     kind, modality = str(header.get("SOPClassUID", "")), _text(header, "Modality")
     captured = secondary_capture and kind == SECONDARY_CAPTURE and modality in ("CR", "DX")
     if kind not in IMAGES and not captured:
-        raise NotReadError("modality", "neither a CR nor a DX image for presentation")
-    if ticket(str(header.get("SOPInstanceUID", ""))) != name:
-        raise NotReadError("identity", "the image's UID is not the one it was sent under")
+        raise _refused(Refusal.MODALITY, "neither a CR nor a DX image for presentation")
+    if not announced(str(header.get("SOPInstanceUID", ""))):
+        raise _refused(Refusal.IDENTITY, "the image's UID is not the one it was sent under")
     part, view = _text(header, "BodyPartExamined"), _text(header, "ViewPosition")
     regions = _codes(header, "AnatomicRegionSequence")
     if not (part in body_parts if part or not regions else _CHEST & regions):
-        raise NotReadError("body_part", f"not said to show one of {', '.join(body_parts) or '(nothing)'}")
+        raise _refused(Refusal.BODY_PART, f"not said to show one of {', '.join(body_parts) or '(nothing)'}")
     if not view:
         coded = {_VIEWS.get(code, "another") for code in _codes(header, "ViewCodeSequence")}
         view = coded.pop() if len(coded) == 1 else "another" if coded else ""
     if view not in views:
-        raise NotReadError("view", f"not said to be one of {', '.join(views) or '(nothing)'}")
+        raise _refused(Refusal.VIEW, f"not said to be one of {', '.join(views) or '(nothing)'}")
+
+
+def _refused(reason: Refusal, detail: str) -> StudyError:
+    return StudyError(reason, detail, discreet=f"{reason}: {detail}")
 
 
 def _header(data: bytes) -> Dataset:

@@ -1,4 +1,4 @@
-"""The trained models together, held in memory: what `pneumonia predict` and the DICOM node ask of a batch of studies."""
+"""The trained models together, held in memory: what `pneumonia.reading_room.reader.Reader` asks of a batch of studies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from pneumonia.schema.training import DESCRIPTION
 
 @dataclass(frozen=True)
 class Study:
-    """One study in memory: uint8 `[rows, columns]` in original size, and the height of a pixel over its width."""
+    """One study in memory.
+
+    Attributes:
+        image: uint8 `[rows, columns]` in original size.
+        aspect: the height of a pixel over its width.
+    """
 
     image: NDArray[np.uint8]
     aspect: float
@@ -45,24 +50,29 @@ class Batch:
         return result
 
 
-class Predictor:
-    """Classifier, detectors and their ensemble.
+class Ensemble:
+    """Classifier, detectors and their fusion.
 
-    models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
-    predict, ensemble: these sections of params.yaml as plain values.
+    Arguments:
+        models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
+        predict, ensemble: these sections of params.yaml as plain values.
 
-    Raises ValueError where a model is missing.
+    Raises:
+        ValueError: a model is missing.
     """
 
     def __init__(self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any]) -> None:
-        for name in MODELS:
-            if not (models / name / DESCRIPTION).is_file():
-                raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
+        require(models)
         self._models = {name: load(name, models / name) for name in MODELS}
         self._predict, self._options = predict, fusion.options(ensemble)
 
     def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
-        """Fused detections (study, x, y, width, height, score; original pixels), and the score of each study by its id."""
+        """What is seen of each study.
+
+        Returns:
+            (detections, scores): study, x, y, width, height, score (original pixels; best first of each study); and the
+            score of each study by its id, 0 to 1.
+        """
         names = list(studies)
         stores = {name: Batch(model.image_size, studies) for name, model in self._models.items()}
         detections = {
@@ -87,7 +97,11 @@ class Predictor:
 
 
 def require(models: Path) -> None:
-    """Raise ValueError, saying what to do, where a trained model is missing in the folder `models`."""
+    """Say what to do where a trained model is missing in the folder `models`.
+
+    Raises:
+        ValueError: one is missing; names its folder.
+    """
     for name in MODELS:
         if not (models / name / DESCRIPTION).is_file():
             raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
@@ -96,8 +110,3 @@ def require(models: Path) -> None:
 def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
     """Columns and rows by study, as `fusion.clip_boxes` and `submission.build` want them."""
     return pd.DataFrame.from_dict(dict(shapes), orient="index", columns=["columns", "rows"])
-
-
-def shown(fused: pd.DataFrame, threshold: float, max_boxes: int) -> pd.DataFrame:
-    """Of fused detections those that reach the operating point, the best `max_boxes` of each study."""
-    return fused[fused["score"] >= threshold].groupby("study", sort=False).head(max_boxes)

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from tests.pneumonia.reading_room.node.stand_in import radiograph
+from tests.radiographs import chest
 
-from pneumonia.reading_room.node.admission import NotReadError, check
-from pneumonia.reading_room.node.queue import ticket
+from pneumonia.reading_room.admission import check
 from pneumonia.rejection import StudyError
 
 FRONTAL, CHEST = ("AP", "PA"), ("CHEST", "THORAX")
@@ -28,8 +27,8 @@ def coded(value: str) -> list[Dataset]:
 def verdict(views: Any = FRONTAL, body_parts: Any = CHEST, captured: bool = False, **elements: Any) -> str:
     accept = {"views": views, "body_parts": body_parts, "secondary_capture": captured}
     try:
-        check(radiograph(1, **elements), ticket("1.2.3.4.1"), **accept)
-    except NotReadError as error:
+        check(chest(**elements), **accept, announced="1.2.3.4".__eq__)
+    except StudyError as error:
         return error.reason
     return "read"
 
@@ -54,7 +53,7 @@ def verdict(views: Any = FRONTAL, body_parts: Any = CHEST, captured: bool = Fals
         ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("72696002")}, "body_part"),  # knee
         ({"SOPClassUID": DX}, "read"),
         ({"SOPClassUID": DX_FOR_PROCESSING}, "modality"),
-        ({"SOPInstanceUID": "1.2.3.4.2"}, "identity"),
+        ({"SOPInstanceUID": "1.2.3.5"}, "identity"),
     ],
 )
 def test_the_header_decides(elements: dict[str, Any], expected: str):
@@ -80,18 +79,22 @@ def test_secondary_captures_are_read_where_that_is_wanted():
 
 def test_a_file_that_is_none():
     with pytest.raises(StudyError, match="not a DICOM file"):
-        check(b"x" * 200, "", **STRICT)
+        check(b"x" * 200, **STRICT)
 
 
 def test_a_header_that_would_fill_the_memory():
     empty = Dataset()
     for name in ("AnatomicRegionSequence", "ViewCodeSequence"):
         with pytest.raises(StudyError, match=r"wanted at most 16,384"):
-            check(radiograph(1, **{name: [empty] * 10_000}), ticket("1.2.3.4.1"), **STRICT)
+            check(chest(**{name: [empty] * 10_000}), **STRICT)
 
 
 def test_the_reason_repeats_nothing_of_the_file():
-    with pytest.raises(NotReadError) as caught:
-        check(radiograph(1, ViewPosition="SMITH"), ticket("1.2.3.4.1"), **STRICT)
-    assert str(caught.value) == "view: not said to be one of AP, PA"
-    assert dcmread(io.BytesIO(radiograph(1))).ViewPosition == "PA"
+    with pytest.raises(StudyError) as caught:
+        check(chest(ViewPosition="SMITH"), **STRICT)
+    assert str(caught.value) == caught.value.discreet == "view: not said to be one of AP, PA"
+    assert dcmread(io.BytesIO(chest())).ViewPosition == "PA"
+
+
+def test_where_no_image_was_announced_each_is_taken_for_what_it_says_it_is():
+    check(chest(SOPInstanceUID="1.2.3.5"), **STRICT)

@@ -1,5 +1,6 @@
 """`pneumonia predict` with models that stand in for trained ones: boxes go back to original pixels, failures are listed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from pneumonia.reading_room import new_studies, predictor
+from pneumonia.reading_room import ensemble
+from pneumonia.reading_room.predict import predict_new
+from pneumonia.reading_room.reader import Reader
 
 WINDOW = {"mode": "none", "center": -600.0, "width": 1500.0, "percentiles": [0.5, 99.5]}
 PREDICT = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20, "flip": False, "batch_size": 2}
@@ -69,23 +72,27 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     for name in ("classifier", "maskrcnn", "yolo"):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "model.json").write_text("{}")
-    monkeypatch.setattr(predictor, "load", lambda name, folder: Scorer() if name == "classifier" else Finder())
+    monkeypatch.setattr(ensemble, "load", lambda name, folder: Scorer() if name == "classifier" else Finder())
     return {
         "source": source,
         "output": tmp_path / "out",
-        "models": tmp_path / "models",
-        "window": WINDOW,
-        "predict": PREDICT,
-        "ensemble": ENSEMBLE,
-        "threshold": 0.5,
-        "max_boxes": 4,
+        "load": partial(
+            Reader.load,
+            tmp_path / "models",
+            window=WINDOW,
+            predict=PREDICT,
+            ensemble=ENSEMBLE,
+            threshold=0.5,
+            max_boxes=4,
+        ),
+        "batch_size": 2,
         "limit": None,
         "overlays": True,
     }
 
 
 def test_boxes_are_in_original_pixels_and_failures_are_listed(arguments: dict[str, Any]):
-    summary = new_studies.predict_new(**arguments)
+    summary = predict_new(**arguments)
     assert summary == {"studies": 2, "with_findings": 2, "failed": 1}
     out = arguments["output"]
     rows = pd.read_csv(out / "detections.csv").set_index("patientId")
@@ -105,8 +112,9 @@ def test_boxes_are_in_original_pixels_and_failures_are_listed(arguments: dict[st
 
 def test_a_study_without_findings_keeps_its_score(arguments: dict[str, Any]):
     write_dicom(arguments["source"] / "a.dcm", np.zeros((64, 64)) + np.eye(64))
-    arguments["ensemble"] = ENSEMBLE | {"thresholds": {"maskrcnn": 0.9, "yolo": 0.9}}
-    summary = new_studies.predict_new(**(arguments | {"overlays": False}))
+    strict = ENSEMBLE | {"thresholds": {"maskrcnn": 0.9, "yolo": 0.9}}
+    arguments["load"] = partial(arguments["load"], ensemble=strict)
+    summary = predict_new(**(arguments | {"overlays": False}))
     assert summary["with_findings"] == 0
     rows = pd.read_csv(arguments["output"] / "detections.csv")
     assert rows["patientId"].tolist() == ["a", "c"]
@@ -118,7 +126,7 @@ def test_a_study_without_findings_keeps_its_score(arguments: dict[str, Any]):
 def test_two_files_of_one_id_are_listed_not_guessed(arguments: dict[str, Any]):
     (arguments["source"] / "again").mkdir()
     (arguments["source"] / "again" / "a.dcm").write_bytes((arguments["source"] / "a.dcm").read_bytes())
-    summary = new_studies.predict_new(**(arguments | {"overlays": False}))
+    summary = predict_new(**(arguments | {"overlays": False}))
     assert summary == {"studies": 1, "with_findings": 1, "failed": 2}
     assert pd.read_csv(arguments["output"] / "failed.csv")["patientId"].tolist() == ["a", "b"]
 
@@ -129,7 +137,8 @@ def test_results_as_dicom_stand_beside_the_others(arguments: dict[str, Any]):
     write_dicom(
         arguments["source"] / "a.dcm", ramp, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4", PatientID="P1"
     )
-    summary = new_studies.predict_new(**(arguments | {"dicom": True, "capture": True}))
+    arguments["load"] = partial(arguments["load"], capture=True)
+    summary = predict_new(**(arguments | {"dicom": True}))
     out = arguments["output"]
     assert sorted(path.name for path in (out / "dicom").iterdir()) == ["a.pr.dcm", "a.sc.dcm", "a.sr.dcm"]
     report = sr.srread(out / "dicom/a.sr.dcm")
@@ -150,22 +159,22 @@ def test_results_as_dicom_without_their_package_are_refused_before_anything_runs
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"need highdicom: pip install -e '\.\[dicom\]'"):
-        new_studies.predict_new(**(arguments | {"dicom": True}))
+        predict_new(**(arguments | {"dicom": True}))
     assert not arguments["output"].exists()
 
 
 def test_limit_takes_the_first_by_id(arguments: dict[str, Any]):
-    assert new_studies.predict_new(**(arguments | {"limit": 1}))["studies"] == 1
+    assert predict_new(**(arguments | {"limit": 1}))["studies"] == 1
 
 
-def test_a_missing_model_is_named_and_nothing_is_written(arguments: dict[str, Any]):
-    (arguments["models"] / "yolo" / "model.json").unlink()
+def test_a_missing_model_is_named_and_nothing_is_written(arguments: dict[str, Any], tmp_path: Path):
+    (tmp_path / "models" / "yolo" / "model.json").unlink()
     with pytest.raises(ValueError, match=r"no trained model at .*yolo; run `dvc repro`"):
-        new_studies.predict_new(**arguments)
+        predict_new(**arguments)
     assert not arguments["output"].exists()
 
 
 def test_an_empty_folder_is_an_error(arguments: dict[str, Any], tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="DICOM"):
-        new_studies.predict_new(**(arguments | {"source": tmp_path / "empty"}))
+        predict_new(**(arguments | {"source": tmp_path / "empty"}))
