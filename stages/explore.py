@@ -14,7 +14,7 @@ def main() -> None:
     archive = StudyArchive("data/raw/images.zip")
 
     def read_image(study: str) -> np.ndarray:
-        return study_to_uint8(archive.read(study), **p.images.window.values(), study=study)[0]
+        return study_to_uint8(archive.read(study), **p.images.window.values(), study=study).image
 
     studies = read_csv("data/clean/studies.csv", STUDY_COLUMNS)
     boxes = read_csv("data/clean/boxes.csv", BOX_COLUMNS)

@@ -24,7 +24,9 @@ def code_deps(script: Path, src: Path = Path("src"), not_deps: Collection[str] =
     """
     for name in not_deps:
         if _find(name, src) is None:
-            raise ModuleNotFoundError(f"{name} is to be left out of the code deps, but there is no such module in {src}")
+            raise ModuleNotFoundError(
+                f"{name} is to be left out of the code deps, but there is no such module in {src}"
+            )
     return folded(reached(script, src, not_deps), src)
 
 

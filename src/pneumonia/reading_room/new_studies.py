@@ -91,11 +91,11 @@ def _read(
 ) -> Iterable[tuple[str, Study]]:
     for study in studies:
         try:
-            image, _, header = study_to_uint8(archive.read(study), **window, study=study)
+            rendering = study_to_uint8(archive.read(study), **window, study=study)
         except (StudyError, ValueError, OSError) as error:
             failed.append({"patientId": study, "reason": str(error)})
         else:
-            yield study, Study(image, header.aspect)
+            yield study, Study(rendering.image, rendering.header.aspect)
 
 
 def _rows(fused: pd.DataFrame, scores: pd.Series) -> pd.DataFrame:

@@ -13,10 +13,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
-    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -28,60 +26,13 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from tests.dicom_files import RAMP, dataset, encode, jpeg, lut, reason
 from tests.places import SHARED
 
 from pneumonia.dicom import parsing
 from pneumonia.dicom.decoders import MissingDecoderError
 from pneumonia.dicom.study import parse_age, read_header, read_pixels, read_study
 from pneumonia.rejection import Reason, StudyError
-
-RAMP = np.arange(48, dtype=np.uint16).reshape(6, 8)
-
-
-def dataset(pixels=RAMP, syntax=ExplicitVRLittleEndian, **elements):
-    """A CR data set holding `pixels`, native; `elements` override, and None removes."""
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = syntax
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = ComputedRadiographyImageStorage
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = "1.2.3"
-    made.Modality, made.PhotometricInterpretation, made.SamplesPerPixel = "CR", "MONOCHROME2", 1
-    made.Rows, made.Columns = pixels.shape
-    made.BitsAllocated = made.BitsStored = 8 * pixels.dtype.itemsize
-    made.HighBit, made.PixelRepresentation = made.BitsStored - 1, int(pixels.dtype.kind == "i")
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
-    made.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
-    made["PixelData"].VR = "OW"
-    for name, value in elements.items():
-        if value is None:
-            del made[name]
-        else:
-            setattr(made, name, value)
-    return made
-
-
-def encode(made):
-    stream = io.BytesIO()
-    made.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def jpeg(pixels, **elements):
-    frame = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-    return dataset(pixels, JPEGBaseline8Bit, **{"PixelData": encapsulate([frame])} | elements), frame
-
-
-def lut(first, table, bits):
-    item = Dataset()
-    item.LUTDescriptor, item.LUTData = [len(table), first, bits], table
-    item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
-    return [item]
-
-
-def reason(data):
-    with pytest.raises(StudyError) as caught:
-        read_study(data)
-    return caught.value.reason
 
 
 class TestHeader:

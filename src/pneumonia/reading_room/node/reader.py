@@ -88,7 +88,7 @@ class Reader:
             data = image.path.read_bytes()
             try:
                 check(data, image.ticket, **self._accept)
-                pixels, _, header = study_to_uint8(data, **self._window, study=image.ticket)
+                rendering = study_to_uint8(data, **self._window, study=image.ticket)
             except NotReadError as error:
                 self._refuse(image, error.reason, str(error), began)
             except StudyError as error:  # its text may quote the file
@@ -96,7 +96,10 @@ class Reader:
             except Exception as error:
                 self._refuse(image, "unreadable", type(error).__name__, began)
             else:
-                batch[image.ticket], files[image.ticket] = Study(pixels, header.aspect), (image, data)
+                batch[image.ticket], files[image.ticket] = (
+                    Study(rendering.image, rendering.header.aspect),
+                    (image, data),
+                )
         if batch:
             try:
                 fused, scores = self._predict(batch)
