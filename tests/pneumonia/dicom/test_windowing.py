@@ -1,6 +1,7 @@
 """Windowing: the worked examples of the standard, and which transformation a file gets."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from pneumonia.dicom.study import Lut, Pixels, StudyHeader
 from pneumonia.dicom.windowing import percentile_range, to_uint8, window
+from pneumonia.rejection import Reason, StudyError
 
 LUNG = {"center": -600.0, "width": 1500.0, "percentiles": (0.5, 99.5)}
 
@@ -210,3 +212,48 @@ def test_brighter_values_never_become_darker(values, mode):
     ordered = np.sort(np.array([-3000, *values, 3000], np.int16))[None]  # more than one grey value is left
     image, _ = windowed(header(), pixels(ordered), mode=mode, **LUNG)
     assert (np.diff(image[0].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "why"),
+    [
+        (
+            {"windows": ((900.0, 10.0),)},
+            "auto",
+            "WindowCenter and WindowWidth: window dicom (center 900, width 10) makes every pixel 0",
+        ),
+        (
+            {"windows": ((-900.0, 10.0), (100.0, 400.0))},
+            "dicom",
+            "WindowCenter and WindowWidth: window dicom (center -900, width 10)",
+        ),
+        ({"photometric": "MONOCHROME1", "windows": ((900.0, 10.0),)}, "auto", "makes every pixel 255 of 255"),
+        ({"rescale_type": "HU"}, "auto", "window hu (center -600, width 1500) makes every pixel 255"),
+    ],
+)
+def test_an_image_of_one_grey_value_is_refused(changes, mode, why):
+    # Its pixels differ, but the window does not show it: another window of the file would be a guess.
+    with pytest.raises(StudyError, match=re.escape(why)) as caught:
+        to_uint8(header(**changes), pixels([[190, 210, 300]]), mode=mode, **LUNG)
+    assert caught.value.reason == Reason.CONSTANT_PIXELS
+
+
+def test_one_grey_value_but_for_the_padding_is_refused():
+    values = np.array([[0, 0, 190, 210]])
+    with pytest.raises(StudyError, match="makes every pixel 255"):
+        to_uint8(header(windows=((100.0, 10.0),)), pixels(values, padding=values == 0), mode="auto", **LUNG)
+
+
+def test_a_table_that_begins_beyond_the_pixels_is_refused():
+    lut = Lut(first=40000, table=np.arange(100, dtype=np.uint16), bits=8)
+    with pytest.raises(StudyError, match="VOILUTSequence: window voi_lut"):
+        to_uint8(header(), pixels([[190, 210]], voi_luts=(lut,)), mode="auto", **LUNG)
+
+
+def test_what_a_rendering_says_of_itself():
+    head = header(windows=((100.0, 51.0),), photometric="MONOCHROME1", notes=("a",))
+    seen = to_uint8(head, pixels([[74, 87, 112, 125]], decoder="rle", notes=("a", "b")), mode="dicom", choice=2, **LUNG)
+    assert (seen.decoder, seen.window, seen.center, seen.width, seen.inverted) == ("rle", "dicom", 100, 51, True)
+    assert seen.notes == ("a", "b", "The file has fewer windows than the chosen number: its last is used.")
+    assert seen.image.tolist() == [[255, 191, 64, 0]]
+    assert seen.header is head
