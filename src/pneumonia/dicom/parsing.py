@@ -124,7 +124,7 @@ def _mend_representations(data: bytes) -> tuple[bytes | None, int | None]:
 
     def begins(place: int, after: tuple[int, int]) -> bool:
         tag = (number(place, 2), number(place + 2, 2))
-        follows = tag > after or tag[0] == 0xFFFE or data[place + 4 : place + 6] in known
+        follows = tag >= after or tag[0] == 0xFFFE or data[place + 4 : place + 6] in known
         return place == len(data) or (place + 8 <= len(data) and follows)
 
     changed = bytearray(data)
