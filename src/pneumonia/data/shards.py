@@ -43,8 +43,8 @@ from pneumonia.schema.data import INDEX, UNREADABLE
 # The modules that decide the bytes of an image: those that this one reaches, but for how work is spread and files are written.
 DECIDING = (
     "keraskit.boxes.arrays", "pneumonia.archive", "pneumonia.data.shards", "pneumonia.data.squares", "pneumonia.data.store",
-    "pneumonia.dicom.decoders", "pneumonia.dicom.parsing", "pneumonia.dicom.study", "pneumonia.dicom.windowing",
-    "pneumonia.rejection", "pneumonia.schema.data", "pneumonia.schema.table",
+    "pneumonia.dicom.decoders", "pneumonia.dicom.elements", "pneumonia.dicom.parsing", "pneumonia.dicom.study",
+    "pneumonia.dicom.windowing", "pneumonia.rejection", "pneumonia.schema.data", "pneumonia.schema.table",
 )  # fmt: skip
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
 
@@ -162,8 +162,8 @@ def archive_reader(archive_path: Path, window: Mapping[str, Any]) -> ReadStudy:
     archive = StudyArchive(archive_path)
 
     def read(study: str) -> tuple[np.ndarray, str, float]:
-        image, used, header = study_to_uint8(archive.read(study), **window, study=study)
-        return image, used, header.aspect
+        rendering = study_to_uint8(archive.read(study), **window, study=study)
+        return rendering.image, rendering.window, rendering.header.aspect
 
     return read
 

@@ -111,13 +111,13 @@ class Reader:
         try:
             if self.admit is not None:
                 self.admit(data, name)
-            image, _, header = study_to_uint8(data, **self.window, study=name)
+            seen = study_to_uint8(data, **self.window, study=name)
         except StudyError:
             raise
         except Exception as error:  # nobody foresaw it, so its text may hold anything
             kind = type(error).__name__
             raise StudyError(Reason.UNREADABLE, f"{kind}: {error}", discreet=kind) from error
-        return Study(image, header.aspect)
+        return Study(seen.image, seen.header.aspect)
 
     def answer(self, studies: Mapping[str, Study]) -> Answer:
         """What the models see in a batch of studies, and what of it counts."""
