@@ -93,7 +93,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
 
 def test_boxes_are_in_original_pixels_and_failures_are_listed(arguments: dict[str, Any]):
     summary = predict_new(**arguments)
-    assert summary == {"studies": 2, "with_findings": 2, "failed": 1}
+    assert summary == {"files": 3, "studies": 2, "with_findings": 2, "failed": 1, "skipped": 0}
     out = arguments["output"]
     rows = pd.read_csv(out / "detections.csv").set_index("patientId")
     # a: 128 pixels in 64, scale 0.5, pad_x 8: x (8..24 - 8) * 2 = 0..32, y 16..32 * 2 = 32..64
@@ -123,12 +123,21 @@ def test_a_study_without_findings_keeps_its_score(arguments: dict[str, Any]):
     assert not (arguments["output"] / "overlays").exists()
 
 
-def test_two_files_of_one_id_are_listed_not_guessed(arguments: dict[str, Any]):
-    (arguments["source"] / "again").mkdir()
-    (arguments["source"] / "again" / "a.dcm").write_bytes((arguments["source"] / "a.dcm").read_bytes())
+def test_a_copy_is_skipped_and_another_image_of_the_same_uid_fails(arguments: dict[str, Any]):
+    source = arguments["source"]
+    (source / "again").mkdir()
+    (source / "again" / "a.dcm").write_bytes((source / "a.dcm").read_bytes())
+    (source / "again" / "c.dcm").write_bytes((source / "c.dcm").read_bytes()[:-1] + b"\xff")
     summary = predict_new(**(arguments | {"overlays": False}))
-    assert summary == {"studies": 1, "with_findings": 1, "failed": 2}
-    assert pd.read_csv(arguments["output"] / "failed.csv")["patientId"].tolist() == ["a", "b"]
+    assert summary == {"files": 5, "studies": 1, "with_findings": 1, "failed": 3, "skipped": 1}
+    rows = pd.read_csv(arguments["output"] / "studies.csv", keep_default_na=False).set_index("path")
+    assert rows.loc[["a.dcm", "again/a.dcm"], "study"].tolist() == ["a", "a"]
+    assert rows["status"].to_dict() == {
+        "a.dcm": "results", "again/a.dcm": "skipped", "again/c.dcm": "failed", "b.dcm": "failed", "c.dcm": "failed"
+    }  # fmt: skip
+    assert rows.loc["again/a.dcm", "reason"] == "a copy of a.dcm"
+    assert rows.loc["c.dcm", "reason"].endswith("the same SOP Instance UID is in again/c.dcm")
+    assert rows.loc["again/c.dcm", "reason"].endswith("the same SOP Instance UID is in c.dcm")
 
 
 def test_results_as_dicom_stand_beside_the_others(arguments: dict[str, Any]):
@@ -151,7 +160,7 @@ def test_results_as_dicom_stand_beside_the_others(arguments: dict[str, Any]):
     failed = pd.read_csv(out / "failed.csv").set_index("patientId")["reason"]
     assert "predicted, but not as DICOM" in failed["c"]
     assert "StudyInstanceUID" in failed["c"]
-    assert summary == {"studies": 2, "with_findings": 2, "failed": 2}
+    assert summary == {"files": 3, "studies": 1, "with_findings": 1, "failed": 2, "skipped": 0}
 
 
 def test_results_as_dicom_without_their_package_are_refused_before_anything_runs(
