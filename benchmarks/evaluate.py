@@ -72,7 +72,12 @@ def write_project(root: Path, labels: Path, *, everything: bool) -> int:
         extra, moved = (frame[frame["study"].isin(chosen)].copy() for frame in (studies, boxes))
         for frame in (extra, moved):
             frame["study"] = "v" + frame["study"]
-        subsets = pd.concat([studies[["study"]].assign(subset="holdout"), extra[["study"]].assign(subset="validation")])
+        subsets = pd.concat(
+            [
+                studies[["study"]].assign(fold=-1, subset="holdout"),
+                extra[["study"]].assign(fold=0, subset="validation"),
+            ]
+        )
         studies, boxes = pd.concat([studies, extra]), pd.concat([boxes, moved])
     write_csv(root / STUDIES.path, studies)
     write_csv(root / BOXES.path, boxes)

@@ -29,12 +29,12 @@ import pandas as pd
 
 from pneumonia.data import clean
 from pneumonia.data.split import CROSSED, SINGLE, STUDY_COLUMNS, split, summary
-from pneumonia.evaluation.evaluate import Predictions
+from pneumonia.evaluation import inputs
 from pneumonia.experiments import crossval
 from pneumonia.files import read_json, write_csv, write_json
-from pneumonia.prediction.tables import read_detections, read_scores, write_predictions
-from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, SPLIT, STUDIES
-from pneumonia.schema.models import FOLDERS, MODELS, has_boxes
+from pneumonia.prediction.tables import write_predictions
+from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, STUDIES
+from pneumonia.schema.models import MODELS
 from pneumonia.sources import labels
 from pneumonia.sources.persons import read_mapping
 
@@ -139,19 +139,16 @@ def made_up(studies: pd.Series, truth: pd.DataFrame, rng: np.random.Generator) -
 
 def cross_validate(folder: Path) -> None:
     """What `pneumonia crossval` does once the folds are read, five folds and a thousand resamples."""
-    studies = STUDIES.read(columns=crossval.STUDY_COLUMNS)
-    assigned = SPLIT.read(columns=("study", "fold", "subset"))
-    predictions = {
-        model: Predictions(read_scores(path), read_detections(path) if has_boxes(model) else None)
-        for model, path in FOLDERS.items()
-    }
+    own = inputs.read(".")
     folds = []
     for number in range(5):
-        subset = np.select([assigned["fold"] < 0, assigned["fold"] == number], ["holdout", "validation"], "train")
-        folds.append(crossval.Fold(number, f"fold {number}", assigned.assign(subset=subset), predictions))
-    rest, gathered = crossval.out_of_fold(folds)
-    boxes = BOXES.read()
-    metrics = crossval.evaluate(studies, boxes, rest, gathered, rule="best_f1", value=0.5, resamples=1000, seed=1)
+        fold = own.split["fold"]
+        split = own.split.assign(subset=np.select([fold < 0, fold == number], ["holdout", "validation"], "train"))
+        folds.append(crossval.Fold(number, f"fold {number}", split, own.predictions))
+    assigned, predictions = crossval.out_of_fold(folds)
+    metrics = crossval.evaluate(
+        own.studies, own.boxes, assigned, predictions, rule="best_f1", value=0.5, resamples=1000, seed=1
+    )
     write_json("crossval.json", metrics)
 
 

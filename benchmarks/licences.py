@@ -1,4 +1,4 @@
-"""The licences of everything that a default installation brings, as a table for docs/licences.md.
+"""The licences of everything that `make repro` runs on, the base and the extra `pipeline`, as a table for docs/licences.md.
 
     python -m benchmarks.licences > docs/licences.md
 
@@ -27,7 +27,7 @@ UNTOLD = {"huey": "MIT", "namex": "Apache-2.0", "skops": "MIT"}
 
 def main() -> None:
     found = licences()
-    print("# Licences of the default installation\n")
+    print("# Licences of what the pipeline runs on\n")
     print(
         f"{len(found)} packages, by their own metadata; `python -m benchmarks.licences > docs/licences.md` renews the table.\n"
     )
@@ -37,10 +37,10 @@ def main() -> None:
         print(f"| {name} | {version} | {licence}{note} |")
 
 
-def licences(root: str = "pneumonia") -> dict[str, tuple[str, str]]:
-    """Name -> (version, licence) of all that `root` requires without extras, itself left out."""
+def licences(root: str = "pneumonia", extra: str = "pipeline") -> dict[str, tuple[str, str]]:
+    """Name -> (version, licence) of all that `root` requires with one of its extras, itself left out."""
     found: dict[str, tuple[str, str]] = {}
-    todo, seen = [(root, frozenset[str]())], set()
+    todo, seen = [(root, frozenset({extra}))], set()
     while todo:
         name, extras = todo.pop()
         name = re.sub(r"[-_.]+", "-", name).lower()

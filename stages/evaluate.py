@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pneumonia import params
 from pneumonia.evaluation.evaluate import evaluate
-from pneumonia.evaluation.inputs import read, write
+from pneumonia.evaluation.inputs import read
+from pneumonia.evaluation.outputs import write
 
 
 def main() -> None:

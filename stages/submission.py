@@ -8,16 +8,17 @@ from pneumonia.prediction import fusion, submission
 from pneumonia.prediction.tables import image_sizes, read_detections, read_scores
 from pneumonia.schema import data, predictions, raw, results
 from pneumonia.schema.models import CLASSIFIER, DETECTORS
+from pneumonia.sources.labels import read_ids
 
 
 def main() -> None:
     p = params.load()
-    ids = submission.read_ids(f"{raw.TEST_FOLDER}/{raw.SAMPLE_SUBMISSION}")
+    ids = read_ids(f"{raw.TEST_FOLDER}/{raw.SAMPLE_SUBMISSION}")
     sizes = image_sizes(f"{data.TEST_IMAGES}/{p.maskrcnn.image_size}/{data.INDEX.name}")
     folder = predictions.TEST_PREDICTIONS
     detections = {model: read_detections(f"{folder}/{model}") for model in DETECTORS}
     scores = read_scores(f"{folder}/{CLASSIFIER}")
-    fused = fusion.fuse(detections, scores, ids, **fusion.options(p.ensemble.values()))
+    fused = fusion.fuse(detections, scores, ids, **p.ensemble.values()).detections
 
     max_boxes, threshold = p.submission.max_boxes, p.submission.threshold
     if threshold == "auto":

@@ -1,31 +1,24 @@
 """Train the classifier: models/classifier, metrics/classifier.json, plots/history/classifier.csv."""
 
-from pathlib import Path
+from functools import partial
 
-from keraskit.compute import devices
 from pneumonia import params
-from pneumonia.models import classifier
-from pneumonia.schema.training import MODELS, STATE
-from pneumonia.training import batches, tracking
-from pneumonia.training import inputs as training_files
-
-OUT = Path(MODELS, "classifier")
-ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
+from pneumonia.models.classifier.training import Architecture, train
+from pneumonia.training import stage
+from pneumonia.training.groups import Epochs, Optimization, pick
 
 
 def main() -> None:
     every = params.load()
-    p = every.classifier
-    devices.configure(p.device, p.precision, p.seed, p.devices)
-    inputs = training_files.read(p.image_size, boxes=False)
-    state = batches.state_path(Path(STATE, "classifier"), p.values(), inputs.files)
-    values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
-    tags = tracking.tags("train_classifier", inputs.files)
-    follow = tracking.run(**every.tracking.values(), name="classifier", params=p.values(), tags=tags)
-    with devices.parallel(p.devices), follow as run:
-        trained = classifier.train(inputs.store, inputs.studies, OUT, state, **values, on_epoch=run.log_metrics)
-        run.log_history(training_files.write("classifier", trained))
-        run.log_artifact(OUT)
+    values = every.classifier.values()
+    fitted = partial(
+        train,
+        architecture=pick(Architecture, values),
+        epochs=pick(Epochs, values),
+        patience=values["patience"],
+        optimization=pick(Optimization, values),
+    )
+    stage.run("classifier", fitted, values, every.tracking.values(), boxes=False)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,25 @@
 """Train Mask R-CNN on the boxes: models/maskrcnn, metrics/maskrcnn.json, plots/history/maskrcnn.csv."""
 
-from pathlib import Path
+from functools import partial
 
-from keraskit.compute import devices
 from pneumonia import params
-from pneumonia.models import maskrcnn
-from pneumonia.schema.training import MODELS, STATE
-from pneumonia.training import batches, tracking
-from pneumonia.training import inputs as training_files
-
-OUT = Path(MODELS, "maskrcnn")
-ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
+from pneumonia.models.maskrcnn.training import Architecture, Targets, train
+from pneumonia.training import stage
+from pneumonia.training.groups import Optimization, Stopping, pick
 
 
 def main() -> None:
     every = params.load()
-    p = every.maskrcnn
-    devices.configure(p.device, p.precision, p.seed, p.devices)
-    inputs = training_files.read(p.image_size, boxes=True)
-    state = batches.state_path(Path(STATE, "maskrcnn"), p.values(), inputs.files)
-    values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
-    tags = tracking.tags("train_maskrcnn", inputs.files)
-    follow = tracking.run(**every.tracking.values(), name="maskrcnn", params=p.values(), tags=tags)
-    with devices.parallel(p.devices), follow as run:
-        trained = maskrcnn.train(
-            inputs.store, inputs.studies, inputs.boxes, OUT, state, **values, on_epoch=run.log_metrics
-        )
-        run.log_history(training_files.write("maskrcnn", trained))
-        run.log_artifact(OUT)
+    values = every.maskrcnn.values()
+    fitted = partial(
+        train,
+        architecture=pick(Architecture, values),
+        targets=pick(Targets, values),
+        phases=values["phases"],
+        stopping=pick(Stopping, values),
+        optimization=pick(Optimization, values),
+    )
+    stage.run("maskrcnn", fitted, values, every.tracking.values(), boxes=True)
 
 
 if __name__ == "__main__":

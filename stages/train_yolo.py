@@ -1,31 +1,25 @@
 """Train YOLOv3 on the boxes: models/yolo, metrics/yolo.json, plots/history/yolo.csv."""
 
-from pathlib import Path
+from functools import partial
 
-from keraskit.compute import devices
 from pneumonia import params
-from pneumonia.models import yolo
-from pneumonia.schema.training import MODELS, STATE
-from pneumonia.training import batches, tracking
-from pneumonia.training import inputs as training_files
-
-OUT = Path(MODELS, "yolo")
-ELSEWHERE = ("image_size", "device", "devices", "precision")  # said before the training starts
+from pneumonia.models.yolo.training import Architecture, Objective, Optimization, train
+from pneumonia.training import stage
+from pneumonia.training.groups import Epochs, Stopping, pick
 
 
 def main() -> None:
     every = params.load()
-    p = every.yolo
-    devices.configure(p.device, p.precision, p.seed, p.devices)
-    inputs = training_files.read(p.image_size, boxes=True)
-    state = batches.state_path(Path(STATE, "yolo"), p.values(), inputs.files)
-    values = {key: value for key, value in p.values().items() if key not in ELSEWHERE}
-    tags = tracking.tags("train_yolo", inputs.files)
-    follow = tracking.run(**every.tracking.values(), name="yolo", params=p.values(), tags=tags)
-    with devices.parallel(p.devices), follow as run:
-        trained = yolo.train(inputs.store, inputs.studies, inputs.boxes, OUT, state, **values, on_epoch=run.log_metrics)
-        run.log_history(training_files.write("yolo", trained))
-        run.log_artifact(OUT)
+    values = every.yolo.values()
+    fitted = partial(
+        train,
+        architecture=pick(Architecture, values),
+        objective=pick(Objective, values),
+        epochs=pick(Epochs, values),
+        stopping=pick(Stopping, values),
+        optimization=pick(Optimization, values),
+    )
+    stage.run("yolo", fitted, values, every.tracking.values(), boxes=True)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 
 import pytest
 from benchmarks.licences import COPYLEFT, EXPLAINED, licences
 from packaging.requirements import Requirement
 from tests.places import ROOT
+
+from pneumonia.extras import EXTRA_OF
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {path.name for path in (ROOT / "src").iterdir()} | {"benchmarks", "stages", "tests"}
@@ -39,17 +42,36 @@ def names(requirements: list[str]) -> set[str]:
     return {normal(Requirement(line).name) for line in requirements}
 
 
-DEFAULT = names(PROJECT["dependencies"])
+BASE = names(PROJECT["dependencies"])
 EXTRAS = {extra: names(lines) for extra, lines in PROJECT["optional-dependencies"].items()}
+LOCKED = ("pipeline", "jax", "dicom", "dask", "lite0", "dev")  # as the Makefile says
+# Rooms and modules that need an extra to be imported; all others need it at most inside a function.
+AT_IMPORT = {
+    "pneumonia/experiments": {"ruamel-yaml"},
+    "pneumonia/project": {"ruamel-yaml"},
+    "pneumonia/reading_room/node": {"pynetdicom", "prometheus-client"},
+    "pneumonia/reading_room/objects": {"highdicom"},
+}
 
 
-def imported(*folders: str) -> dict[str, set[str]]:
+def run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes outside of functions and of `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from run_at_import(node)
+
+
+def imported(*folders: str, nodes: Callable[[ast.AST], Iterable[ast.AST]] = ast.walk) -> dict[str, set[str]]:
     """Distribution -> the files of these folders that import it, also inside functions or by `importorskip`."""
     known = metadata.packages_distributions()
     found: dict[str, set[str]] = {}
     for path in (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))):
         modules: list[str] = []
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 modules += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -63,32 +85,97 @@ def imported(*folders: str) -> dict[str, set[str]]:
 
 
 def test_what_is_imported_is_declared():
-    declared = DEFAULT.union(*EXTRAS.values())
+    declared = BASE.union(*EXTRAS.values())
     used = {name: files for name, files in imported("src", "stages").items() if not name.startswith("mlflow-")}
     assert {name: files for name, files in used.items() if name not in declared} == {}
-    # The data half and the default run need no extra: what does stands in the one module that says which.
-    optional = {name: files for name, files in used.items() if name not in DEFAULT}
+    assert not EXTRAS["dev"] & set(used)
+    # Who reaches for an extra: few, so that the rest works without.
+    optional = {name: files for name, files in used.items() if name not in BASE}
     assert optional == {
         "distributed": {"src/pneumonia/cluster.py"},
+        "dvc": {f"src/pneumonia/{name}.py" for name in ("experiments/folds", "experiments/revisions", "project/cache")},
         "highdicom": {
             f"src/pneumonia/reading_room/objects/{name}.py"
             for name in ("capture", "codes", "presentation", "structured_report")
         },
         "imagecodecs": {"src/pneumonia/dicom/decoders.py"},
-        "jax": {"src/keraskit/compute/devices.py", "src/pneumonia/models/grad_cam.py"},
+        "imgaug": {"src/keraskit/training/augmenters.py"},
+        "jax": {"src/keraskit/compute/devices.py", "src/pneumonia/models/classifier/grad_cam.py"},
+        "jinja2": {"src/pneumonia/report/page.py"},
         "kaggle": {"src/pneumonia/sources/kaggle.py"},
+        "markupsafe": {"src/pneumonia/report/page.py"},
+        "matplotlib": {"src/mrcnn/visualize.py", "src/pneumonia/data/explore.py", "src/pneumonia/training/curves.py"},
+        "mlflow": {"src/pneumonia/training/tracking.py"},
         "prometheus-client": {"src/pneumonia/reading_room/node/status.py"},
+        "psutil": {"src/pneumonia/training/tracking.py"},
         "pynetdicom": {f"src/pneumonia/reading_room/node/{name}.py" for name in ("courier", "listener", "transport")},
-        "torch": {"src/keraskit/compute/devices.py", "src/pneumonia/models/grad_cam.py"},
+        "ruamel-yaml": {
+            f"src/pneumonia/{name}.py"
+            for name in ("experiments/folds", "project/cache", "project/code_deps", "project/profiles")
+        },
+        "tensorflow": {
+            "src/keraskit/compute/backend.py",
+            "src/keraskit/compute/devices.py",
+            "src/keraskit/compute/normalization.py",
+            "src/pneumonia/models/classifier/grad_cam.py",
+        },
+        "torch": {"src/keraskit/compute/devices.py", "src/pneumonia/models/classifier/grad_cam.py"},
     }
+
+
+def test_what_is_not_in_the_base_is_imported_where_it_is_used():
+    found: dict[str, set[str]] = {}
+    for name, files in imported("src", nodes=run_at_import).items():
+        for file in files if name not in BASE else ():
+            found.setdefault(file.removeprefix("src/").rpartition("/")[0], set()).add(name)
+    assert found == AT_IMPORT
+
+
+def test_no_room_of_the_base_imports_what_needs_an_extra():
+    """Inside functions they may: a command whose extra is missing says so."""
+    files = {
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted((ROOT / "src").rglob("*.py"))
+    }
+    reached: dict[str, set[str]] = {}
+    for module, path in files.items():
+        names: set[str] = set()
+        for node in run_at_import(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+        reached[module] = names & set(files)
+    needy = {
+        file
+        for paths in (f for n, f in imported("src", nodes=run_at_import).items() if n not in BASE)
+        for file in paths
+    }
+    needs = {module for module, path in files.items() if path.relative_to(ROOT).as_posix() in needy}
+    while more := {module for module, names in reached.items() if names & needs} - needs:
+        needs |= more
+    assert needs
+    assert [module for module in sorted(needs) if not module.replace(".", "/").startswith(tuple(AT_IMPORT))] == []
+
+
+def test_every_extra_that_code_reaches_for_is_named_where_it_is_missing():
+    """`pneumonia.extras` has the names as imported, pyproject.toml those of the packages."""
+    known = metadata.packages_distributions()
+    reached = {name for name, files in imported("src").items() if name not in BASE and not name.startswith("mlflow-")}
+    said = {}
+    for module, extra in EXTRA_OF.items():
+        for distribution in known.get(module) or [INSTALLED_AS.get(module, module.replace("_", "-"))]:
+            if not distribution.startswith("mlflow-"):
+                said[normal(distribution)] = extra
+    assert set(said) >= reached
+    assert {name: extra for name, extra in said.items() if name not in EXTRAS[extra]} == {}
 
 
 def test_what_is_declared_is_imported():
     everywhere = set(imported("src", "stages", "tests", "benchmarks"))
-    declared = DEFAULT.union(*(EXTRAS[extra] for extra in EXTRAS if extra != "gpu"))
+    declared = BASE.union(*(EXTRAS[extra] for extra in EXTRAS if extra != "gpu"))
     assert sorted(declared - everywhere - set(UNIMPORTED)) == []
-    here = set(imported("src", "stages"))
-    assert sorted(DEFAULT - here) == ["scikit-learn"]  # the reference of the metrics' tests; MLflow brings it anyway
+    assert sorted((BASE | EXTRAS["pipeline"]) - set(imported("src", "stages"))) == []
     assert set(UNIMPORTED) <= declared
 
 
@@ -103,8 +190,9 @@ def test_the_lock_pins_by_hash_and_names_no_registry():
         assert "--hash=sha256:" in entry, entry[:80]
     pinned = {normal(re.match(r"[A-Za-z0-9._-]+", entry)[0]) for entry in entries}
     assert len(pinned) == len(entries)  # one version on every Python
-    assert sorted(DEFAULT - pinned) == []
-    assert sorted(EXTRAS["dev"] - pinned) == []
+    assert sorted(BASE.union(*(EXTRAS[extra] for extra in LOCKED)) - pinned) == []
+    assert "".join(f" --extra {extra}" for extra in LOCKED) + " --universal" in (ROOT / "Makefile").read_text()
+    assert EXTRAS["tensorflow"] <= EXTRAS["pipeline"]  # the default backend
 
 
 def test_no_copyleft_binds_the_project():
@@ -123,3 +211,22 @@ def test_the_list_of_licences_is_of_these_packages():
     if sys.version_info[:2] != (3, 11) or sys.platform != "linux":
         pytest.skip("the list is that of Python 3.11 on Linux")
     assert [name for name in listed if name != "package"] == sorted(licences())
+
+
+def test_dvc_is_one_version():
+    """The project leans on more than its documented commands: docs/reproducibility.md lists where."""
+    lines = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+    (wanted,) = [str(Requirement(line).specifier) for line in lines if normal(Requirement(line).name) == "dvc"]
+    locked = re.search(r"^dvc(==\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert locked
+    assert wanted == locked[1] == f"=={metadata.version('dvc')}"
+
+
+def test_the_places_that_lean_on_dvc_are_those_of_the_list():
+    """What imports it; that src/ names its files and commands elsewhere too is told there in words."""
+    text = (ROOT / "docs/reproducibility.md").read_text()
+    section = text[text.index("## Where the project leans on DVC") :]
+    listed = set(re.findall(r"`((?:src|tests|stages)/[\w/]+\.py)`", section))
+    everywhere = imported("src", "stages", "tests")["dvc"]
+    assert sorted(everywhere - listed) == []
+    assert [name for name in sorted(listed) if not (ROOT / name).is_file()] == []

@@ -1,3 +1,7 @@
 """Mask R-CNN on Keras 3 (TensorFlow, JAX, PyTorch): Matterport's configuration, calls, weight files and numbers."""
 
+from keraskit.compute.devices import require_backend
+
 __version__ = "0.1.0"
+
+require_backend()  # before the traceback of Keras' own import

@@ -9,8 +9,7 @@ import sys
 import tempfile
 import urllib.request
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import Any
 
 # Matterport's release 2.0 of 2017: ResNet101, 81 classes, trained on COCO.
 COCO_MODEL_URL = "https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5"
@@ -52,6 +51,15 @@ def imagenet_weights(
     return path
 
 
+def _bar(title: str, size: int) -> Any:
+    """A progress bar; None where tqdm is not installed: a bar is no reason to fail."""
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        return contextlib.nullcontext()
+    return tqdm(total=size or None, desc=title, unit="B", unit_scale=True, file=sys.stderr)
+
+
 def _download(url: str, path: Path, verbose: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent, delete=False) as file:
@@ -59,13 +67,11 @@ def _download(url: str, path: Path, verbose: int) -> None:
         try:
             with urllib.request.urlopen(url, timeout=60) as response:
                 size = int(response.headers.get("Content-Length") or 0)
-                bar = tqdm(
-                    total=size or None, desc=path.name, unit="B", unit_scale=True, disable=not verbose, file=sys.stderr
-                )
-                with bar:
+                with _bar(path.name, size) if verbose else contextlib.nullcontext() as bar:
                     while block := response.read(1 << 20):
                         file.write(block)
-                        bar.update(len(block))
+                        if bar is not None:
+                            bar.update(len(block))
             file.flush()
             if size and temporary.stat().st_size != size:
                 raise OSError(f"{temporary.stat().st_size} of {size} bytes came")

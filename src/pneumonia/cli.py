@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pneumonia import extras
 from pneumonia.params import Params, ParamsError, load
 from pneumonia.schema.models import ENSEMBLE, EVALUATED
 from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
@@ -35,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except MemoryError:
         print("pneumonia: out of memory; nothing was written", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        sentence = extras.explain(error)
+        if sentence is None:
+            raise
+        print(f"pneumonia: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("pneumonia: interrupted", file=sys.stderr)
@@ -141,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    from keraskit.compute import devices
     from pneumonia.files import require_unused
     from pneumonia.reading_room import admission
     from pneumonia.reading_room.predict import predict_new
@@ -152,6 +160,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
     require_unused(arguments.output)
+    devices.require_backend()
     summary = predict_new(
         arguments.input,
         arguments.output,
@@ -215,15 +224,16 @@ def _operating_point(wanted: float | None, option: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from keraskit.compute import devices
     from pneumonia.reading_room.node import settings
-    from pneumonia.reading_room.objects import make
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
-    make.require("highdicom", "pynetdicom", "prometheus_client")
+    extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
+    devices.require_backend()
     from pneumonia.reading_room.node import serve
 
     reader = _reader(p, arguments.models, threshold)

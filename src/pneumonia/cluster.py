@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from pneumonia import extras
+
 Result = TypeVar("Result")
 CONNECT_SECONDS = 20
 
@@ -13,15 +15,12 @@ def run(function: Callable[..., Result], tasks: Iterable[tuple[object, ...]], sc
     """Results of `function(*task)` for every task, as they end.
 
     scheduler: the cluster's address, such as `tcp://node1:8786`. A task whose worker dies runs again on another one, so it
-    must give the same result twice. Raises ValueError where nothing answers at `scheduler`, RuntimeError where the
-    package distributed is not installed, and what a task raises.
+    must give the same result twice. Raises ValueError where nothing answers at `scheduler`, ModuleNotFoundError
+    where the package distributed is not installed, and what a task raises.
     """
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise RuntimeError(
-            "images.executor is dask, which is not installed: pip install -e '.[dask]' in the project"
-        ) from error
+    extras.require("distributed", what="images.executor: dask")
+    from distributed import Client, as_completed
+
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -128,6 +128,23 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def md5(path: str | Path) -> str:
+    """MD5 of a file, in hex: the name that DVC gives its content. Of content, not for security."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values in one level: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
 def require_unused(folder: Path) -> None:
     """Raise ValueError where `folder` is a file, or a folder that holds something: nothing that lies there is ever lost."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -1,4 +1,4 @@
-"""Pictures: boxes and activation maps on radiographs (Pillow), the curves of a training (Matplotlib).
+"""Pictures: boxes and activation maps on radiographs (Pillow, OpenCV).
 
 Images come in as uint8 `[H, W]` and go out as uint8 RGB `[H, W, 3]`; boxes are `(x1, y1, x2, y2)` in pixels of that
 image. Truth is green, a detection red. PNG bytes depend on the input only: they carry no date and no software name.
@@ -6,17 +6,13 @@ image. Truth is green, a detection red. PNG bytes depend on the input only: they
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from PIL import ImageDraw
 
 TRUTH = (64, 220, 110)
@@ -86,35 +82,6 @@ def png(image: Image, compression: int = 9) -> bytes:
 def jpeg(image: Image, quality: int = 80) -> bytes:
     """JPEG of uint8 `[H, W]` or RGB `[H, W, 3]`: a tenth of a PNG's bytes for a radiograph."""
     return _encode(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
-
-
-def training_curves(history: pd.DataFrame, title: str) -> bytes:
-    """PNG of a training's history: column epoch against every other column; losses left, other measures right."""
-    figure, axes = _figure(title, "epoch", "loss")
-    other = axes.twinx()
-    for number, name in enumerate(column for column in history.columns if column != "epoch"):
-        target, style = (axes, "-") if "loss" in name else (other, "--")
-        target.plot(history["epoch"], history[name], style, color=f"C{number}", label=name, linewidth=1.6)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return _save(figure)
-
-
-def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure  # not pyplot: no display, no state shared between figures
-
-    figure = Figure(figsize=(6, 4.2), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title)
-    axes.set_xlabel(x.replace("_", " "))
-    axes.set_ylabel(y.replace("_", " "))
-    return figure, axes
-
-
-def _save(figure: Figure) -> bytes:
-    metadata: Mapping[str, None] = {"Software": None}  # Matplotlib's version would be part of the bytes
-    with io.BytesIO() as stream:
-        figure.savefig(stream, format="png", metadata=metadata)
-        return stream.getvalue()
 
 
 def _encode(image: Image, kind: str, options: list[int]) -> bytes:

@@ -98,7 +98,7 @@ def test_another_test_set_trains_nothing(project: Path):
     head, tail = (project / "params.yaml").read_text().split("fetch_test:")
     (project / "params.yaml").write_text(head + "fetch_test:" + tail.replace("studies: 6", "studies: 5", 1))
     try:
-        predictions = {f"predict_test@{model}" for model in ("classifier", "maskrcnn", "yolo")}
+        predictions = {f"predict_test_{model}" for model in ("classifier", "maskrcnn", "yolo")}
         output = run(project, "dvc", "repro")
         assert ran(output) == {"fetch_test", "window_resize_test", "submission"} | predictions
         assert len(pd.read_csv(project / "submission.csv")) == 5

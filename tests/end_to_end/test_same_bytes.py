@@ -21,7 +21,7 @@ def test_a_clone_killed_in_every_training_ends_with_the_same_bytes(project: Path
         assert not (copy / "models" / model).exists()
     output = run(copy, "dvc", "repro")
     # Those before were done in the runs that were killed; this one went on where the last was killed.
-    assert {"train_yolo", "predict@yolo", "ensemble", "report", "submission"} <= ran(output)
+    assert {"train_yolo", "predict_yolo", "ensemble", "report", "submission"} <= ran(output)
     assert not ran(output) & {"fetch", "train_classifier", "train_maskrcnn"}
     assert not epochs_kept(copy, "yolo")
     # dvc.lock has the hash of every output, down to models and report; metrics and plots are in git themselves.

@@ -1,6 +1,7 @@
 """The COCO weights come whole or not at all."""
 
 import http.server
+import sys
 import threading
 
 import pytest
@@ -38,6 +39,15 @@ def test_download(address, tmp_path):
     download_trained_weights(path, verbose=0, url=f"{address}/whole.h5")
     assert path.read_bytes() == CONTENT
     assert [p.name for p in path.parent.iterdir()] == ["coco.h5"]
+
+
+def test_without_tqdm_there_is_no_bar(address, tmp_path, monkeypatch, capsys):
+    download_trained_weights(tmp_path / "one.h5", url=f"{address}/whole.h5")
+    assert "one.h5: 100%" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    download_trained_weights(tmp_path / "two.h5", url=f"{address}/whole.h5")
+    assert (tmp_path / "two.h5").read_bytes() == CONTENT
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

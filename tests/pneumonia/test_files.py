@@ -73,6 +73,15 @@ def test_a_csv_without_a_column_is_named(tmp_path: Path):
         files.read_csv(tmp_path / "t.csv", {"a": "int", "c": "int"})
 
 
+def test_md5_is_the_files(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert files.md5(tmp_path / "a") == "900150983cd24fb0d6963f7d28e17f72"  # RFC 1321, appendix A.5
+
+
 def test_sha256_is_the_files(tmp_path: Path):
     (tmp_path / "f").write_bytes(b"abc")
     assert files.sha256(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_flat_joins_keys_by_dots():
+    assert files.flat({"a": {"b": {"c": 1}, "d": [2]}, "e": {}}) == {"a.b.c": 1, "a.d": [2]}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 
-from pneumonia.pictures import DETECTION, TRUTH, cam_overlay, jpeg, overlay, png, training_curves
+from pneumonia.pictures import DETECTION, TRUTH, cam_overlay, jpeg, overlay, png
 
 GREY = np.full((120, 100), 90, np.uint8)
 
@@ -56,14 +55,6 @@ def test_encodings_keep_red_and_blue_apart():
         assert decoded[4, 4, 2] > 190
         assert decoded[4, 4, 0] < 20
     assert png(image) == png(image)
-
-
-def test_training_curves_have_the_same_bytes_twice_and_no_software_name():
-    history = pd.DataFrame({"epoch": [0, 1], "loss": [1, 0.5], "val_loss": [1.1, 0.7], "val_auc": [0.5, 0.6]})
-    data = training_curves(history, "history")
-    assert data.startswith(b"\x89PNG")
-    assert b"matplotlib" not in data.lower()
-    assert data == training_curves(history, "history")
 
 
 def test_errors_say_what_was_received():

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keraskit.boxes import arrays
+
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 
@@ -22,10 +24,11 @@ COCO_IOUS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 class Matches:
     """Every kept detection of a set of images, ranked by falling score.
 
-    score: float64 `[D]`.
-    image: int64 `[D]`, which image it lies in.
-    true_positive: bool `[D]`, whether it found a truth box of its own.
-    truths: int64 `[images]`, truth boxes of each image.
+    Attributes:
+        score: float64 `[D]`.
+        image: int64 `[D]`, which image it lies in.
+        true_positive: bool `[D]`, whether it found a truth box of its own.
+        truths: int64 `[images]`, truth boxes of each image.
     """
 
     score: NDArray[np.float64]
@@ -39,12 +42,14 @@ def average_precision(
 ) -> float:
     """Average precision at one overlap threshold, over all images together.
 
-    detections: one array `[n, 5]` an image, four corners and the score; empty arrays and lists are fine.
-    truths: one array `[m, 4]` an image, in the same frame.
-    iou: smallest overlap that counts as found.
-    max_detections: best-scored detections of an image that are looked at (COCO: 100).
+    Arguments:
+        detections: one array `[n, 5]` an image, four corners and the score; empty arrays and lists are fine.
+        truths: one array `[m, 4]` an image, in the same frame.
+        iou: smallest overlap that counts as found.
+        max_detections: best-scored detections of an image that are looked at (COCO: 100).
 
-    Returns 0 to 1, or NaN where there is no truth box at all (pycocotools says -1).
+    Returns:
+        ap: 0 to 1, or NaN where there is no truth box at all (pycocotools says -1).
     """
     return ranked_average_precision(match(detections, truths, iou, max_detections))
 
@@ -61,7 +66,8 @@ def match(
 ) -> Matches:
     """Which detections find a truth box, best score first; arguments as in `average_precision`.
 
-    Raises ValueError where the lists differ in length or an array has the wrong number of columns.
+    Raises:
+        ValueError: the lists differ in length or an array has the wrong number of columns.
     """
     if len(detections) != len(truths):
         raise ValueError(f"one array of truths for each image is wanted, got {len(detections)} and {len(truths)}")
@@ -77,7 +83,7 @@ def match(
         scores.append(boxes[:, 4])
         images.append(np.full(len(boxes), image))
         if len(truth):
-            found.append(match_overlaps(pairwise_iou(boxes[:, :4], truth), iou) >= 0)
+            found.append(match_overlaps(arrays.iou(boxes[:, :4], truth), iou) >= 0)
         else:
             found.append(np.zeros(len(boxes), bool))
     if not scores:
@@ -90,10 +96,15 @@ def match(
 def match_overlaps(overlaps: NDArray[np.float64], iou: float) -> NDArray[np.int64]:
     """Greedy assignment of one image's detections, best first, to its truth boxes.
 
-    overlaps: `[n, m]` IoU of detection (best score first) and truth box.
+    A truth box is taken once, by the first detection that overlaps it most among the free ones; of equal overlaps the
+    later truth box is taken, as pycocotools does.
 
-    Returns int64 `[n]`: the truth box each detection takes, or -1. A truth box is taken once, by the first detection
-    that overlaps it most among the free ones; of equal overlaps the later truth box is taken, as pycocotools does.
+    Arguments:
+        overlaps: float64 `[n, m]`, IoU of detection (best score first) and truth box.
+        iou: smallest overlap that counts as found.
+
+    Returns:
+        taken: int64 `[n]`, the truth box each detection takes, or -1.
 
     Example: overlaps [[0.6, 0.7], [0.2, 0.9]] at 0.5 give [1, -1]: the first takes box 1, which the second then lacks.
     """
@@ -126,18 +137,6 @@ def ranked_average_precision(matches: Matches, weights: NDArray[np.float64] | No
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     at = np.searchsorted(hits / total, RECALL_POINTS, side="left")
     return float(np.where(at < len(precision), precision[np.minimum(at, len(precision) - 1)], 0.0).mean())
-
-
-def pairwise_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of boxes `[n, 4]` and `[m, 4]` (two corners) -> float64 `[n, m]`; 0 for empty boxes."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
-    shared = np.prod(np.clip(high - low, 0.0, None), axis=-1)
-    area_a = np.prod(a[:, 2:4] - a[:, :2], axis=-1)
-    area_b = np.prod(b[:, 2:4] - b[:, :2], axis=-1)
-    union = area_a[:, None] + area_b[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def _columns(values: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
+BACKENDS = ("tensorflow", "jax", "torch")  # packages of their own, each an extra; the first is Keras' default
 DEVICES = ("auto", "gpu", "cpu")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 MALLOPT = (  # names and numbers of glibc's malloc.h
@@ -24,6 +28,7 @@ def configure(device: str = "auto", precision: str = "float32", seed: int = 0, d
     devices: how many share each batch. Where that is the CPU, it is split into as many, to try the thing without GPUs.
 
     Raises:
+        ModuleNotFoundError: the backend is not installed, see `require_backend`.
         RuntimeError: device "gpu" and there is none; device "cpu" where the backend already runs on a GPU.
         ValueError: an unknown device or precision.
     """
@@ -31,6 +36,7 @@ def configure(device: str = "auto", precision: str = "float32", seed: int = 0, d
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    require_backend()
     keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; TensorFlow reads it at its import
     if device == "cpu":
@@ -48,6 +54,35 @@ def configure(device: str = "auto", precision: str = "float32", seed: int = 0, d
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     return "gpu" if gpus and device != "cpu" else "cpu"
+
+
+def require_backend() -> None:
+    """Stop with one sentence where the backend that Keras would load is not installed: Keras' own word is a traceback.
+
+    Nothing is imported.
+
+    Raises:
+        ModuleNotFoundError: names the extra to install, and the backends that are there.
+    """
+    wanted = _wanted_backend()
+    if wanted not in BACKENDS or importlib.util.find_spec(wanted) is not None:
+        return
+    others = [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+    instead = f", or set KERAS_BACKEND to {' or '.join(others)}" if others else ""
+    raise ModuleNotFoundError(
+        f"Keras' backend {wanted} is not installed: pip install -e '.[{wanted}]' in the project{instead}"
+    )
+
+
+def _wanted_backend() -> str:
+    """What Keras reads at its import: the variable KERAS_BACKEND, else its file keras.json, else its default."""
+    if named := os.environ.get("KERAS_BACKEND"):
+        return named
+    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8")).get("backend", BACKENDS[0]))
+    except (OSError, ValueError, AttributeError):
+        return BACKENDS[0]
 
 
 def keep_freed_memory() -> bool:

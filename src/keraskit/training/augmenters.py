@@ -10,7 +10,10 @@ import numpy as np
 
 @cache
 def imgaug() -> ModuleType:
-    """The package imgaug, made importable under NumPy 2, which dropped the `np.sctypes` that it reads at import."""
+    """The package imgaug, made importable under NumPy 2, which dropped the `np.sctypes` that it reads at import.
+
+    Raises ModuleNotFoundError where it is not installed.
+    """
     if not hasattr(np, "sctypes"):
         np.sctypes = {  # type: ignore[attr-defined]  # noqa: NPY201
             "int": [np.int8, np.int16, np.int32, np.int64],
@@ -19,7 +22,14 @@ def imgaug() -> ModuleType:
             "complex": [np.complex64, np.complex128],
             "others": [bool, object, bytes, str, np.void],
         }
-    import imgaug as package
-    import imgaug.augmenters
+    try:
+        import imgaug as package
+        import imgaug.augmenters
+    except ModuleNotFoundError as error:
+        if error.name != "imgaug":
+            raise
+        raise ModuleNotFoundError(
+            "augmentation needs imgaug, which is not installed: pip install imgaug==0.4.0 (of the project's extra pipeline)"
+        ) from error
 
     return package

@@ -13,11 +13,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
-from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Logs = dict[str, float]
 
@@ -218,6 +220,8 @@ def _out_of_patience(history: list[Logs], monitor: str, mode: str, patience: int
 
 
 def _progress(title: str, done: int, epochs: int, steps: int | None) -> tqdm:
+    from tqdm import tqdm
+
     total = None if steps is None else epochs * steps
     # A log file gets a line every 30 seconds at most, a terminal a lively bar.
     interval = 0.5 if sys.stderr.isatty() else 30.0

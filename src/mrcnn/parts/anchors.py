@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keraskit.boxes import arrays
 from mrcnn.config import Config
 
 Shape = Sequence[int] | np.ndarray
@@ -93,11 +94,7 @@ def box_frame(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
 
 def compute_overlaps(boxes1: np.ndarray, boxes2: np.ndarray) -> np.ndarray:
     """IoU of every box of `boxes1` `[N, (y1, x1, y2, x2)]` with every box of `boxes2` `[M, 4]`: `[N, M]`."""
-    a, b = np.asarray(boxes1, float)[:, None], np.asarray(boxes2, float)[None]
-    sides = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
-    both = sides.prod(axis=-1)
-    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - both
-    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    return arrays.iou(boxes1, boxes2)
 
 
 def anchor_scales(boxes: np.ndarray, levels: int) -> list[float]:
@@ -108,7 +105,7 @@ def anchor_scales(boxes: np.ndarray, levels: int) -> list[float]:
     """
     if not len(boxes):
         raise ValueError("anchor scales cannot be taken from no boxes at all: give the scales")
-    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    sides = np.sqrt(arrays.area(boxes))
     return [round(float(q), 1) for q in np.quantile(sides, (np.arange(levels) + 0.5) / levels)]
 
 

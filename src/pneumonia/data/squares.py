@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from keraskit.boxes.arrays import xywh_to_xyxy, xyxy_to_xywh
+from keraskit.boxes.arrays import clip, xywh_to_xyxy, xyxy_to_xywh
 
 
 class Placement(NamedTuple):
@@ -43,7 +43,7 @@ class Placement(NamedTuple):
         """
         gain, pad = self._affine()
         corners = (np.asarray(boxes, np.float64).reshape(-1, 4) - pad) / gain
-        return xyxy_to_xywh(np.clip(corners, 0.0, [columns, rows, columns, rows])).astype(np.float32)
+        return xyxy_to_xywh(clip(corners, [0, 0, columns, rows])).astype(np.float32)
 
     def _affine(self) -> tuple[np.ndarray, np.ndarray]:
         """Gain and pad of (x1, y1, x2, y2)."""

@@ -36,6 +36,10 @@ class Labelled:
             )
         return values.to_numpy(np.float64)
 
+    def part(self, members: NDArray[np.bool_]) -> Labelled:
+        """Only the studies where `members` `[N]` is true."""
+        return Labelled(self.studies[members], self.boxes)
+
     def box_counts(self) -> NDArray[np.int64]:
         """int64 `[N]`: truth boxes of each study."""
         return np.asarray(self.boxes["study"].value_counts().reindex(self.ids, fill_value=0), np.int64)

@@ -8,40 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pneumonia.data.subsets import Labelled, subset
-from pneumonia.evaluation.measured import MeasuredModel, Predictions
+from pneumonia.evaluation.estimates import Estimate, estimate
+from pneumonia.evaluation.inputs import Predictions
+from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.subgroups import Subgroups, size_limits
-from pneumonia.evaluation.tables import Calibration, Operating, Table, with_interval
-from pneumonia.metrics import bootstrap, challenge, curves
+from pneumonia.evaluation.tables import Calibration, Operating, Table
+from pneumonia.evaluation.thresholds import choose
+from pneumonia.metrics import challenge, curves
 from pneumonia.metrics.froc import froc
 from pneumonia.metrics.image_level import Auc
+from pneumonia.metrics.operating_point import LOOKS_AT, got
 from pneumonia.metrics.ratios import Array
 from pneumonia.schema.models import ENSEMBLE
 from pneumonia.schema.results import CALLS
-
-__all__ = ["Evaluation", "Labelled", "Predictions", "evaluate", "subset"]
 
 TABLES: dict[str, Callable[[MeasuredModel], Table]] = {
     "subgroups": Subgroups,
     "operating": Operating,
     "calibration": Calibration,
 }
-Value = TypeVar("Value")
 Key = tuple[Any, ...]  # (section, measure) of the metrics, (kind, model, key) of a table
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics: the nested content of evaluation.json.
+    """What an evaluation of the holdout says.
 
-    tables: `subgroups`, `operating`, `calibration`; curves: `roc`, `pr`, `froc`, `challenge`; each with a column model.
-    confusion: columns actual, predicted, one row a holdout study, at the operating point of `ensemble` (of the last
-    model where there is none).
+    Attributes:
+        metrics: the nested content of evaluation.json.
+        tables: `subgroups`, `operating`, `calibration`, each with a column model.
+        curves: `roc`, `pr`, `froc`, `challenge`, each with a column model.
+        confusion: columns actual, predicted, one row a holdout study, at the operating point of `ensemble` (of the last
+            model where there is none).
     """
 
     metrics: dict[str, Any]
@@ -61,19 +65,24 @@ def evaluate(
     resamples: int,
     seed: int,
 ) -> Evaluation:
-    """Evaluate `predictions` (model -> Predictions).
+    """Evaluate models on the holdout, with thresholds from validation.
 
-    studies: study, person, category, target, view, and for their subgroups sex, age, rows, columns; boxes: study, x, y,
-    width, height (pixels of the original image). split: study, subset; `validation` chooses thresholds, `holdout` is
-    reported. rule, value: see `metrics.operating_point.choose`. resamples, seed: of the bootstrap.
+    Arguments:
+        studies: study, person, category, target, view, and for their subgroups sex, age, rows, columns.
+        boxes: study, x, y, width, height in pixels of the original image.
+        split: study, subset; `validation` chooses thresholds, `holdout` is reported.
+        predictions: model -> Predictions.
+        rule, value: as of `metrics.operating_point.choose`.
+        resamples, seed: of the bootstrap.
 
-    Raises ValueError where a subset is empty or a model lacks a study of them.
+    Raises:
+        ValueError: a subset is empty, or a model lacks a study of them.
     """
     validation, holdout = (subset(studies, boxes, split, name) for name in ("validation", "holdout"))
     limits = size_limits(boxes, split)
     models = {
-        name: MeasuredModel(prediction, validation, holdout, rule=rule, value=value, size_limits=limits)
-        for name, prediction in sorted(predictions.items())
+        name: MeasuredModel(own, holdout, [choose(own, validation, rule=rule, value=value)], size_limits=limits)
+        for name, own in sorted(predictions.items())
     }
     tables = {(kind, name): make(model) for name, model in models.items() for kind, make in TABLES.items()}
     view_only = _view_only(validation, holdout)
@@ -89,19 +98,16 @@ def evaluate(
             values |= {(kind, name, key): v for key, v in table.measures(weights, known[name]).items()}
         return values
 
-    once = {key: float(v[0]) for key, v in measures(np.ones((1, len(holdout.ids)))).items()}
-    ranges = bootstrap.intervals(measures, holdout.studies["person"].tolist(), resamples, seed)
-    metrics: dict[str, Any] = {name: model.constants() for name, model in models.items()}
-    for path in once:
+    estimates = estimate(measures, holdout.studies["person"].tolist(), resamples=resamples, seed=seed)
+    metrics: dict[str, Any] = {name: _constants(model) for name, model in models.items()}
+    for path, own in estimates.items():
         if len(path) == 2:
-            metrics.setdefault(path[0], {}).update(with_interval(path[1], path, once, ranges))
+            metrics.setdefault(path[0], {}).update(own.named(path[1]))
     metrics["holdout"], metrics["validation"] = holdout.counts(), validation.counts()
     metrics["box_sizes"] = dict(zip(("small_below", "large_from"), limits, strict=True))
 
     def laid_out(kind: str) -> pd.DataFrame:
-        return _stacked(
-            {name: tables[kind, name].table(_of(once, kind, name), _of(ranges, kind, name)) for name in models}
-        )
+        return _stacked({name: tables[kind, name].table(_of(estimates, kind, name)) for name in models})
 
     return Evaluation(
         metrics,
@@ -109,6 +115,21 @@ def evaluate(
         _curves(models),
         _confusion(models[ENSEMBLE if ENSEMBLE in models else list(models)[-1]]),
     )
+
+
+def _constants(model: MeasuredModel) -> dict[str, float]:
+    """What no resample changes: the thresholds, what the rule wanted of the studies, and what it got."""
+    (chosen,) = model.thresholds
+    result = {"threshold": chosen.study}
+    if chosen.rule in LOOKS_AT:
+        result |= {
+            "wanted": chosen.value,
+            "reached_validation": chosen.reached,
+            "reached_holdout": got(model.called, model.targets, chosen.rule),
+        }
+    if model.table is not None:
+        result |= {"box_threshold": chosen.box, "challenge_threshold": chosen.challenge}
+    return result
 
 
 def _view_only(validation: Labelled, holdout: Labelled) -> Auc:
@@ -148,9 +169,9 @@ def _curves(models: Mapping[str, MeasuredModel]) -> dict[str, pd.DataFrame]:
     return {kind: _stacked(parts) for kind, parts in frames.items() if parts}
 
 
-def _of(values: Mapping[Key, Value], kind: str, model: str) -> dict[Any, Value]:
+def _of(estimates: Mapping[Key, Estimate], kind: str, model: str) -> dict[Any, Estimate]:
     """What belongs to one table, under the table's own keys."""
-    return {key[2]: value for key, value in values.items() if key[:2] == (kind, model)}
+    return {key[2]: value for key, value in estimates.items() if key[:2] == (kind, model)}
 
 
 def _stacked(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -164,5 +185,4 @@ def _stacked(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _confusion(model: MeasuredModel) -> pd.DataFrame:
     names = np.asarray(CALLS, dtype=object)
-    called = model.scores >= model.threshold
-    return pd.DataFrame({"actual": names[model.targets], "predicted": names[called.astype(int)]})
+    return pd.DataFrame({"actual": names[model.targets], "predicted": names[model.called.astype(int)]})

@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pneumonia.data.subsets import subset
-from pneumonia.metrics import bootstrap
+from pneumonia.evaluation.estimates import estimate
 from pneumonia.schema.boxes import BOX
 
 Array = NDArray[np.float64]
@@ -158,9 +158,7 @@ def _measured(
     def means(weights: Array) -> dict[str, Array]:
         return {name: weights @ value / weights.sum(axis=1) for name, value in values.items()}
 
-    ranges = bootstrap.intervals(means, persons, resamples, seed)
     result: dict[str, float] = {}
-    for name, value in values.items():
-        low, high = ranges.get(name, (float("nan"), float("nan")))
-        result |= {name: float(value.mean()), f"{name}_low": low, f"{name}_high": high}
+    for name, own in estimate(means, persons, resamples=resamples, seed=seed).items():
+        result |= own.named(name)
     return result

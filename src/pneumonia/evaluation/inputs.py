@@ -1,4 +1,4 @@
-"""What an evaluation reads from a project's folders and writes to them (docs/design.md, "Files")."""
+"""What an evaluation reads from a project's folders: labels, split and predictions."""
 
 from __future__ import annotations
 
@@ -8,21 +8,37 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumonia.evaluation.evaluate import Evaluation
-from pneumonia.evaluation.measured import Predictions
-from pneumonia.files import fresh_dir, write_json
 from pneumonia.prediction.tables import read_detections, read_scores
 from pneumonia.schema.data import BOXES, SPLIT, STUDIES
 from pneumonia.schema.models import EVALUATED, FOLDERS, has_boxes, tables
-from pneumonia.schema.results import CONFUSION, CURVES, EVALUATION, OPERATING, SUBGROUPS
 
-# Read of studies.csv.
+# Read of studies.csv and of split.csv.
 STUDY_COLUMNS = ("study", "person", "category", "target", "view", "sex", "age", "rows", "columns")
+SPLIT_COLUMNS = ("study", "fold", "subset")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one model says.
+
+    Attributes:
+        scores: study -> 0 to 1.
+        detections: of a detector: study, x, y, width, height (pixels of the original image), score.
+    """
+
+    scores: pd.Series
+    detections: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """studies, boxes, split as `pneumonia.evaluation.evaluate.evaluate` takes them; predictions: model -> Predictions."""
+    """The content of the files that `paths` names.
+
+    Attributes:
+        studies, boxes: as `evaluation.evaluate.evaluate` takes them.
+        split: study, fold, subset.
+        predictions: model -> Predictions.
+    """
 
     studies: pd.DataFrame
     boxes: pd.DataFrame
@@ -46,20 +62,6 @@ def read(root: str | Path, models: Sequence[str] = EVALUATED) -> Inputs:
     return Inputs(
         STUDIES.read(root, STUDY_COLUMNS),
         BOXES.read(root),
-        SPLIT.read(root, ("study", "subset")),
+        SPLIT.read(root, SPLIT_COLUMNS),
         predictions,
     )
-
-
-def write(root: str | Path, result: Evaluation) -> None:
-    """Write metrics/evaluation.json and the CSVs under plots/: curves and calibration a file a model, five decimals."""
-    root = Path(root)
-    for name, points in {**result.curves, "calibration": result.tables["calibration"]}.items():
-        curve = CURVES[name]
-        with fresh_dir((root / curve.path).parent) as folder:
-            for model, own in points.groupby("model"):
-                curve.write(folder / curve.of(model=str(model)).name, own)
-    SUBGROUPS.write(root / SUBGROUPS.path, result.tables["subgroups"])
-    OPERATING.write(root / OPERATING.path, result.tables["operating"])
-    CONFUSION.write(root / CONFUSION.path, result.confusion)
-    write_json(root / EVALUATION, result.metrics)

@@ -1,22 +1,23 @@
-"""One model held against the truth of the holdout: its thresholds, and its measures under any weighting of the studies.
+"""One model held against the truth: its measures under any weighting of the studies.
 
-Every threshold is chosen on validation. A study is called positive where its score reaches `threshold`; a box is shown
-where its score reaches `box_threshold`. For a detector, whose study score is its highest box's, the two are one.
+No study has a say in the thresholds it is measured with. Those of the holdout are one set, chosen on validation; in a
+cross-validation every fold has a set of its own, chosen on the other folds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from keraskit.boxes.average_precision import COCO_IOUS
 from pneumonia.data.subsets import Labelled
-from pneumonia.metrics import challenge, operating_point
+from pneumonia.evaluation.inputs import Predictions
+from pneumonia.evaluation.thresholds import Thresholds
+from pneumonia.metrics import challenge
 from pneumonia.metrics.calibration import calibration_error
 from pneumonia.metrics.calls import call_pairs
 from pneumonia.metrics.froc import RATES
@@ -31,83 +32,77 @@ FROC_KEYS = tuple(f"froc_{rate:g}".replace("0.", "0") for rate in RATES)  # froc
 CHALLENGE_STEPS = tuple(np.arange(1, 20) / 20)  # score thresholds 0.05, 0.10 ... 0.95
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What one model says: `scores` (study -> 0 to 1) and, of a detector, `detections` (study, x, y, ..., score)."""
-
-    scores: pd.Series
-    detections: pd.DataFrame | None = None
-
-
 class MeasuredModel:
-    """predictions: of all studies of both subsets. rule, value: see `metrics.operating_point.choose`.
+    """One model on studies with their truth, each study with the thresholds that are its.
 
-    size_limits: areas that part small from medium and medium from large truth boxes, see `pneumonia.evaluation.subgroups.size_limits`.
-    Raises ValueError where a study has no score.
+    Arguments:
+        predictions: of all studies of `labelled`; others are ignored.
+        labelled: the studies that are measured.
+        thresholds: one set or several, each chosen on other studies than those it is used on.
+        which: int `[N]`, the place in `thresholds` of each study's set; the first where it is left out.
+        size_limits: areas that part small from medium and medium from large truth boxes, in pixels of the original image,
+            squared, see `evaluation.subgroups.size_limits`; without them there is no AP by size.
+
+    Attributes:
+        targets, scores: of the studies, `[N]`.
+        called: bool `[N]`, whether a study is called positive at its threshold.
+        table: boxes and detections ready to match; None for a classifier.
+        threshold, box_threshold, challenge_threshold: each study's, float `[N]`, see `Thresholds`.
+
+    Raises:
+        ValueError: a study has no score.
     """
 
     def __init__(
         self,
         predictions: Predictions,
-        validation: Labelled,
-        holdout: Labelled,
+        labelled: Labelled,
+        thresholds: Sequence[Thresholds],
+        which: NDArray[np.int64] | None = None,
         *,
-        rule: str,
-        value: float,
-        size_limits: tuple[float, float],
+        size_limits: tuple[float, float] | None = None,
     ) -> None:
-        self.holdout = holdout
+        self.labelled = labelled
+        self.thresholds = tuple(thresholds)
         self.size_limits = size_limits
-        self.targets = holdout.targets
-        self.scores = holdout.scores(predictions.scores)
-        own = validation.scores(predictions.scores)
-        self.rule, self.value = rule, value
-        self.threshold = self.box_threshold = operating_point.choose(own, validation.targets, rule, value)
-        self._calls = [  # of validation and of holdout
-            (scores >= self.threshold, targets)
-            for scores, targets in ((own, validation.targets), (self.scores, self.targets))
-        ]
+        self.targets = labelled.targets
+        self.scores = labelled.scores(predictions.scores)
+        place = np.zeros(len(labelled.ids), np.int64) if which is None else which
+        sets = np.array([(own.study, own.box, own.challenge) for own in thresholds])
+        self.threshold, self.box_threshold, self.challenge_threshold = sets[place].T
+        self.called = self.scores >= self.threshold
         self.table: BoxTable | None = None
         if predictions.detections is None:
             return
-        self.table = box_table(holdout.ids, predictions.detections, holdout.boxes)
-        table = box_table(validation.ids, predictions.detections, validation.boxes)
-        # The ensemble's study score is not its highest box's: its boxes get a threshold of their own, by the same rule.
-        if not np.array_equal(table.highest(), own):
-            self.box_threshold = operating_point.choose(table.highest(), validation.targets, rule, value)
-        self.challenge_threshold, _ = challenge.best_threshold(table)
-        edges = pairwise((0.0, *size_limits, np.inf))
+        self.table = box_table(labelled.ids, predictions.detections, labelled.boxes)
+        edges = () if size_limits is None else pairwise((0.0, *size_limits, np.inf))
         sizes = [size_ranked(self.table, low, high) for low, high in edges]
         self._ranking = BoxRanking([coco_ranked(self.table), *sizes], RATES)
 
-    def constants(self) -> dict[str, float]:
-        """What no resample changes: the thresholds, what the rule wanted of the studies, and what it got."""
-        result = {"threshold": self.threshold}
-        if self.rule in operating_point.LOOKS_AT:
-            validation, holdout = (operating_point.got(*calls, self.rule) for calls in self._calls)
-            result |= {"wanted": self.value, "reached_validation": validation, "reached_holdout": holdout}
-        if self.table is not None:
-            result |= {"box_threshold": self.box_threshold, "challenge_threshold": self.challenge_threshold}
-        return result
+    def measures(self, weights: Array, wanted: Collection[str] | None = None) -> dict[str, Array]:
+        """weights `[B, N]`, how often each study counts -> name -> `[B]`; NaN without a denominator.
 
-    def measures(self, weights: Array) -> dict[str, Array]:
-        """weights `[B, N]`, how often each holdout study counts -> name -> `[B]`; NaN without a denominator."""
-        result = {name: auc(weights) for name, auc in self._aucs.items()}
+        wanted: names of measures, to spend no time on others; all where it is left out.
+        """
+
+        def asked(name: str) -> bool:
+            return wanted is None or name in wanted
+
+        result = {name: auc(weights) for name, auc in self._aucs.items() if asked(name)}
         result |= self._ratios(weights)
-        result["ece"] = calibration_error(self.scores, self.targets, weights)
+        if asked("ece"):
+            result["ece"] = calibration_error(self.scores, self.targets, weights)
         if self.table is not None:
-            result["challenge_mean"] = np.mean(list(self._challenges(weights).values()), axis=0)
-            levels, sizes, froc = np.split(
-                self._ranking.measure(weights), [len(COCO_IOUS), len(COCO_IOUS) + len(SIZES)], axis=1
-            )
-            result["ap50"], result["ap"] = levels[:, 0], levels.mean(axis=1)
-            result |= {f"ap50_{name}": values for name, values in zip(SIZES, sizes.T, strict=True)}
-            result |= dict(zip(FROC_KEYS, froc.T, strict=True))
-            result["froc_mean"] = froc.mean(axis=1)
-        return result
+            if asked("challenge_mean"):
+                result["challenge_mean"] = np.mean(list(self._challenges(weights).values()), axis=0)
+            result |= self._of_boxes(weights)
+        return {name: values for name, values in result.items() if asked(name)}
 
-    def pairs_at(self, threshold: float, box_threshold: float) -> dict[str, Pair]:
-        """The measures of the calls and, of a detector, of the shown boxes, as pairs of sums over the studies."""
+    def pairs_at(self, threshold: float | Array, box_threshold: float | Array) -> dict[str, Pair]:
+        """The measures of the calls and, of a detector, of the shown boxes, as pairs of sums over the studies.
+
+        threshold, box_threshold: one for all studies, or one a study, `[N]`.
+        """
         result = call_pairs(self.scores >= threshold, self.targets)
         if self.table is not None:
             found = self.truths_found(box_threshold).sum(axis=1).astype(np.float64)
@@ -118,13 +113,23 @@ class MeasuredModel:
             result["boxes_per_normal"] = (shown * normal, normal)
         return result
 
-    def truths_found(self, box_threshold: float) -> NDArray[np.bool_]:
-        """bool `[N, M]`: the truth boxes found at IoU 0.5 by a box of at least this score."""
+    def truths_found(self, box_threshold: float | Array) -> NDArray[np.bool_]:
+        """bool `[N, M]`: the truth boxes found at IoU 0.5 by a box of at least this score, one or one a study `[N]`."""
         assert self.table is not None
         result = np.zeros(self.table.truth_boxes.shape[:2], bool)
-        hit = (self._places >= 0) & (self.table.score >= box_threshold)
+        hit = (self._places >= 0) & self.table.reaches(box_threshold)
         result[self.table.study[hit], self._places[hit]] = True
         return result
+
+    def _of_boxes(self, weights: Array) -> dict[str, Array]:
+        """Average precision, of all overlaps and of the sizes, and FROC."""
+        sizes = () if self.size_limits is None else SIZES
+        levels, of_sizes, froc = np.split(
+            self._ranking.measure(weights), [len(COCO_IOUS), len(COCO_IOUS) + len(sizes)], axis=1
+        )
+        result = {"ap50": levels[:, 0], "ap": levels.mean(axis=1)}
+        result |= {f"ap50_{name}": values for name, values in zip(sizes, of_sizes.T, strict=True)}
+        return result | dict(zip(FROC_KEYS, froc.T, strict=True)) | {"froc_mean": froc.mean(axis=1)}
 
     @cached_property
     def _places(self) -> NDArray[np.int64]:
@@ -134,7 +139,7 @@ class MeasuredModel:
     @cached_property
     def _aucs(self) -> dict[str, Auc]:
         """Of all studies and of those of each view."""
-        view = self.holdout.studies["view"].to_numpy()
+        view = self.labelled.studies["view"].to_numpy()
         members = {"auc": None} | {f"auc_{name.lower()}": view == name for name in VIEWS if (view == name).any()}
         return {name: Auc(self.scores, self.targets, studies) for name, studies in members.items()}
 

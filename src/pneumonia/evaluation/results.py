@@ -7,6 +7,7 @@ from typing import Any
 
 from pneumonia.evaluation.words import BOX_MEASURES, FROC_MEASURES, NAMES, STUDY_MEASURES
 from pneumonia.schema.models import EVALUATED
+from pneumonia.text import aligned
 
 NOTHING = "–"
 
@@ -27,7 +28,7 @@ def table(evaluation: Mapping[str, Any], *, markdown: bool = False) -> str:
     counts = "{studies} studies of {persons} persons, {positives} positive, {boxes} boxes".format(
         **evaluation["holdout"]
     )
-    return f"{_markdown(rows) if markdown else _aligned(rows)}\n\n{counts}; in brackets 95% intervals"
+    return f"{_markdown(rows) if markdown else aligned(rows)}\n\n{counts}; in brackets 95% intervals"
 
 
 def cell(measures: Mapping[str, Any], key: str) -> str:
@@ -38,13 +39,6 @@ def cell(measures: Mapping[str, Any], key: str) -> str:
     if low is None or high is None or f"{low:.2f}" == f"{high:.2f}":
         return f"{value:.2f}"
     return f"{value:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
 
 
 def _markdown(rows: list[list[str]]) -> str:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keraskit.boxes import arrays
 from pneumonia.data.split import age_bands
 from pneumonia.data.subsets import Labelled
 from pneumonia.evaluation.measured import MeasuredModel
-from pneumonia.evaluation.tables import Estimates, Intervals
+from pneumonia.evaluation.tables import Estimates
 from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.ratios import Array, Pair, Ratios
 from pneumonia.schema.results import SIZES
@@ -65,13 +67,13 @@ def size_limits(boxes: pd.DataFrame, split: pd.DataFrame) -> tuple[float, float]
     return float(first), float(second)
 
 
-def study_groups(holdout: Labelled) -> list[Group]:
+def study_groups(labelled: Labelled) -> list[Group]:
     """All studies, then by view, sex, age band, number of boxes and class of negative; empty groups are left out.
 
     A column that the studies lack (sex, age) gives no group. A class of negative comes with all positives, so that it
     has an AUC: how well the positives are told from just these negatives.
     """
-    studies, positive = holdout.studies, holdout.targets == 1
+    studies, positive = labelled.studies, labelled.targets == 1
     result = [Group("all", "all", np.ones(len(studies), bool))]
     named = {name: studies[name].replace("", UNKNOWN) for name in ("view", "sex") if name in studies}
     if "age" in studies:
@@ -79,7 +81,7 @@ def study_groups(holdout: Labelled) -> list[Group]:
     for name, column in named.items():
         place, values = pd.factorize(column, sort=True)
         result += [Group(name, value, place == number) for number, value in enumerate(values)]
-    count = holdout.box_counts()
+    count = labelled.box_counts()
     for value, mask in (("1", count == 1), ("2", count == 2), ("3+", count >= 3)):
         result.append(Group("boxes", value, positive & mask))
     for value in ("normal", "not_normal"):
@@ -88,20 +90,21 @@ def study_groups(holdout: Labelled) -> list[Group]:
     return [group for group in result if group.studies.any()]
 
 
-def box_groups(holdout: Labelled, truth_boxes: Array, limits: tuple[float, float]) -> list[Group]:
+def box_groups(labelled: Labelled, truth_boxes: Array, limits: tuple[float, float] | None) -> list[Group]:
     """Truth boxes by size, side and zone of the image; empty groups are left out.
 
     truth_boxes: `[N, M, 4]` x1, y1, x2, y2 in pixels of the original image, NaN where a study has fewer.
-    limits: see `size_limits`. Without rows and columns of the studies there is neither side nor zone.
+    limits: see `size_limits`; without them there is no size. Without rows and columns of the studies there is neither
+    side nor zone.
 
     Side is the person's own: on a radiograph shown as usual the right lung is on the image's left. Zones are thirds of
     the image's height. A box belongs where its centre lies.
     """
-    area = np.prod(truth_boxes[..., 2:] - truth_boxes[..., :2], axis=-1)  # NaN: in no range
-    edges = (0.0, *limits, np.inf)
-    masks = {("size", SIZES[i]): (area >= edges[i]) & (area < edges[i + 1]) for i in range(len(SIZES))}
-    if {"rows", "columns"} <= set(holdout.studies.columns):
-        columns, rows = (holdout.studies[name].to_numpy(np.float64)[:, None] for name in ("columns", "rows"))
+    area = arrays.area(truth_boxes)  # NaN: in no range
+    edges = [] if limits is None else list(pairwise((0.0, *limits, np.inf)))
+    masks = {("size", size): (area >= low) & (area < high) for size, (low, high) in zip(SIZES, edges, strict=False)}
+    if {"rows", "columns"} <= set(labelled.studies.columns):
+        columns, rows = (labelled.studies[name].to_numpy(np.float64)[:, None] for name in ("columns", "rows"))
         across = truth_boxes[..., [0, 2]].mean(-1) / columns
         down = truth_boxes[..., [1, 3]].mean(-1) / rows
         masks |= {("side", "right"): across < 0.5, ("side", "left"): across >= 0.5}
@@ -110,11 +113,11 @@ def box_groups(holdout: Labelled, truth_boxes: Array, limits: tuple[float, float
             ("zone", "middle"): (down >= 1 / 3) & (down < 2 / 3),
             ("zone", "lower"): down >= 2 / 3,
         }
-    return [Group(*name, boxes.any(axis=1), boxes) for name, boxes in masks.items() if boxes.any()]
+    return [Group(*name, np.any(boxes, axis=1), boxes) for name, boxes in masks.items() if boxes.any()]
 
 
 class Subgroups:
-    """One model's measures within its groups, under any weighting of the holdout's studies; keys are `Key`.
+    """One model's measures within its groups, under any weighting of its studies; keys are `Key`.
 
     A group of studies has auc, sensitivity, specificity and, of a detector, box_sensitivity and boxes_per_normal; a
     group of truth boxes has box_sensitivity, and a size ap50. What its members cannot have (the specificity of
@@ -123,9 +126,9 @@ class Subgroups:
 
     def __init__(self, model: MeasuredModel) -> None:
         self.model = model
-        groups = study_groups(model.holdout)
+        groups = study_groups(model.labelled)
         if model.table is not None:
-            groups += box_groups(model.holdout, model.table.truth_boxes, model.size_limits)
+            groups += box_groups(model.labelled, model.table.truth_boxes, model.size_limits)
         self.groups = {(group.name, group.value): group for group in groups}
         self.persons: dict[Key, int] = {}  # that the measure rests on
         self.aucs: dict[Key, Auc] = {}
@@ -143,7 +146,7 @@ class Subgroups:
                 pair = (found.sum(axis=1).astype(np.float64), group.boxes.sum(axis=1).astype(np.float64))
                 pairs[Key(group.name, group.value, "box_sensitivity")] = pair
         self.ratios = Ratios(pairs)
-        person = pd.factorize(model.holdout.studies["person"])[0]
+        person = pd.factorize(model.labelled.studies["person"])[0]
         for key, (_, bottom) in pairs.items():
             self.persons[key] = len(np.unique(person[bottom > 0]))
         for key in (*self.aucs, *self.known):
@@ -178,13 +181,13 @@ class Subgroups:
         result |= {key: auc(weights) for key, auc in self.aucs.items()}
         return result | {key: known[name] for key, name in self.known.items()}
 
-    def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
+    def table(self, estimates: Estimates) -> pd.DataFrame:
         """group, value, measure, studies, positives, boxes, estimate, low, high, small (0 or 1): groups in order."""
-        counts = self.model.holdout.box_counts()
+        counts = self.model.labelled.box_counts()
         rows = []
         for key in sorted(estimates, key=lambda key: list(self.groups).index((key.group, key.value))):
             group = self.groups[key.group, key.value]
-            low, high = intervals.get(key, (np.nan, np.nan))
+            estimate, low, high = estimates[key]
             small = too_small(self.persons[key], key.measure, high - low)
             rows.append(
                 {
@@ -192,7 +195,7 @@ class Subgroups:
                     "studies": int(group.studies.sum()),
                     "positives": int(self.model.targets[group.studies].sum()),
                     "boxes": int(counts[group.studies].sum() if group.boxes is None else group.boxes.sum()),
-                    "estimate": estimates[key],
+                    "estimate": estimate,
                     "low": low,
                     "high": high,
                     "small": int(small),

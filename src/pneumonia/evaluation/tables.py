@@ -1,7 +1,7 @@
 """The tables of operating points and of calibration, one model each: estimates with intervals, ready for a CSV.
 
-A table is measured like a model: `measures(weights, known)` gives every value under any weighting of the holdout's
-studies, where `known` is what the model measured under it; `table(estimates, intervals)` lays them out.
+A table is measured like a model: `measures(weights, known)` gives every value under any weighting of the model's
+studies, where `known` is what the model measured under it; `table(estimates)` lays them out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from pneumonia.evaluation.estimates import Estimate
 from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.metrics import calibration
 from pneumonia.metrics.ratios import Array, Ratios
@@ -19,8 +20,8 @@ from pneumonia.schema.results import RATES
 
 THRESHOLDS = (0.3, 0.5, 0.7)  # of the table of operating points, besides the chosen one
 
-Estimates = Mapping[Any, float]
-Intervals = Mapping[Any, tuple[float, float]]
+Estimates = Mapping[Any, Estimate]
+UNKNOWN = Estimate()
 
 
 class Table(Protocol):
@@ -28,19 +29,22 @@ class Table(Protocol):
 
     def measures(self, weights: Array, known: Mapping[str, Array]) -> Mapping[Any, Array]: ...
 
-    def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame: ...
+    def table(self, estimates: Estimates) -> pd.DataFrame: ...
 
 
 class Operating:
     """What a threshold does: a row for each of `THRESHOLDS` and for the chosen one.
 
     At a fixed threshold a study is called where its score reaches it and a box is shown where its score does; in the
-    chosen row each has its own (see `pneumonia.evaluation.measured`). Keys are (row, measure).
+    chosen row each has its own (see `evaluation.thresholds.Thresholds`). Keys are (row, measure).
+
+    Raises ValueError where the model has more than one set of thresholds.
     """
 
     def __init__(self, model: MeasuredModel) -> None:
         self.model = model
-        self.rows = [(t, t, 0) for t in THRESHOLDS] + [(model.threshold, model.box_threshold, 1)]
+        (chosen,) = model.thresholds
+        self.rows = [(t, t, 0) for t in THRESHOLDS] + [(chosen.study, chosen.box, 1)]
         self.ratios = Ratios(
             {
                 (row, measure): pair
@@ -52,7 +56,7 @@ class Operating:
     def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[tuple[int, str], Array]:
         return self.ratios(weights)
 
-    def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
+    def table(self, estimates: Estimates) -> pd.DataFrame:
         """threshold, box_threshold, chosen, the four cells of the confusion matrix, then `RATES` with intervals."""
         rows = []
         positive = self.model.targets == 1
@@ -68,7 +72,7 @@ class Operating:
                 "true_negatives": int((~called & ~positive).sum()),
             }
             for measure in RATES:
-                row |= with_interval(measure, (index, measure), estimates, intervals)
+                row |= estimates.get((index, measure), UNKNOWN).named(measure)
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -87,14 +91,8 @@ class Calibration:
     def measures(self, weights: Array, known: Mapping[str, Array]) -> dict[int, Array]:
         return self.ratios(weights)
 
-    def table(self, estimates: Estimates, intervals: Intervals) -> pd.DataFrame:
+    def table(self, estimates: Estimates) -> pd.DataFrame:
         """predicted, observed, studies, observed_low, observed_high: a row for each bin that has studies."""
-        bounds = [intervals.get(number, (np.nan, np.nan)) for number in self.bins["bin"].tolist()]
-        low, high = np.reshape(bounds, (-1, 2)).T
+        own = [estimates.get(number, UNKNOWN) for number in self.bins["bin"].tolist()]
+        low, high = [one.low for one in own], [one.high for one in own]
         return self.bins.drop(columns="bin").assign(observed_low=low, observed_high=high)
-
-
-def with_interval(name: str, key: Any, estimates: Estimates, intervals: Intervals) -> dict[str, float]:
-    """`name`, `name_low` and `name_high` of the measure `key`; NaN where it is unknown."""
-    low, high = intervals.get(key, (np.nan, np.nan))
-    return {name: estimates.get(key, np.nan), f"{name}_low": low, f"{name}_high": high}

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pneumonia.data.subsets import Labelled, subset
+from pneumonia.evaluation.estimates import estimate
 from pneumonia.evaluation.inputs import Inputs
 from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.subgroups import size_limits
-from pneumonia.metrics import bootstrap
+from pneumonia.evaluation.thresholds import choose
 from pneumonia.metrics.ratios import Array
 from pneumonia.schema.data import BOXES
 from pneumonia.schema.results import LOWER_IS_BETTER
+from pneumonia.text import aligned
 
 LABELS = ["target", "view"]
 
@@ -26,7 +28,8 @@ LABELS = ["target", "view"]
 class Difference(NamedTuple):
     """One measure of both, `b` minus `a`, and the 95% interval of that (NaN: unknown).
 
-    better: `a` or `b` where the interval leaves out 0, else empty.
+    Attributes:
+        better: `a` or `b` where the interval leaves out 0, else empty.
     """
 
     measure: str
@@ -40,7 +43,12 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """counts: of the holdout studies."""
+    """Every measure that both models have.
+
+    Attributes:
+        counts: of the holdout studies.
+        differences: one a measure.
+    """
 
     counts: dict[str, int]
     differences: list[Difference]
@@ -51,18 +59,20 @@ def compare(
 ) -> Comparison:
     """Compare `model_a` of `a` with `model_b` of `b`; each has its thresholds from its own validation studies.
 
-    rule, value, resamples, seed: as of `pneumonia.evaluation.evaluate.evaluate`.
+    Arguments:
+        rule, value, resamples, seed: as of `evaluation.evaluate.evaluate`.
 
-    Raises ValueError where the two do not hold out the same studies with the same labels and boxes.
+    Raises:
+        ValueError: the two do not hold out the same studies with the same labels and boxes.
     """
     holdouts = [subset(one.studies, one.boxes, one.split, "holdout") for one in (a, b)]
     check_same(*holdouts)
     limits = size_limits(a.boxes, a.split)
     models = []
     for one, holdout, name in zip((a, b), holdouts, (model_a, model_b), strict=True):
-        validation = subset(one.studies, one.boxes, one.split, "validation")
-        predictions = one.predictions[name]
-        models.append(MeasuredModel(predictions, validation, holdout, rule=rule, value=value, size_limits=limits))
+        own = one.predictions[name]
+        chosen = choose(own, subset(one.studies, one.boxes, one.split, "validation"), rule=rule, value=value)
+        models.append(MeasuredModel(own, holdout, [chosen], size_limits=limits))
 
     def measures(weights: Array) -> dict[tuple[str, str], Array]:
         first, second = (model.measures(weights) for model in models)
@@ -70,15 +80,12 @@ def compare(
         result = {("a", key): first[key] for key in shared} | {("b", key): second[key] for key in shared}
         return result | {("difference", key): second[key] - first[key] for key in shared}
 
-    once = {key: float(v[0]) for key, v in measures(np.ones((1, len(holdouts[0].ids)))).items()}
-    ranges = bootstrap.intervals(measures, holdouts[0].studies["person"].tolist(), resamples, seed)
-    differences = []
-    for side, key in once:
-        if side == "difference":
-            low, high = ranges.get((side, key), (np.nan, np.nan))
-            differences.append(
-                Difference(key, once["a", key], once["b", key], once[side, key], low, high, _better(key, low, high))
-            )
+    estimates = estimate(measures, holdouts[0].studies["person"].tolist(), resamples=resamples, seed=seed)
+    differences = [
+        Difference(key, estimates["a", key].value, estimates["b", key].value, *own, _better(key, own.low, own.high))
+        for (side, key), own in estimates.items()
+        if side == "difference"
+    ]
     return Comparison(holdouts[0].counts(), differences)
 
 
@@ -107,20 +114,17 @@ def check_same(a: Labelled, b: Labelled) -> None:
 def text(comparison: Comparison, name_a: str, name_b: str) -> str:
     """The comparison as a table to read in a terminal."""
     counts = comparison.counts
-    head = ["measure", name_a, name_b, "difference", "95% interval", "better"]
-    lines = [head]
+    lines = [["measure", name_a, name_b, "difference", "95% interval", "better"]]
     for row in comparison.differences:
         numbers = [f"{value:.3f}" for value in (row.a, row.b)]
         interval = "" if np.isnan(row.low) else f"{row.low:+.3f} to {row.high:+.3f}"
         better = {"a": name_a, "b": name_b}.get(row.better, "")
         lines.append([row.measure, *numbers, f"{row.difference:+.3f}", interval, better])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    table = ["  ".join(_padded(line, widths)).rstrip() for line in lines]
     intro = (
         f"{counts['studies']} holdout studies of {counts['persons']} persons, {counts['positives']} positive, "
         f"{counts['boxes']} boxes. Difference: second minus first."
     )
-    return "\n".join([intro, "", *table])
+    return f"{intro}\n\n{aligned(lines, right=range(1, 5))}"
 
 
 def as_dict(comparison: Comparison, name_a: str, name_b: str) -> dict[str, Any]:
@@ -134,11 +138,6 @@ def as_dict(comparison: Comparison, name_a: str, name_b: str) -> dict[str, Any]:
         for row in comparison.differences
     }
     return {"a": name_a, "b": name_b, "holdout": comparison.counts, "measures": measures}
-
-
-def _padded(line: list[str], widths: list[int]) -> list[str]:
-    left = (0, 5)  # words; the numbers stand right
-    return [cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))]
 
 
 def _better(measure: str, low: float, high: float) -> str:

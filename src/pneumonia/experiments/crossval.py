@@ -18,28 +18,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pneumonia.evaluation.evaluate import Labelled, Predictions, subset
+from pneumonia.data.subsets import subset
+from pneumonia.evaluation.estimates import estimate
+from pneumonia.evaluation.inputs import Predictions
+from pneumonia.evaluation.measured import MeasuredModel
+from pneumonia.evaluation.thresholds import choose
 from pneumonia.files import fresh_dir, write_csv, write_json
-from pneumonia.metrics import bootstrap, challenge, operating_point
-from pneumonia.metrics.calls import call_pairs
-from pneumonia.metrics.image_level import Auc
-from pneumonia.metrics.matching import box_table
-from pneumonia.metrics.ranking import BoxRanking, coco_ranked
-from pneumonia.metrics.ratios import Ratios, mean_pair
+from pneumonia.metrics.ratios import Array
 from pneumonia.prediction.tables import write_predictions
 from pneumonia.schema.data import SPLIT
 from pneumonia.schema.predictions import SCORES
 
-Array = NDArray[np.float64]
-STUDY_COLUMNS = ("study", "person", "category", "target", "view")  # read of studies.csv
 RATES = ("sensitivity", "specificity", "precision", "f1")
+MEASURES = ("auc", *RATES, "challenge", "ap50")
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One run of the pipeline. name: what errors call it; split: `study, fold, subset`; predictions: by model."""
+    """One run of the pipeline.
+
+    Attributes:
+        number: the fold that validates.
+        name: what errors call it.
+        split: study, fold, subset.
+        predictions: model -> Predictions.
+    """
 
     number: int
     name: str
@@ -50,8 +54,9 @@ class Fold:
 def out_of_fold(folds: Sequence[Fold]) -> tuple[pd.DataFrame, dict[str, Predictions]]:
     """Put the folds together: `study, fold` of every study outside the hold-out, and each model's predictions of them.
 
-    Raises ValueError where a fold is missing or comes twice, the runs were split differently, a study is validated
-    twice or never, or a model has no score for a study of its fold.
+    Raises:
+        ValueError: a fold is missing or comes twice, the runs were split differently, a study is validated twice or
+            never, or a model has no score for a study of its fold.
     """
     folds = sorted(folds, key=lambda fold: fold.number)
     assigned = _assigned(folds)
@@ -88,46 +93,47 @@ def evaluate(
 ) -> dict[str, Any]:
     """The figures of all out-of-fold studies together and of each fold.
 
-    studies, boxes, rule, value, resamples, seed: as `evaluation.evaluate`. assigned, predictions: of `out_of_fold`.
+    Arguments:
+        studies, boxes, rule, value, resamples, seed: as of `evaluation.evaluate.evaluate`.
+        assigned, predictions: of `out_of_fold`.
 
-    Returns model -> measure -> number, with `<measure>_low`, `<measure>_high` (95%), `<measure>_folds_mean` and
-    `<measure>_folds_sd` (over folds, n - 1) beside it; `folds` -> number -> counts, and model -> measures and the
-    thresholds used on that fold; `out_of_fold`: counts. Measures: auc, sensitivity, specificity, precision, f1 and, of a
-    detector, ap50 and challenge. A model's pooled AUC and AP compare scores of different folds' models, `_folds_mean`
-    does not.
+    Returns:
+        model -> measure -> number, with `<measure>_low`, `<measure>_high` (95%), `<measure>_folds_mean` and
+        `<measure>_folds_sd` (over folds, n - 1) beside it; `folds` -> number -> counts, and model -> measures and the
+        thresholds used on that fold; `out_of_fold`: counts. Measures: `MEASURES`; ap50 and challenge of a detector only.
+        A model's pooled AUC and AP compare scores of different folds' models, `_folds_mean` does not.
     """
     labelled = subset(studies, boxes, assigned.assign(subset="out_of_fold"), "out_of_fold")
     fold = assigned.set_index("study")["fold"].loc[labelled.ids].to_numpy(np.int64)
     numbers = sorted({int(number) for number in fold})
-    models = {name: _Model(own, labelled, fold, rule, value) for name, own in sorted(predictions.items())}
+    members = {number: fold == number for number in numbers}
+    models = {}
+    for name, own in sorted(predictions.items()):
+        chosen = [choose(own, labelled.part(~mine), rule=rule, value=value) for mine in members.values()]
+        models[name] = MeasuredModel(own, labelled, chosen, np.searchsorted(numbers, fold))
 
-    def measures(weights: Array) -> dict[str, Array]:
-        return {f"{name}/{key}": v for name, model in models.items() for key, v in model.measures(weights).items()}
+    def measures(weights: Array) -> dict[tuple[str, str], Array]:
+        return {
+            (name, key): values
+            for name, model in models.items()
+            for key, values in model.measures(weights, MEASURES).items()
+        }
 
-    whole = measures(np.ones((1, len(fold))))
-    each = measures(np.stack([fold == number for number in numbers]).astype(np.float64))
-    ranges = bootstrap.intervals(measures, labelled.studies["person"].tolist(), resamples, seed)
+    estimates = estimate(measures, labelled.studies["person"].tolist(), resamples=resamples, seed=seed)
+    each = measures(np.stack(list(members.values())).astype(np.float64))
     result: dict[str, Any] = {"out_of_fold": labelled.counts(), "folds": {}}
-    for path, values in each.items():
-        name, key = path.split("/")
-        low, high = ranges.get(path, (np.nan, np.nan))
-        result.setdefault(name, {}).update(
-            {
-                key: float(whole[path][0]),
-                f"{key}_low": low,
-                f"{key}_high": high,
-                f"{key}_folds_mean": float(np.mean(values)),
-                f"{key}_folds_sd": float(np.std(values, ddof=1)),
-            }
-        )
-    for place, number in enumerate(numbers):
-        ids = set(np.asarray(labelled.ids)[fold == number])
-        part = Labelled(labelled.studies[labelled.studies["study"].isin(ids)], boxes)
-        own: dict[str, Any] = {name: dict(model.thresholds[number]) for name, model in models.items()}
-        for path, values in each.items():
-            name, key = path.split("/")
-            own[name][key] = float(values[place])
-        result["folds"][str(number)] = part.counts() | own
+    for (name, key), values in each.items():
+        over = {f"{key}_folds_mean": float(np.mean(values)), f"{key}_folds_sd": float(np.std(values, ddof=1))}
+        result.setdefault(name, {}).update(estimates[name, key].named(key) | over)
+    for place, (number, mine) in enumerate(members.items()):
+        part: dict[str, Any] = labelled.part(mine).counts()
+        for name, model in models.items():
+            used = model.thresholds[place]
+            part[name] = {"threshold": used.study}
+            if model.table is not None:
+                part[name]["challenge_threshold"] = used.challenge
+            part[name] |= {key: float(values[place]) for (of, key), values in each.items() if of == name}
+        result["folds"][str(number)] = part
     return result
 
 
@@ -159,44 +165,6 @@ def write(
             else:
                 write_predictions(folder / "predictions" / model, own.detections, own.scores)
     return rows
-
-
-class _Model:
-    """One model's thresholds, a set for each fold, and what it takes to measure it on any weighting of the studies."""
-
-    def __init__(
-        self, predictions: Predictions, labelled: Labelled, fold: NDArray[np.int64], rule: str, value: float
-    ) -> None:
-        self.targets = labelled.targets
-        self.scores = labelled.scores(predictions.scores)
-        self.thresholds: dict[int, dict[str, float]] = {}
-        called = np.zeros(len(fold), bool)
-        scored = np.full(len(fold), np.nan)  # by the challenge's metric
-        ids = np.asarray(labelled.ids, dtype=object)
-        detections = predictions.detections
-        whole = None if detections is None else box_table(labelled.ids, detections, labelled.boxes)
-        self._auc = Auc(self.scores, self.targets)
-        self._ranking = None if whole is None else BoxRanking([coco_ranked(whole)])
-        for number in sorted({int(number) for number in fold}):
-            mine = fold == number
-            chosen = {"threshold": operating_point.choose(self.scores[~mine], self.targets[~mine], rule, value)}
-            called[mine] = self.scores[mine] >= chosen["threshold"]
-            if whole is not None and detections is not None:
-                others = box_table(ids[~mine].tolist(), detections, labelled.boxes)
-                chosen["challenge_threshold"], _ = challenge.best_threshold(others)
-                scored[mine] = challenge.study_scores(whole, chosen["challenge_threshold"])[mine]
-            self.thresholds[number] = chosen
-        pairs = call_pairs(called, self.targets)
-        if whole is not None:
-            pairs["challenge"] = mean_pair(scored)
-        self._ratios = Ratios({key: pairs[key] for key in (*RATES, "challenge") if key in pairs})
-
-    def measures(self, weights: Array) -> dict[str, Array]:
-        """weights `[B, N]` -> name -> `[B]`."""
-        result = {"auc": self._auc(weights)} | self._ratios(weights)
-        if self._ranking is not None:
-            result["ap50"] = self._ranking.measure(weights)[:, 0]
-        return result
 
 
 def _assigned(folds: Sequence[Fold]) -> pd.DataFrame:

@@ -16,26 +16,21 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pneumonia.evaluation.evaluate import Predictions
-from pneumonia.experiments.crossval import STUDY_COLUMNS, Fold
-from pneumonia.prediction.tables import read_detections, read_scores
-from pneumonia.schema.data import BOXES, SPLIT, STUDIES
-from pneumonia.schema.models import ENSEMBLE, EVALUATED, FOLDERS, MODELS, has_boxes, tables
+from pneumonia.evaluation import inputs
+from pneumonia.experiments.crossval import Fold
+from pneumonia.files import flat
+from pneumonia.schema.models import MODELS
 
 SHARED = ("clean", "window_resize")  # stages whose outs must be the same in every fold
 FOLD_STAGES = (
     "split",
     *(f"train_{model}" for model in MODELS),
-    *(f"predict@{model}" for model in MODELS),
-    ENSEMBLE,
+    *(f"predict_{model}" for model in MODELS),
+    "ensemble",
 )
 CODE = ("src/", "stages/")
 IDLE = ("tracking", "images.workers", "images.executor", "images.scheduler")  # params that change no output
 FOLD = "split.fold"
-TABLES = (
-    *(table.path for table in (STUDIES, BOXES, SPLIT)),
-    *(path for model in EVALUATED for path in tables(model)),
-)
 
 
 @dataclass(frozen=True)
@@ -79,19 +74,23 @@ def read(experiments: Sequence[Experiment], root: Path = Path()) -> tuple[pd.Dat
         folders = [Path(name, str(experiment.fold)) for experiment in experiments]
         for experiment, folder in zip(experiments, folders, strict=True):
             fetch(experiment, folder, root)
-        folds = [read_fold(experiment, folder) for experiment, folder in zip(experiments, folders, strict=True)]
-        return STUDIES.read(folders[0], STUDY_COLUMNS), BOXES.read(folders[0]), folds
+        found = [inputs.read(folder) for folder in folders]
+    folds = [
+        Fold(experiment.fold, experiment.name, own.split, own.predictions)
+        for experiment, own in zip(experiments, found, strict=True)
+    ]
+    return found[0].studies, found[0].boxes, folds
 
 
 def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
-    """Copy the tables of an experiment to the same paths below `folder`, from DVC's cache or its default remote.
+    """Copy what an evaluation reads of an experiment to the same paths below `folder`, from DVC's cache or its remote.
 
     Raises ValueError where one is in neither.
     """
     import dvc.api
 
     files = dvc.api.DVCFileSystem(str(root.resolve()), rev=experiment.rev)
-    for path in TABLES:
+    for path in inputs.paths():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -101,15 +100,6 @@ def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
                 f"experiment {experiment.name}: {path} is neither in DVC's cache nor in its remote ({error}); "
                 "dvc exp pull it, or run it again"
             ) from error
-
-
-def read_fold(experiment: Experiment, folder: Path) -> Fold:
-    """Split and predictions of an experiment whose tables `fetch` copied to `folder`."""
-    predictions = {
-        model: Predictions(read_scores(folder / path), read_detections(folder / path) if has_boxes(model) else None)
-        for model, path in FOLDERS.items()
-    }
-    return Fold(experiment.fold, experiment.name, SPLIT.read(folder), predictions)
 
 
 def _newest(experiments: Sequence[Experiment]) -> list[Experiment]:
@@ -185,7 +175,7 @@ def _stale(experiment: Experiment) -> str:
             maker, md5 = made.get(dep["path"], ("", dep.get("md5")))
             if md5 != dep.get("md5"):
                 return f"stage {name} did not run after {maker}"
-        locked = _flat(stage.get("params", {}).get("params.yaml", {}))
+        locked = flat(stage.get("params", {}).get("params.yaml", {}))
         for key, value in locked.items():
             if experiment.params.get(key) != value:
                 return f"stage {name} ran with {key}={value!r}, params.yaml says {experiment.params.get(key)!r}"
@@ -220,14 +210,7 @@ def _load(name: str, rev: str, root: Path) -> Experiment:
     params = YAML(typ="safe").load(_git(root, "show", f"{rev}:./params.yaml"))
     ran = "dvc.lock" in _git(root, "ls-tree", "--name-only", rev, "dvc.lock")
     lock = YAML(typ="safe").load(_git(root, "show", f"{rev}:./dvc.lock"))["stages"] if ran else {}
-    return Experiment(name, rev, _flat(params), lock)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+    return Experiment(name, rev, flat(params), lock)
 
 
 def _git(root: Path, *arguments: str) -> str:

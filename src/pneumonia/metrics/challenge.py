@@ -18,12 +18,15 @@ from pneumonia.metrics.matching import BoxTable, found
 IOUS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 
 
-def study_scores(table: BoxTable, threshold: float = 0.0) -> NDArray[np.float64]:
-    """Each study's score with the detections of at least `threshold`: float64 `[N]`, NaN where it is left out."""
+def study_scores(table: BoxTable, threshold: float | NDArray[np.float64] = 0.0) -> NDArray[np.float64]:
+    """Each study's score with the detections of at least `threshold`: float64 `[N]`, NaN where it is left out.
+
+    threshold: one for all studies, or one a study, `[N]`.
+    """
     return study_scores_at(table, [threshold])[0]
 
 
-def study_scores_at(table: BoxTable, thresholds: Sequence[float]) -> NDArray[np.float64]:
+def study_scores_at(table: BoxTable, thresholds: Sequence[float | NDArray[np.float64]]) -> NDArray[np.float64]:
     """`study_scores` at each of T thresholds, matched once: float64 `[T, N]`."""
     prefix = _prefix_scores(table)
     result = np.tile(np.where(table.truths > 0, 0.0, np.nan), (len(thresholds), 1))
@@ -32,13 +35,6 @@ def study_scores_at(table: BoxTable, thresholds: Sequence[float]) -> NDArray[np.
         last = table.rank == table.count(threshold)[table.study] - 1
         row[table.study[last]] = prefix[last]
     return result
-
-
-def challenge_metric(table: BoxTable, threshold: float = 0.0) -> float:
-    """The metric over all studies of the table; NaN where every study is left out."""
-    scores = study_scores(table, threshold)
-    scores = scores[~np.isnan(scores)]
-    return float(scores.mean()) if len(scores) else float("nan")
 
 
 def sweep(table: BoxTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -24,9 +24,3 @@ def froc(table: BoxTable, iou: float = BOX_IOU) -> tuple[NDArray[np.float64], ND
     total = int(table.truths.sum())
     sensitivity = np.r_[0, hits[last]] / total if total else np.full(len(last) + 1, np.nan)
     return np.r_[0, misses[last]] / max(len(table.studies), 1), sensitivity
-
-
-def sensitivity_at(table: BoxTable, rate: float, iou: float = BOX_IOU) -> float:
-    """Largest sensitivity with at most `rate` false boxes a study (a step: nothing is interpolated)."""
-    false, sensitivity = froc(table, iou)
-    return float(sensitivity[np.searchsorted(false, rate, side="right") - 1])

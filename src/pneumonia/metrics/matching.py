@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keraskit.boxes import arrays
 from keraskit.boxes.average_precision import Matches
 from pneumonia.schema.boxes import BOX
 
@@ -23,14 +24,16 @@ BOX_IOU = 0.5  # the overlap at which a box counts as found in AP, FROC and box 
 class BoxTable:
     """The detections and truth boxes of `studies`, ready to match. Detections are sorted by study, then falling score.
 
-    studies: the N study ids; `study` below counts into them.
-    study: int64 `[D]`.
-    rank: int64 `[D]`, 0 for the best detection of its study.
-    score: float64 `[D]`.
-    area: float64 `[D]`, pixels of the original image, squared.
-    truths: int64 `[N]`, truth boxes of each study.
-    overlaps: float64 `[D, M]`, IoU with each truth box of the study; -1 where it has fewer than M.
-    truth_boxes: float64 `[N, M, 4]` x1, y1, x2, y2 in pixels of the original image; NaN where a study has fewer than M.
+    Attributes:
+        studies: the N study ids; `study` below counts into them.
+        study: int64 `[D]`.
+        rank: int64 `[D]`, 0 for the best detection of its study.
+        score: float64 `[D]`.
+        area: float64 `[D]`, pixels of the original image, squared.
+        truths: int64 `[N]`, truth boxes of each study.
+        overlaps: float64 `[D, M]`, IoU with each truth box of the study; -1 where it has fewer than M.
+        truth_boxes: float64 `[N, M, 4]`, x1, y1, x2, y2 in pixels of the original image; NaN where a study has fewer
+            than M.
     """
 
     studies: tuple[str, ...]
@@ -45,7 +48,7 @@ class BoxTable:
     @property
     def truth_area(self) -> NDArray[np.float64]:
         """float64 `[N, M]`, pixels of the original image, squared; NaN where the study has fewer than M boxes."""
-        return _area(self.truth_boxes)
+        return arrays.area(self.truth_boxes)
 
     def top(self, limit: int) -> BoxTable:
         """Only the `limit` best detections of each study."""
@@ -62,17 +65,25 @@ class BoxTable:
         result[self.study[best]] = self.score[best]
         return result
 
-    def count(self, threshold: float) -> NDArray[np.int64]:
-        """int64 `[N]`: detections of each study with a score of at least `threshold`."""
-        return np.bincount(self.study[self.score >= threshold], minlength=len(self.studies)).astype(np.int64)
+    def reaches(self, threshold: float | NDArray[np.float64]) -> NDArray[np.bool_]:
+        """bool `[D]`: whether a detection has a score of at least `threshold`, one for all or one a study, `[N]`."""
+        return self.score >= np.broadcast_to(threshold, len(self.studies))[self.study]
+
+    def count(self, threshold: float | NDArray[np.float64]) -> NDArray[np.int64]:
+        """int64 `[N]`: detections of each study that reach `threshold`, as `reaches` has it."""
+        return np.bincount(self.study[self.reaches(threshold)], minlength=len(self.studies)).astype(np.int64)
 
 
 def box_table(studies: Sequence[str], detections: pd.DataFrame, boxes: pd.DataFrame) -> BoxTable:
-    """Build the table.
+    """Detections and truth of `studies`, ready to match.
 
-    studies: ids, without repeats; rows of other studies are ignored.
-    detections: columns study, x, y, width, height, score (pixels of the original image).
-    boxes: truth, columns study, x, y, width, height.
+    Arguments:
+        studies: ids, without repeats; rows of other studies are ignored.
+        detections: columns study, x, y, width, height, score (pixels of the original image).
+        boxes: truth, columns study, x, y, width, height.
+
+    Raises:
+        ValueError: a study comes twice.
     """
     if len(set(studies)) != len(studies):
         raise ValueError(f"every study is wanted once, got {len(studies) - len(set(studies))} repeats")
@@ -86,9 +97,12 @@ def box_table(studies: Sequence[str], detections: pd.DataFrame, boxes: pd.DataFr
     padded = np.full((len(studies), int(truths.max(initial=0)), 4), np.nan)
     order = np.lexsort((*truth_corners.T[::-1], truth_study))
     truth_study, truth_corners = truth_study[order], truth_corners[order]
-    padded[truth_study, _rank(truth_study)] = truth_corners
-    overlaps = _overlaps(corners, padded[study])
-    return BoxTable(tuple(studies), study, _rank(study), score, _area(corners), truths, overlaps, padded)
+    padded[truth_study, arrays.ranks(truth_study)] = truth_corners
+    own = padded[study]
+    # -1, for even at a threshold of 0 no detection finds a box that is not there.
+    overlaps = np.where(np.isnan(own[..., 0]), -1.0, arrays.iou(corners[:, None], own)[:, 0])
+    rank, area = arrays.ranks(study), arrays.area(corners)
+    return BoxTable(tuple(studies), study, rank, score, area, truths, overlaps, padded)
 
 
 def found(table: BoxTable, ious: Sequence[float], *, strict: bool) -> NDArray[np.bool_]:
@@ -147,33 +161,5 @@ def _rows(
     study = number.get_indexer(pd.Index(frame["study"]))
     known = study >= 0
     columns = frame[[*BOX, *(["score"] if scored else [])]].to_numpy(np.float64)[known]
-    corner, sides = columns[:, :2], columns[:, 2:4]
     score = columns[:, 4] if scored else np.zeros(len(columns))
-    return study[known].astype(np.int64), np.concatenate([corner, corner + sides], axis=1), score
-
-
-def _rank(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place of each row within its group, counted in row order."""
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(group) else np.zeros(0, np.int64)
-    sizes = np.diff(np.r_[starts, len(group)])
-    result = np.empty(len(group), np.int64)
-    result[order] = np.arange(len(group)) - np.repeat(starts, sizes)
-    return result
-
-
-def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """IoU of boxes `[D, 4]` with `[D, M, 4]` -> `[D, M]`, -1 where the other box is NaN."""
-    one = boxes[:, None]
-    sides = np.clip(np.minimum(one[..., 2:], others[..., 2:]) - np.maximum(one[..., :2], others[..., :2]), 0.0, None)
-    shared = sides[..., 0] * sides[..., 1]
-    union = _area(one) + _area(others) - shared
-    result = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return np.where(np.isnan(others[..., 0]), -1.0, result)
-
-
-def _area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of boxes `[..., 4]` (x1, y1, x2, y2)."""
-    sides: NDArray[np.float64] = corners[..., 2:] - corners[..., :2]
-    return sides[..., 0] * sides[..., 1]
+    return study[known].astype(np.int64), arrays.xywh_to_xyxy(columns[:, :4]), score

@@ -1,28 +1,17 @@
-"""What both detectors share: how a training is validated and reported, and how batches of images are run."""
+"""What both detectors share: what a trained one does, and how batches of images are run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pneumonia.training.batches import History
-
-if TYPE_CHECKING:
-    from pneumonia.data.store import ShardStore
-
-Boxes = Mapping[str, NDArray[np.float32]]  # study -> [N, 4] x1 y1 x2 y2, pixels of the resized image
-
-AP50 = "val_ap50"
-VALIDATION: dict[str, Any] = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20}  # of the AP after each epoch
-VALIDATION_BATCH = 32
-
 
 class Detector(Protocol):
-    """A trained detector, as `load` of `pneumonia.models.maskrcnn` and of `pneumonia.models.yolo` gives it."""
+    """A trained detector, as `load` of a detector's `trained` gives it."""
 
     image_size: int
 
@@ -30,44 +19,6 @@ class Detector(Protocol):
         self, images: NDArray[np.uint8], score_floor: float, nms_iou: float, max_detections: int
     ) -> list[NDArray[np.float32]]:
         """uint8 `[B, S, S]` -> for each image float32 `[n, 5]`: x1, y1, x2, y2 in its pixels, score; best first."""
-
-
-class Validation(NamedTuple):
-    """What is measured after each epoch, and which of the values decides what the best epoch is.
-
-    Fields: those arguments of `keraskit.training.fit.fit`.
-    """
-
-    validate: Callable[[], dict[str, float]] | None
-    monitor: str
-    mode: str
-
-
-def validation(
-    detector: Detector,
-    store: ShardStore,
-    studies: Sequence[str],
-    truths: Boxes,
-    monitor: str,
-    loss: Callable[[], float],
-) -> Validation:
-    """After each epoch the AP at IoU 0.5 on `studies`; with the monitor `loss` also `val_loss`, which then decides.
-
-    Where no study has a box to find, the training loss decides. loss: the mean loss of the studies as they are.
-    """
-    from keraskit.boxes.average_precision import average_precision
-
-    if not any(len(truths[study]) for study in studies):
-        return Validation(None, "loss", "min")
-
-    def validate() -> dict[str, float]:
-        found: list[NDArray[np.float32]] = []
-        for first in range(0, len(studies), VALIDATION_BATCH):
-            found += detector.detect(store.batch(studies[first : first + VALIDATION_BATCH]), **VALIDATION)
-        values = {AP50: average_precision(found, [truths[study] for study in studies])}
-        return values | ({"val_loss": loss()} if monitor == "loss" else {})
-
-    return Validation(validate, "val_loss", "min") if monitor == "loss" else Validation(validate, AP50, "max")
 
 
 def filled_batches(
@@ -91,28 +42,3 @@ def filled_batches(
         filled = np.concatenate([part, np.zeros((count - len(part), *part.shape[1:]), part.dtype)])
         results += list(run(filled)[: len(part)])
     return results
-
-
-def corners_of(boxes: Boxes) -> NDArray[np.float32]:
-    """x1, y1, x2, y2 `[N, 4]` of all boxes, studies sorted."""
-    return np.concatenate([np.zeros((0, 4), np.float32), *(boxes[study] for study in sorted(boxes))])
-
-
-def most_boxes(*tables: Boxes) -> int:
-    """The most boxes that a study has; at least 1."""
-    return max([1, *(len(own) for table in tables for own in table.values())])
-
-
-def training_metrics(history: History, validation: Validation, boxes: Boxes) -> dict[str, Any]:
-    """The part of metrics/<model>.json that does not depend on the network; `boxes` of the training studies."""
-    from keraskit.training.fit import best_epoch
-
-    best = best_epoch(history, validation.monitor, validation.mode)
-    return {
-        "ap50": best.get(AP50),
-        "loss": best["loss"],
-        "best_epoch": int(best["epoch"]),
-        "epochs": len(history),
-        "train_studies": len(boxes),
-        "train_positives": sum(1 for own in boxes.values() if len(own)),
-    }

@@ -5,6 +5,7 @@ Nothing here chooses a threshold: detections above a low floor go to disk, so th
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from keraskit.boxes import arrays
 from pneumonia import files
 from pneumonia.data.store import ShardStore
 from pneumonia.prediction.tables import write_predictions
@@ -83,12 +85,14 @@ def predict_studies(
 
 def load(name: str, folder: Path) -> Any:
     """A trained model by its name; with `image_size` and `predict` (the classifier) or `detect` (the detectors)."""
-    from pneumonia.models import classifier, maskrcnn, yolo
-
-    loaders = {"classifier": classifier.load, "maskrcnn": maskrcnn.load, "yolo": yolo.load}
-    if name not in loaders:
-        raise ValueError(f"model must be one of {', '.join(loaders)}, got {name!r}")
-    return loaders[name](folder)
+    # By name, so that a prediction depends on the code of its own model alone.
+    try:
+        trained = importlib.import_module(f"pneumonia.models.{name}.trained")
+    except ModuleNotFoundError as error:
+        if error.name != f"pneumonia.models.{name}":
+            raise  # of a package that the model needs
+        raise ValueError(f"there is no model {name!r}: no module {error.name}") from error
+    return trained.load(folder)
 
 
 def classify(
@@ -160,9 +164,17 @@ def merge_views(
     of both, weighted by their scores, and its score is the mean. What only one view sees keeps its box and half of its
     score, the other view having given it none. Then non-maximum suppression, floor and limit as for a single view.
 
-    Arguments: `[n, 5]` and `[m, 5]` x1 y1 x2 y2 score. Returns `[k, 5]`, best first.
+    Arguments:
+        first: float32 `[n, 5]`, x1, y1, x2, y2 (pixels of the resized image), score.
+        second: float32 `[m, 5]`, the same.
+        score_floor: detections below it are not kept.
+        nms_iou: overlap above which two boxes are one finding.
+        max_detections: of the image.
+
+    Returns:
+        merged: float32 `[k, 5]`, best first.
     """
-    overlap = _iou(first, second)
+    overlap = arrays.iou(first[:, :4], second[:, :4])
     merged = []
     left, right = set(range(len(first))), set(range(len(second)))
     for flat in np.argsort(-overlap, axis=None, kind="stable"):
@@ -179,19 +191,7 @@ def merge_views(
     merged += [[*second[j, :4], second[j, 4] / 2] for j in sorted(right)]
     rows = np.array(merged, np.float32).reshape(-1, 5)
     rows = rows[rows[:, 4] >= score_floor]
-    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-    overlap = _iou(rows, rows)
-    kept: list[int] = []
-    for i in range(len(rows)):
-        if not (overlap[i, kept] > nms_iou).any():
-            kept.append(i)
-    return rows[kept[:max_detections]]
-
-
-def _iou(first: Detections, second: Detections) -> NDArray[np.float64]:
-    from keraskit.boxes.average_precision import pairwise_iou
-
-    return pairwise_iou(first[:, :4].astype(np.float64), second[:, :4].astype(np.float64))
+    return rows[arrays.non_max_suppression(rows[:, :4], rows[:, 4], nms_iou)[:max_detections]]
 
 
 def best_scores(detections: pd.DataFrame, studies: Sequence[str]) -> pd.Series:

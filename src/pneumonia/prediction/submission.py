@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumonia.files import read_csv, write_atomic
+from keraskit.boxes import arrays
+from pneumonia.files import write_atomic
 from pneumonia.metrics import challenge, matching
 
 COLUMNS = ["patientId", "PredictionString"]
@@ -19,46 +20,49 @@ class SubmissionError(ValueError):
     """A submission the challenge would refuse or misread."""
 
 
-def read_ids(path: str | Path) -> list[str]:
-    """The ids of a sample submission, sorted. Raises SubmissionError where one comes twice or none is there."""
-    ids: list[str] = read_csv(path, {"patientId": "str"})["patientId"].tolist()
-    if not ids or len(set(ids)) != len(ids):
-        raise SubmissionError(f"{path}: every test id once is wanted, got {len(ids)} rows and {len(set(ids))} ids")
-    return sorted(ids)
-
-
 def build(
     detections: pd.DataFrame, ids: Sequence[str], sizes: pd.DataFrame, *, threshold: float, max_boxes: int
 ) -> pd.DataFrame:
     """The submission's table, one row an id in the order of `ids`.
 
-    detections: study, x, y, width, height (pixels of the original image), score.
-    sizes: columns `columns`, `rows` in pixels, indexed by study.
-    threshold: lowest score that is submitted. max_boxes: best-scored boxes kept of a study.
-
     Coordinates have one decimal and stay inside the image; a box that loses all its area that way is left out.
+
+    Arguments:
+        detections: columns study, x, y, width, height (pixels of the original image), score.
+        ids: of the studies.
+        sizes: columns `columns`, `rows` in pixels, by study.
+        threshold: lowest score that is submitted.
+        max_boxes: best-scored boxes kept of a study.
+
+    Raises:
+        KeyError: a study with a detection has no size.
     """
     detections = detections[(detections["score"] >= threshold) & detections["study"].isin(list(ids))]
     detections = detections.sort_values(["study", "score"], ascending=[True, False], kind="stable")
     strings: dict[str, list[str]] = {study: [] for study in ids}
-    columns = detections["study"].map(sizes["columns"]).to_numpy(np.float64)
-    rows = detections["study"].map(sizes["rows"]).to_numpy(np.float64)
+    ends = sizes.loc[detections["study"], ["columns", "rows"]].to_numpy(np.float64)
+    corners = arrays.xywh_to_xyxy(detections[["x", "y", "width", "height"]].to_numpy(np.float64))
     # Both edges are rounded to tenths first, and the sides follow from them: x + width is then inside as well.
-    left, top = _tenths(detections["x"], columns), _tenths(detections["y"], rows)
-    right = _tenths(detections["x"] + detections["width"], columns)
-    bottom = _tenths(detections["y"] + detections["height"], rows)
-    for study, score, x1, y1, x2, y2 in zip(
-        detections["study"], detections["score"], left, top, right, bottom, strict=True
+    tenths = arrays.clip(np.rint(corners * 10), np.c_[np.zeros_like(ends), ends * 10])
+    for study, score, box in zip(
+        detections["study"], detections["score"], arrays.xyxy_to_xywh(tenths.astype(np.int64)), strict=True
     ):
-        if x2 > x1 and y2 > y1 and len(strings[study]) < max_boxes:
-            strings[study].append(f"{score:.6f} " + " ".join(f"{v / 10:.1f}" for v in (x1, y1, x2 - x1, y2 - y1)))
+        if (box[2:] > 0).all() and len(strings[study]) < max_boxes:
+            strings[study].append(f"{score:.6f} " + " ".join(f"{value / 10:.1f}" for value in box))
     return pd.DataFrame({"patientId": list(ids), "PredictionString": [" ".join(strings[study]) for study in ids]})
 
 
 def best_threshold(detections: pd.DataFrame, boxes: pd.DataFrame, studies: Sequence[str], max_boxes: int) -> float:
     """The score threshold with the best challenge metric on `studies` (validation), `max_boxes` kept of each.
 
-    detections: study, x, y, width, height, score. boxes: truth, the same without score. 0.5 without detections.
+    Arguments:
+        detections: columns study, x, y, width, height (pixels of the original image), score.
+        boxes: truth, the same without score.
+        studies: ids.
+        max_boxes: best-scored boxes kept of a study.
+
+    Returns:
+        threshold: 0.5 without detections.
     """
     threshold, _ = challenge.best_threshold(matching.box_table(studies, detections, boxes).top(max_boxes))
     return threshold
@@ -76,13 +80,23 @@ def summary(frame: pd.DataFrame, threshold: float) -> dict[str, float]:
 
 
 def check(frame: pd.DataFrame, ids: Sequence[str], sizes: pd.DataFrame) -> None:
-    """Raise SubmissionError unless the table is what the challenge takes.
+    """Refuse a table that is not what the challenge takes.
 
-    Wanted are the two columns, every id of `ids` once and no other, groups of five finite numbers, confidences from 0
-    to 1, and boxes with an area inside the image (`sizes`: columns and rows in pixels, indexed by study).
+    Wanted are the two columns, every id of `ids` (one or more) once and no other, groups of five finite numbers,
+    confidences from 0 to 1, and boxes with an area inside the image.
+
+    Arguments:
+        frame: the table.
+        ids: the test ids.
+        sizes: columns `columns`, `rows` in pixels, by study.
+
+    Raises:
+        SubmissionError: what is wrong, and with which study.
     """
     if list(frame.columns) != COLUMNS:
         raise SubmissionError(f"columns {COLUMNS} are wanted, got {list(frame.columns)}")
+    if not ids:
+        raise SubmissionError("one test id or more is wanted, got none")
     given = frame["patientId"].tolist()
     if len(set(given)) != len(given):
         twice = frame["patientId"][frame["patientId"].duplicated()].iloc[0]
@@ -131,8 +145,3 @@ def _check_box(box: tuple[float, float, float, float, float], study: str, column
         raise SubmissionError(
             f"{study}: a box inside the image of {columns:g} x {rows:g} is wanted, got x {x}, y {y}, {width} x {height}"
         )
-
-
-def _tenths(edge: pd.Series, limit: np.ndarray) -> np.ndarray:
-    """Edges in tenths of a pixel, whole numbers between 0 and `limit` pixels."""
-    return np.clip(np.rint(edge.to_numpy(np.float64) * 10), 0, limit * 10).astype(np.int64)

@@ -6,7 +6,6 @@ link by a user whom permissions do not stop, goes unnoticed: a checkout hands ou
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,11 +13,17 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
+from pneumonia.files import md5
+
 
 def corrupted(cache: Path) -> list[Path]:
     """The files of a DVC cache (its folder `files/md5`) whose content has another MD5 than their name says."""
     files = sorted(path for path in cache.glob("??/*") if not path.name.endswith(".tmp"))
-    return [path for path in tqdm(files, desc="cache", unit="file") if _md5(path) != path.parent.name + path.stem]
+
+    def whole(path: Path) -> bool:
+        return path.exists() and md5(path) == path.parent.name + path.stem  # a link may lead nowhere
+
+    return [path for path in tqdm(files, desc="cache", unit="file") if not whole(path)]
 
 
 def remove(paths: Iterable[Path], root: Path = Path()) -> list[Path]:
@@ -64,10 +69,3 @@ def _outs(root: Path) -> Iterator[Path]:
             yield path
         for folder, _, files in os.walk(path):
             yield from (Path(folder, file) for file in files)
-
-
-def _md5(path: Path) -> str:
-    if not path.exists():  # a link that leads nowhere
-        return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

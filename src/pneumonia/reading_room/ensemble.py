@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pneumonia.data.squares import placement, resize_study
 from pneumonia.dicom.windowing import Rendering
-from pneumonia.prediction import fusion
+from pneumonia.prediction.fusion import Fused, fuse
 from pneumonia.prediction.inference import classify, detect, load
 from pneumonia.schema.models import CLASSIFIER, DETECTORS, MODELS
 from pneumonia.schema.training import DESCRIPTION
@@ -67,14 +67,13 @@ class Ensemble:
     def __init__(self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any]) -> None:
         require(models)
         self._models = {name: load(name, models / name) for name in MODELS}
-        self._predict, self._options = predict, fusion.options(ensemble)
+        self._predict, self._ensemble = predict, ensemble
 
-    def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
+    def __call__(self, studies: Mapping[str, Study]) -> Fused:
         """What is seen of each study.
 
         Returns:
-            (detections, scores): study, x, y, width, height, score (original pixels; best first of each study); and the
-            score of each study by its id, 0 to 1.
+            fused: the detections, cut at the border of their image, and the score of each study by its id.
         """
         names = list(studies)
         stores = {name: Batch(model.image_size, studies) for name, model in self._models.items()}
@@ -90,13 +89,8 @@ class Ensemble:
             progress=False,
         )
         class_scores = pd.Series(own.astype(np.float64), index=names)
-        fused = fusion.fuse(detections, class_scores, names, **self._options)
-        merged = fusion.merge(
-            detections, names, **{key: self._options[key] for key in ("strategy", "iou", "weights", "thresholds")}
-        )
-        scores = fusion.study_scores(merged, class_scores, names).set_index("study")["score"]
         shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in studies.items()}
-        return fusion.clip_boxes(fused, sizes(shapes)), scores
+        return fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
 
 
 def require(models: Path) -> None:
@@ -111,5 +105,5 @@ def require(models: Path) -> None:
 
 
 def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
-    """Columns and rows by study, as `fusion.clip_boxes` and `submission.build` want them."""
+    """Columns and rows by study, as `fuse` and `submission.build` want them."""
     return pd.DataFrame.from_dict(dict(shapes), orient="index", columns=["columns", "rows"])

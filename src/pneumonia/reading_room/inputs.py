@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from pneumonia.archive import MAX_STUDY_BYTES, open_zip, path_fault
-from pneumonia.dicom import heads
+from pneumonia.reading_room import heads
 from pneumonia.rejection import Reason, StudyError
 
 RESULTS, FAILED, SKIPPED = "results", "failed", "skipped"

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from keraskit.boxes.arrays import xywh_to_xyxy
+from pneumonia import extras
 from pneumonia.files import fresh_dir, write_csv
 from pneumonia.reading_room.admission import Refusal, doubt
 from pneumonia.reading_room.ensemble import Study, sizes
@@ -80,11 +82,12 @@ def predict_new(
         The counts files, studies, with_findings, failed, skipped; files is the sum of studies, failed and skipped.
 
     Raises:
-        ValueError: there is no study, or a model or a package is missing, or the models fail on any image.
+        ValueError: there is no study, or a model is missing, or the models fail on any image.
+        ModuleNotFoundError: a package is missing that DICOM results need.
         MemoryError: there is too little.
     """
     if dicom:
-        make.require("highdicom")
+        extras.require("highdicom", what="a result as DICOM")
     inputs = Inputs(source)
     studies = inputs.studies(limit)
     if not studies and all(entry.status == SKIPPED for entry in inputs.entries):
@@ -205,8 +208,7 @@ def _rows(answer: Answer, names: list[str]) -> pd.DataFrame:
 def _draw(study: Study, findings: Findings) -> bytes:
     from pneumonia.pictures import overlay, png
 
-    boxes = np.c_[findings.boxes, findings.scores]
-    boxes[:, 2:4] += boxes[:, :2]
+    boxes = np.c_[xywh_to_xyxy(findings.boxes), findings.scores]
     return png(overlay(study.image, None, boxes))
 
 
@@ -254,8 +256,7 @@ def _write(
     tables = [table for table in tables if len(table)]
     table = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     frame = table.rename(columns={"study": "patientId"})
-    places = {"image_score": 6, **DETECTIONS.decimals}
-    write_csv(folder / DETECTIONS.name, frame, places)
+    write_csv(folder / DETECTIONS.name, frame, {"image_score": 6, **DETECTIONS.decimals})
     built = submission.build(
         table.dropna(subset=["score"]), list(shapes), sizes(shapes), threshold=threshold, max_boxes=max_boxes
     )

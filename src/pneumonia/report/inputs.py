@@ -11,22 +11,20 @@ import pandas as pd
 
 from pneumonia.data.store import ShardStore
 from pneumonia.data.subsets import Labelled, subset
+from pneumonia.evaluation import inputs
 from pneumonia.files import read_json
-from pneumonia.prediction.tables import read_detections, read_scores
 from pneumonia.report import provenance
 from pneumonia.report.gallery import galleries
 from pneumonia.report.page import Inputs
 from pneumonia.report.slider import settings
 from pneumonia.schema import explore
-from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, IMAGES, SPLIT, SPLIT_FOLDER, SPLIT_METRICS, STUDIES
-from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, EVALUATED, FOLDERS, MODELS, has_boxes
+from pneumonia.schema.data import CLEAN, CLEAN_METRICS, IMAGES, SPLIT_FOLDER, SPLIT_METRICS
+from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, FOLDERS, MODELS
 from pneumonia.schema.predictions import FUSED, MAPS, PREDICTIONS
 from pneumonia.schema.results import CURVES, EVALUATION, EXPLAIN, OPERATING, SUBGROUPS
 from pneumonia.schema.training import HISTORY
 from pneumonia.schema.training import MODELS as TRAINED
 
-# Read of studies.csv.
-STUDY_COLUMNS = ("study", "person", "category", "target", "view", "sex", "age")
 HASHED = (CLEAN, SPLIT_FOLDER, PREDICTIONS, FUSED, TRAINED, EVALUATION)
 DRAWN = ("roc", "pr", "froc", "calibration")  # of the curves
 TABLES = {"subgroups": SUBGROUPS, "operating": OPERATING}
@@ -39,14 +37,10 @@ def read(root: Path, *, source: str, image_size: int, examples: int, params: Map
     gallery; params: to be shown. What a project of another day may lack (curves, tables, metrics/explain.json) is empty.
     """
     evaluation = read_json(root / EVALUATION)
-    holdout = subset(
-        STUDIES.read(root, STUDY_COLUMNS),
-        BOXES.read(root),
-        SPLIT.read(root, ("study", "subset")),
-        "holdout",
-    )
-    scores = {model: read_scores(root / FOLDERS[model]) for model in EVALUATED}
-    detections = {model: read_detections(root / FOLDERS[model]) for model in EVALUATED if has_boxes(model)}
+    own = inputs.read(root)
+    holdout = subset(own.studies, own.boxes, own.split, "holdout")
+    scores = {model: said.scores for model, said in own.predictions.items()}
+    detections = {model: said.detections for model, said in own.predictions.items() if said.detections is not None}
     store = ShardStore(root / IMAGES / str(image_size))
     maps = np.load(root / FOLDERS[CLASSIFIER] / MAPS, mmap_mode="r", allow_pickle=False)
     rows = {study: row for row, study in enumerate(scores[CLASSIFIER].index)}

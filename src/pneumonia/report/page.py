@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keraskit.boxes.arrays import xyxy_to_xywh
+from pneumonia import extras
 from pneumonia import pictures as figures
 from pneumonia.evaluation.explanations import coverage, mass
 from pneumonia.evaluation.words import BOX_MEASURES, FROC_MEASURES, NAMES, STUDY_MEASURES
@@ -79,7 +81,8 @@ class Inputs:
 
 
 def render(inputs: Inputs) -> str:
-    """The page as HTML text."""
+    """The page as HTML text. Raises ModuleNotFoundError, naming the extra, where Jinja is not installed."""
+    extras.require("jinja2", "markupsafe", what="the report")
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -208,17 +211,15 @@ def _picture(case: Case, inputs: Inputs) -> dict[str, Any]:
     letter = image.shape[0] / 19
     boxes = []
     for model, rows in case.boxes.items():
-        for x1, y1, x2, y2, score, hit in rows[::-1].tolist():  # the best last, on top
-            place = {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
+        places = xyxy_to_xywh(rows[:, :4])[::-1].tolist()  # the best last, on top
+        for (x, y, width, height), (score, hit) in zip(places, rows[::-1, 4:].tolist(), strict=True):
             words = {
-                "y": y1 - letter * 0.3 if y1 > letter * 1.2 else y1 + letter,
-                "x": min(
-                    x1 + 1, image.shape[1] - letter * WORDS
-                ),  # words that would leave the image start further left
+                "y": y - letter * 0.3 if y > letter * 1.2 else y + letter,
+                "x": min(x + 1, image.shape[1] - letter * WORDS),  # words that would leave the image start further left
             }
             boxes.append(
                 {
-                    "rectangle": {k: f"{v:.1f}" for k, v in place.items()},
+                    "rectangle": _rectangle(x, y, width, height),
                     "words": {k: f"{v:.1f}" for k, v in words.items()},
                     "model": model,
                     "score": score,
@@ -226,10 +227,7 @@ def _picture(case: Case, inputs: Inputs) -> dict[str, Any]:
                     "shown": model == "ensemble" and score >= inputs.evaluation["ensemble"]["box_threshold"],
                 }
             )
-    truth = [
-        {k: f"{v:.1f}" for k, v in (("x", a), ("y", b), ("width", c - a), ("height", d - b))}
-        for a, b, c, d in case.truth.tolist()
-    ]
+    truth = [_rectangle(*box) for box in xyxy_to_xywh(case.truth).tolist()]
     share = coverage(case.truth, image.shape[0], (cam.shape[0], cam.shape[1]))
     called = case.scores["ensemble"] >= inputs.evaluation["ensemble"]["threshold"]
     placed = any(box["shown"] and box["hit"] for box in boxes)
@@ -249,6 +247,10 @@ def _picture(case: Case, inputs: Inputs) -> dict[str, Any]:
         "inside": float(mass(cam[None], share[None])[0]),
         "area": float(share.mean()),
     }
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> dict[str, str]:
+    return {"x": f"{x:.1f}", "y": f"{y:.1f}", "width": f"{width:.1f}", "height": f"{height:.1f}"}
 
 
 def _uri(data: bytes, kind: str) -> str:

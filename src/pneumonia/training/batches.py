@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pneumonia.data.store import ShardStore
-    from pneumonia.training.augmentation import Augmenter
-
-
-History = list[dict[str, float]]  # one row an epoch
-
-
-class Trained(NamedTuple):
-    """What a training reports: numbers for metrics/<model>.json, and one row an epoch."""
-
-    metrics: dict[str, Any]
-    history: History
+    from pneumonia.training.augmentation import Augmentation
 
 
 def epoch_studies(studies: pd.DataFrame, negatives_per_positive: float, epoch: int, seed: int) -> list[str]:
@@ -86,14 +76,14 @@ def load_batch(
     store: ShardStore,
     studies: Sequence[str],
     boxes: Mapping[str, NDArray[np.float32]],
-    augmenter: Augmenter | None,
+    augmentation: Augmentation | None,
     place: tuple[int, ...],
 ) -> tuple[NDArray[np.uint8], list[NDArray[np.float32]]]:
     """Images and boxes of a batch.
 
     Arguments:
         boxes: study -> float32 `[N, 4]` x1 y1 x2 y2, pixels of the resized image; a study without boxes may be absent.
-        augmenter: None: the images as they are.
+        augmentation: None: the images as they are.
         place: (seed, epoch, index of the batch), all that randomness depends on.
 
     Returns:
@@ -102,11 +92,11 @@ def load_batch(
     none = np.zeros((0, 4), np.float32)
     images = store.batch(studies)
     moved = [np.asarray(boxes.get(study, none), np.float32).reshape(-1, 4) for study in studies]
-    if augmenter is not None:
+    if augmentation is not None:
         rng = np.random.default_rng(place)
         images = images.copy()
         for i in range(len(images)):
-            images[i], moved[i], _ = augmenter(images[i], moved[i], rng)
+            images[i], moved[i], _ = augmentation(images[i], moved[i], rng)
     return images, moved
 
 

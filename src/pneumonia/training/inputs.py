@@ -9,7 +9,7 @@ from pneumonia.data.store import ShardStore
 from pneumonia.files import write_json
 from pneumonia.schema.data import BOXES, IMAGES, SPLIT, STUDIES
 from pneumonia.schema.training import METRICS, history
-from pneumonia.training.batches import Trained
+from pneumonia.training.story import Trained
 
 if TYPE_CHECKING:
     import pandas as pd

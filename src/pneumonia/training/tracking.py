@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pneumonia.files import read_json, sha256, write_json
+from pneumonia.files import flat, read_json, sha256, write_json
 
 logger = logging.getLogger(__name__)
 PARENT = Path("state/mlflow_run.json")  # the parent run of the `dvc repro` that trained last
@@ -45,7 +45,7 @@ class Run:
         def log(mlflow: Any) -> None:
             import pandas as pd
 
-            from pneumonia.pictures import training_curves
+            from pneumonia.training.curves import training_curves
 
             mlflow.log_artifact(str(path))
             with TemporaryDirectory() as folder:
@@ -206,17 +206,6 @@ def tags(stage: str, inputs: Sequence[str | Path] = ()) -> dict[str, str]:
         listed = "".join(f"{path.name} {sha256(path)}\n" for path in paths)
         found["data"] = hashlib.sha256(listed.encode()).hexdigest()[:16]
     return found
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values in one level: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            result |= flat(value, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = value
-    return result
 
 
 def _git(*arguments: str) -> str:

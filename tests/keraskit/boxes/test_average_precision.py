@@ -14,7 +14,6 @@ from keraskit.boxes.average_precision import (
     coco_average_precision,
     match,
     match_overlaps,
-    pairwise_iou,
     ranked_average_precision,
 )
 
@@ -77,12 +76,6 @@ def test_greedy_assignment_and_ties():
     assert match_overlaps(np.array([[0.6, 0.7], [0.2, 0.9]]), 0.5).tolist() == [1, -1]
     assert match_overlaps(np.array([[0.7, 0.7], [0.6, 0.6]]), 0.5).tolist() == [1, 0]
     assert match_overlaps(np.array([[1.0]]), 1.0).tolist() == [0]
-
-
-def test_pairwise_iou():
-    # Shared 5x5 = 25; union 100 + 100 - 25 = 175.
-    assert pairwise_iou(corners([0, 0, 10, 10]), corners([5, 5, 15, 15], [10, 0, 20, 10]))[0].tolist() == [1 / 7, 0.0]
-    assert pairwise_iou(corners([3, 3, 3, 3]), corners([3, 3, 3, 3])).tolist() == [[0.0]]
 
 
 def test_weights_count_an_image_that_often():

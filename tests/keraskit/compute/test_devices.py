@@ -71,3 +71,47 @@ def test_freed_memory_is_kept_unless_the_environment_decides(extra, kept):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | extra
     done = subprocess.run([sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(kept), str(kept)]
+
+
+@pytest.mark.parametrize(
+    ("named", "file", "missing", "sentence"),
+    [
+        (None, None, ["tensorflow", "torch"], r"backend tensorflow is not installed: .*\[tensorflow\].* or set KERAS_BACKEND to jax$"),
+        (None, '{"backend": "torch"}', ["torch", "jax"], r"backend torch is not installed: .*\[torch\].* to tensorflow$"),
+        (None, "no JSON", ["tensorflow", "jax", "torch"], r"backend tensorflow is not installed: .* in the project$"),
+        ("jax", '{"backend": "torch"}', ["jax"], r"backend jax is not installed: .*\[jax\]"),
+        ("jax", None, ["tensorflow"], None),
+        ("numpy", None, ["tensorflow"], None),  # for Keras to judge
+    ],
+)  # fmt: skip
+def test_a_missing_backend_is_named(named, file, missing, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if named:
+        monkeypatch.setenv("KERAS_BACKEND", named)
+    if file:
+        (tmp_path / "keras.json").write_text(file)
+    there = [name for name in devices.BACKENDS if name not in missing]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in there else None)
+    if sentence is None:
+        devices.require_backend()
+        return
+    with pytest.raises(ModuleNotFoundError, match=sentence):
+        devices.require_backend()
+
+
+@pytest.mark.parametrize("package", ["mrcnn", "yolov3"])
+def test_the_detectors_name_a_missing_backend_before_keras_does(package, tmp_path):
+    """And without loading Keras or one that is there."""
+    code = f"""
+import sys
+sys.modules["tensorflow"] = None
+try:
+    import {package}.model
+except ModuleNotFoundError as error:
+    print(error, *(name for name in ("keras", "jax", "torch") if name in sys.modules), sep="|")
+"""
+    environment = os.environ | {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Keras' backend tensorflow is not installed: pip install -e '.[tensorflow]' in the")
+    assert done.stdout.count("|") == 0

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumonia.evaluation.evaluate import Predictions, evaluate
+from pneumonia.evaluation.evaluate import evaluate
+from pneumonia.evaluation.inputs import Predictions
 from pneumonia.evaluation.measured import FROC_KEYS
 
 BOX = ["study", "x", "y", "width", "height"]

@@ -1,57 +1,17 @@
-"""What evaluate reads and writes."""
+"""What evaluate reads."""
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
-import pandas as pd
 import pytest
+from tests.pneumonia.evaluation.evaluation_project import write_project
 
-from pneumonia.evaluation.evaluate import evaluate
-from pneumonia.evaluation.inputs import paths, read, write
-from pneumonia.files import write_csv
-from pneumonia.prediction.tables import write_predictions
-
-BOX = ["study", "x", "y", "width", "height"]
-
-
-def write_project(root, *, shift=0.0, studies=60, seed=0):
-    """A made-up project: every third study shows an opacity; half hold out, half validate; `shift` spoils detections."""
-    rng = np.random.default_rng(seed)
-    ids = [f"s{i:03d}" for i in range(studies)]
-    ill = np.arange(studies) % 3 == 0
-    table = pd.DataFrame(
-        {
-            "study": ids, "person": [f"p{i // 2}" for i in range(studies)],
-            "category": np.where(ill, "opacity", "normal"), "target": ill.astype(int),
-            "view": np.where(np.arange(studies) % 2, "AP", "PA"), "sex": "F", "age": 50.0, "rows": 500, "columns": 500,
-        }
-    )  # fmt: skip
-    boxes = pd.DataFrame([(s, 50.0, 60.0, 100.0 + i, 120.0) for i, s in enumerate(ids) if ill[i]], columns=BOX)
-    write_csv(root / "data/clean/studies.csv", table)
-    write_csv(root / "data/clean/boxes.csv", boxes)
-    write_csv(root / "data/split/split.csv",
-              table[["study"]].assign(subset=np.where(np.arange(studies) // 2 % 2, "holdout", "validation")))  # fmt: skip
-    detections = boxes.assign(x=boxes["x"] + shift, score=rng.uniform(0.4, 1, len(boxes)))
-    false = pd.DataFrame([(s, 200.0, 60.0, 90.0, 90.0, rng.uniform(0, 0.6)) for s in ids], columns=[*BOX, "score"])
-    detections = pd.concat([detections, false])
-    for folder in ("predictions/maskrcnn", "predictions/yolo", "ensemble"):
-        write_predictions(root / "data" / folder, detections, detections.groupby("study")["score"].max())
-    scores = pd.DataFrame({"study": ids, "score": np.clip(rng.normal(0.3 + 0.4 * ill, 0.2), 0, 1)})
-    (root / "data/predictions/classifier").mkdir()
-    write_csv(root / "data/predictions/classifier/scores.csv", scores, {"score": 6})
+from pneumonia.evaluation.inputs import paths, read
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
-    write_project(root)
-    inputs = read(root)
-    result = evaluate(
-        inputs.studies, inputs.boxes, inputs.split, inputs.predictions, rule="best_f1", value=0, resamples=40, seed=1
-    )
-    write(root, result)
+    write_project(root, studies=8)
     return root
 
 
@@ -65,67 +25,9 @@ def test_paths_are_what_read_needs(project):
     assert read(project, ["classifier"]).predictions["classifier"].detections is None
 
 
-def test_written_files(project):
-    plots = project / "plots"
-    assert {p.relative_to(plots).as_posix() for p in plots.rglob("*.csv")} == {
-        "confusion.csv", "operating.csv", "subgroups.csv",
-        *(f"{kind}/{model}.csv" for kind in ("roc", "pr", "calibration")
-          for model in ("classifier", "maskrcnn", "yolo", "ensemble")),
-        *(f"{kind}/{model}.csv" for kind in ("froc", "challenge") for model in ("maskrcnn", "yolo", "ensemble")),
-    }  # fmt: skip
-
-
-def header(path):
-    return path.read_text().split("\n", 1)[0].split(",")
-
-
-def test_columns(project):
-    plots = project / "plots"
-    assert header(plots / "calibration/yolo.csv") == [
-        "predicted",
-        "observed",
-        "studies",
-        "observed_low",
-        "observed_high",
-    ]
-    assert header(plots / "subgroups.csv") == [
-        "model", "group", "value", "measure", "studies", "positives", "boxes", "estimate", "low", "high", "small"
-    ]  # fmt: skip
-    assert header(plots / "operating.csv")[:9] == [
-        "model", "threshold", "box_threshold", "chosen", "true_positives", "false_positives", "false_negatives",
-        "true_negatives", "sensitivity",
-    ]  # fmt: skip
-    assert header(plots / "challenge/yolo.csv") == ["threshold", "challenge"]
-
-
-def test_metrics_are_flat_and_the_tables_say_the_same(project):
-    metrics = json.loads((project / "metrics/evaluation.json").read_text())
-    assert set(metrics) == {
-        "classifier", "maskrcnn", "yolo", "ensemble", "ensemble_minus_classifier", "ensemble_minus_maskrcnn",
-        "ensemble_minus_yolo", "holdout", "validation", "yardsticks", "box_sizes",
-    }  # fmt: skip
-    assert all(value is None or isinstance(value, float | int) for own in metrics.values() for value in own.values())
-    yolo = metrics["yolo"]
-    assert {name for name in yolo if f"{name}_low" in yolo} == {
-        "auc", "auc_ap", "auc_pa", "sensitivity", "specificity", "precision", "npv", "f1", "brier", "ece",
-        "ap", "ap50", "ap50_small", "ap50_medium", "ap50_large", "box_sensitivity", "box_precision", "boxes_per_normal",
-        "challenge", "challenge_mean", "froc_0125", "froc_025", "froc_05", "froc_1", "froc_2", "froc_4", "froc_8",
-        "froc_mean",
-    }  # fmt: skip
-    operating = pd.read_csv(project / "plots/operating.csv").query("model == 'yolo' and chosen == 1").iloc[0]
-    assert operating["threshold"] == yolo["threshold"]
-    assert operating["sensitivity_low"] == pytest.approx(yolo["sensitivity_low"], abs=1e-5)
-    groups = pd.read_csv(project / "plots/subgroups.csv").query("model == 'yolo'")
-    row = groups.query("group == 'view' and value == 'AP' and measure == 'auc'").iloc[0]
-    assert row["estimate"] == pytest.approx(yolo["auc_ap"], abs=1e-5)
-    assert row["high"] == pytest.approx(yolo["auc_ap_high"], abs=1e-5)
-
-
-def test_the_same_bytes_twice(project, tmp_path):
+def test_content(project):
     inputs = read(project)
-    result = evaluate(
-        inputs.studies, inputs.boxes, inputs.split, inputs.predictions, rule="best_f1", value=0, resamples=40, seed=1
-    )
-    write(tmp_path, result)
-    for name in ("metrics/evaluation.json", "plots/subgroups.csv", "plots/operating.csv", "plots/froc/yolo.csv"):
-        assert (tmp_path / name).read_bytes() == (project / name).read_bytes()
+    assert list(inputs.predictions) == ["classifier", "maskrcnn", "yolo", "ensemble"]
+    assert inputs.split.iloc[1:3].to_numpy().tolist() == [["s001", 0, "validation"], ["s002", -1, "holdout"]]
+    assert inputs.boxes["width"].tolist() == [100.0, 103.0, 106.0]
+    assert inputs.studies.loc[5, ["study", "person", "view", "rows"]].tolist() == ["s005", "p2", "AP", 500]

@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 
 from pneumonia.data.subsets import Labelled
-from pneumonia.evaluation.measured import MeasuredModel, Predictions
+from pneumonia.evaluation.estimates import Estimate
+from pneumonia.evaluation.inputs import Predictions
+from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.subgroups import Subgroups, box_groups, size_limits, study_groups, too_small
+from pneumonia.evaluation.thresholds import Thresholds
 
 BOX = ["study", "x", "y", "width", "height"]
 STUDIES = pd.DataFrame(
@@ -38,6 +41,8 @@ DETECTIONS = pd.DataFrame(
     columns=[*BOX, "score"],
 )  # fmt: skip
 LIMITS = (2000.0, 4000.0)
+NAN = float("nan")
+HALF = Thresholds("threshold", 0.5, study=0.5, box=0.5, challenge=0.5, reached=NAN)
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +52,14 @@ def holdout():
 
 def model(holdout, detections=DETECTIONS):
     scores = DETECTIONS.groupby("study")["score"].max().reindex(STUDIES["study"]).fillna(0.0)
-    return MeasuredModel(
-        Predictions(scores, detections), holdout, holdout, rule="threshold", value=0.5, size_limits=LIMITS
-    )
+    return MeasuredModel(Predictions(scores, detections), holdout, [HALF], size_limits=LIMITS)
 
 
 @pytest.fixture(scope="module")
 def table(holdout):
     groups = Subgroups(model(holdout))
-    values = {key: float(v[0]) for key, v in groups.measures(*measured(groups)).items()}
-    return groups.table(values, {}).set_index(["group", "value", "measure"])
+    values = {key: Estimate(float(v[0])) for key, v in groups.measures(*measured(groups)).items()}
+    return groups.table(values).set_index(["group", "value", "measure"])
 
 
 def measured(groups):
@@ -159,10 +162,9 @@ def test_small_counts_persons_and_of_an_auc_those_of_the_rarer_class():
     studies["category"] = np.where(studies["target"] == 1, "opacity", "normal")
     labelled = Labelled(studies, pd.DataFrame(columns=BOX))
     scores = Predictions(pd.Series(np.linspace(1, 0, 70), index=ids))
-    measured = MeasuredModel(scores, labelled, labelled, rule="threshold", value=0.5, size_limits=LIMITS)
+    measured = MeasuredModel(scores, labelled, [HALF], size_limits=LIMITS)
     groups = Subgroups(measured)
-    keys = list(groups.persons)
-    table = groups.table(dict.fromkeys(keys, 0.5), dict.fromkeys(keys, (0.45, 0.55))).set_index(["group", "measure"])
+    table = groups.table(dict.fromkeys(groups.persons, Estimate(0.5, 0.45, 0.55))).set_index(["group", "measure"])
     small = table["small"].groupby(level=[0, 1]).first()
     assert small["all", "sensitivity"] == 0
     assert small["all", "specificity"] == 1

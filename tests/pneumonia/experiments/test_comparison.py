@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumonia.evaluation.inputs import Inputs
-from pneumonia.evaluation.measured import Predictions
+from pneumonia.evaluation.inputs import Inputs, Predictions
 from pneumonia.experiments.comparison import as_dict, compare, text
 
 BOX = ["study", "x", "y", "width", "height"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumonia.evaluation.evaluate import Predictions
+from pneumonia.evaluation.inputs import Predictions
 from pneumonia.experiments.crossval import Fold, evaluate, out_of_fold, table
 
 BOX = ["study", "x", "y", "width", "height"]

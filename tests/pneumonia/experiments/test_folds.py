@@ -14,9 +14,9 @@ import pytest
 from tests.places import ROOT
 
 from pneumonia import cli
+from pneumonia.evaluation import inputs
 from pneumonia.experiments import folds as experiments
-from pneumonia.experiments.folds import FOLD_STAGES, Experiment, check, fetch, gather, read_fold
-from pneumonia.schema.models import MODELS
+from pneumonia.experiments.folds import FOLD_STAGES, Experiment, check, fetch, gather, read
 
 PARAMS = """\
 split:
@@ -46,14 +46,14 @@ def write(path, header, rows):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(header + "\\n" + "".join(",".join(map(str, row)) + "\\n" for row in rows))
 if stage == "clean":
-    rows = [(s, f"p{s}", "opacity" if t else "normal", t, "AP") for s, t in target.items()]
-    write("data/clean/studies.csv", "study,person,category,target,view", rows)
+    rows = [(s, f"p{s}", "opacity" if t else "normal", t, "AP", "F", 50, 99, 99) for s, t in target.items()]
+    write("data/clean/studies.csv", "study,person,category,target,view,sex,age,rows,columns", rows)
     write("data/clean/boxes.csv", "study,x,y,width,height", [(s, 0, 0, 10, 10) for s, t in target.items() if t])
 elif stage == "split":
     kind = lambda k: "holdout" if k < 0 else "validation" if k == fold else "train"
     write("data/split/split.csv", "study,person,fold,subset", [(s, f"p{s}", k, kind(k)) for s, k in place.items()])
 elif stage.startswith("predict") or stage == "ensemble":
-    folder = "data/ensemble" if stage == "ensemble" else "data/predictions/" + stage.split("@")[1]
+    folder = "data/ensemble" if stage == "ensemble" else "data/predictions/" + stage.removeprefix("predict_")
     outside = [s for s, k in place.items() if k in (fold, -1)]
     score = {s: 0.9 - 0.01 * i if target[s] else 0.3 - 0.01 * i for i, s in enumerate(outside)}
     if fold == 0:
@@ -82,8 +82,10 @@ def pipeline() -> str:
         "window_resize": stage("window_resize", ["data/clean"], "data/images"),
         "split": stage("split", ["data/clean"], "data/split", "split"),
         **{f"train_{m}": stage(f"train_{m}", ["data/split"], f"models/{m}", "model") for m in models},
-        "predict": {"matrix": {"model": list(models)}}
-        | stage("predict@${item.model}", ["data/split", "models/${item.model}"], "data/predictions/${item.model}"),
+        **{
+            f"predict_{m}": stage(f"predict_{m}", ["data/split", f"models/{m}"], f"data/predictions/{m}")
+            for m in models
+        },
         "ensemble": stage("ensemble", [f"data/predictions/{m}" for m in models], "data/ensemble"),
     }
     # The commands of the shared stages do not know the fold.
@@ -128,12 +130,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_newest_complete_set_is_found_and_read(project: Path, tmp_path: Path):
+def test_the_newest_complete_set_is_found_and_read(project: Path):
     found = gather(root=project)
     assert [(experiment.fold, experiment.name) for experiment in found] == [(0, "fold-0"), (1, "fold-1")]
     assert found[1].params["split.fold"] == 1
-    fetch(found[1], tmp_path, project)
-    fold = read_fold(found[1], tmp_path)
+    studies, boxes, (_, fold) = read(found, project)
+    assert studies["target"].sum() == len(boxes) == 5
+    assert (fold.number, fold.name) == (1, "fold-1")
     assert fold.split.loc[fold.split["subset"] == "validation", "study"].tolist() == ["s4", "s5", "s6", "s7"]
     assert sorted(fold.predictions) == ["classifier", "ensemble", "maskrcnn", "yolo"]
     assert fold.predictions["yolo"].scores["s5"] == 0.89
@@ -243,10 +246,6 @@ def test_stages_and_tables_are_those_of_the_pipeline():
     import yaml
 
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert {name.split("@")[0] for name in (*FOLD_STAGES, *experiments.SHARED)} <= set(stages)
-    assert [name for name in FOLD_STAGES if "@" in name] == [
-        f"predict@{m}" for m in stages["predict"]["matrix"]["model"]
-    ]
-    outs = [out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)]
-    folders = {out.replace("${item.model}", model) for out in outs for model in MODELS}
-    assert [path for path in experiments.TABLES if str(Path(path).parent) not in folders] == []
+    assert {*FOLD_STAGES, *experiments.SHARED} <= set(stages)
+    folders = {out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)}
+    assert [path for path in inputs.paths() if str(Path(path).parent) not in folders] == []

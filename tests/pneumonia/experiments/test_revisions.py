@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.places import ROOT
-from tests.pneumonia.evaluation.test_inputs import write_project
+from tests.pneumonia.evaluation.evaluation_project import write_project
 
 from pneumonia import cli
 from pneumonia.experiments.revisions import files_of
@@ -66,7 +66,7 @@ def repository(tmp_path_factory):
     reproduce(root, "good")
     dvc(root, "push")
     reproduce(root, "worse", shift=40.0)
-    split = read_csv(root / SPLIT, {"study": "str", "subset": "str"})
+    split = read_csv(root / SPLIT, {"study": "str", "fold": "int", "subset": "str"})
     split.loc[split["study"].isin(["s002", "s003"]), "subset"] = "train"
     write_csv(root / SPLIT, split)
     return root
@@ -133,7 +133,7 @@ def test_a_remote_serves_what_the_cache_lacks(repository, tmp_path):
     clone = tmp_path / "clone"
     run(tmp_path, "git", "clone", "-q", str(repository), str(clone))
     with files_of("good", [SPLIT], root=clone) as folder:
-        assert (folder / SPLIT).read_text().startswith("study,subset\n")
+        assert (folder / SPLIT).read_text().startswith("study,fold,subset\n")
     # `worse` was never pushed.
     message = r"scores\.csv of worse \(\w+\) is neither in DVC's cache nor in its remote: `dvc fetch` it"
     with pytest.raises(ValueError, match=message), files_of("worse", ["data/ensemble/scores.csv"], root=clone):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pneumonia.metrics.froc import froc, sensitivity_at
+from pneumonia.metrics.froc import froc
 from pneumonia.metrics.matching import box_table
 
 BOX = ["study", "x", "y", "width", "height"]
@@ -25,13 +25,6 @@ def test_curve():
     # 0.9 finds a; 0.8 is false (1 / 4 studies); at 0.5 one more is found and one more false.
     assert false.tolist() == [0, 0, 0.25, 0.5]
     assert sensitivity.tolist() == [0, 0.5, 0.5, 1]
-
-
-def test_sensitivity_at_a_rate_is_a_step():
-    assert sensitivity_at(table(), 0.125) == 0.5
-    assert sensitivity_at(table(), 0.49) == 0.5
-    assert sensitivity_at(table(), 0.5) == 1.0
-    assert sensitivity_at(table(), 8) == 1.0
 
 
 def test_empty():

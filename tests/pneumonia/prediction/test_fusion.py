@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumonia.prediction.fusion import clip_boxes, fuse, gate, merge, options, shrink_boxes, study_scores
+from pneumonia.prediction.fusion import fuse
 
 COLUMNS = ["study", "x", "y", "width", "height", "score"]
 DEFAULTS = {
@@ -18,9 +18,7 @@ DEFAULTS = {
     "iou": 0.4,
     "weights": {"maskrcnn": 1.0, "yolo": 1.0},
     "thresholds": {"maskrcnn": 0.0, "yolo": 0.0},
-    "gate_mode": "none",
-    "gate_threshold": 0.2,
-    "gate_power": 0.5,
+    "gate": {"mode": "none", "threshold": 0.2, "power": 0.5},
     "shrink": 1.0,
 }
 
@@ -29,9 +27,13 @@ def frame(*rows):
     return pd.DataFrame(list(rows), columns=COLUMNS)
 
 
-def run(maskrcnn, yolo, scores=None, **changed):
-    scores = pd.Series({"a": 0.25, "b": 0.81} if scores is None else scores)
+def fused(maskrcnn, yolo, scores=None, **changed):
+    scores = pd.Series({"b": 0.81, "a": 0.25} if scores is None else scores)
     return fuse({"maskrcnn": maskrcnn, "yolo": yolo}, scores, ["a", "b"], **(DEFAULTS | changed))
+
+
+def run(maskrcnn, yolo, scores=None, **changed):
+    return fused(maskrcnn, yolo, scores, **changed).detections
 
 
 def values(result):
@@ -118,39 +120,56 @@ def test_a_weight_of_zero_leaves_a_model_out():
 
 def test_gate_threshold_drops_studies_below_it():
     boxes = frame(("a", 0, 0, 9, 9, 0.5), ("b", 0, 0, 9, 9, 0.5))
-    scores = pd.Series({"a": 0.2, "b": 0.19})
-    assert gate(boxes, scores, mode="threshold", threshold=0.2)["study"].tolist() == ["a"]
+    gate = {"mode": "threshold", "threshold": 0.2, "power": 1.0}
+    result = run(boxes, frame(), {"a": 0.2, "b": 0.19}, strategy="maskrcnn", gate=gate)
+    assert values(result) == [("a", 0, 0, 9, 9, 0.5)]
 
 
 def test_gate_multiplies_by_a_power_of_the_class_score():
     boxes = frame(("a", 0, 0, 9, 9, 0.5), ("b", 0, 0, 9, 9, 0.5))
-    result = gate(boxes, pd.Series({"a": 0.25, "b": 0.81}), mode="multiply", power=0.5)
-    assert result["score"].tolist() == pytest.approx([0.25, 0.45])
+    gate = {"mode": "multiply", "threshold": 0.2, "power": 0.5}
+    result = run(boxes, frame(), {"a": 0.25, "b": 0.81}, strategy="maskrcnn", gate=gate)
+    assert values(result) == [("a", 0, 0, 9, 9, 0.25), ("b", 0, 0, 9, 9, 0.45)]
 
 
 def test_shrink_keeps_the_centre():
-    result = shrink_boxes(frame(("a", 100, 200, 80, 40, 0.5)), 0.875)
+    result = run(frame(("a", 100, 200, 80, 40, 0.5)), frame(), strategy="maskrcnn", shrink=0.875)
     assert values(result) == [("a", 105, 202.5, 70, 35, 0.5)]
 
 
-def test_clip_cuts_and_drops():
-    sizes = pd.DataFrame({"columns": [100], "rows": [50]}, index=["a"])
-    boxes = frame(("a", -10, 40, 30, 30, 0.5), ("a", 100, 0, 20, 20, 0.4))
-    assert values(clip_boxes(boxes, sizes)) == [("a", 0, 40, 20, 10, 0.5)]
+def test_with_sizes_boxes_are_cut_at_the_border_and_dropped_outside():
+    sizes = pd.DataFrame({"columns": [60, 100], "rows": [60, 50]}, index=["b", "a"])
+    boxes = frame(("a", -10, 40, 30, 30, 0.5), ("a", 100, 0, 20, 20, 0.4), ("b", 50, -20, 20, 20, 0.3))
+    assert values(run(boxes, frame(), strategy="maskrcnn", sizes=sizes)) == [("a", 0, 40, 20, 10, 0.5)]
+    assert values(run(boxes, frame(), strategy="maskrcnn")) == [
+        ("a", -10, 40, 30, 30, 0.5), ("a", 100, 0, 20, 20, 0.4), ("b", 50, -20, 20, 20, 0.3)
+    ]  # fmt: skip
+    with pytest.raises(KeyError):
+        run(boxes, frame(), strategy="maskrcnn", sizes=sizes.loc[["a"]])
 
 
-def test_study_scores_average_classifier_and_best_box():
-    result = study_scores(
-        frame(("a", 0, 0, 9, 9, 0.5), ("a", 0, 0, 9, 9, 0.7)), pd.Series({"b": 0.4, "a": 0.1}), ["a", "b"]
-    )
-    assert result["score"].tolist() == pytest.approx([0.4, 0.2])
+def test_study_scores_average_classifier_and_best_box_before_the_gate():
+    # The gate leaves "b" without a box, and scales that of "a"; neither counts here: (0.1 + 0.7) / 2, (0.4 + 0.2) / 2.
+    boxes = frame(("a", 0, 0, 9, 9, 0.5), ("a", 0, 0, 9, 9, 0.7), ("b", 0, 0, 9, 9, 0.2))
+    gate = {"mode": "threshold", "threshold": 0.3, "power": 1.0}
+    result = fused(boxes, frame(), {"b": 0.2, "a": 0.1, "c": 0.9}, strategy="maskrcnn", gate=gate)
+    assert len(result.detections) == 0
+    assert result.scores.index.tolist() == ["a", "b"]
+    assert result.scores.tolist() == pytest.approx([0.4, 0.2])
 
 
-def test_options_flatten_the_gate():
-    section = {"strategy": "wbf", "gate": {"mode": "none", "threshold": 0.2, "power": 1.0}, "shrink": 1.0}
-    assert options(section) == {
-        "strategy": "wbf", "shrink": 1.0, "gate_mode": "none", "gate_threshold": 0.2, "gate_power": 1.0
-    }  # fmt: skip
+def test_the_score_of_a_study_without_a_box_is_half_the_classifiers():
+    result = fused(frame(), frame(("b", 0, 0, 9, 9, 0.5)), strategy="maskrcnn")
+    assert result.scores.tolist() == [0.125, 0.405]
+
+
+def test_nothing_passed_in_is_changed():
+    boxes, scores = frame(("a", -5.0, 0.0, 9.0, 9.0, 0.5)), pd.Series({"a": 0.5, "b": 0.5})
+    before = boxes.copy()
+    sizes = pd.DataFrame({"columns": [60, 100], "rows": [60, 50]}, index=["b", "a"])
+    run(boxes, boxes, scores, shrink=0.5, sizes=sizes)
+    pd.testing.assert_frame_equal(boxes, before)
+    assert scores.tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("strategy", ["union", "wbf", "maskrcnn"])
@@ -164,9 +183,9 @@ def test_errors_say_what_was_wanted():
     with pytest.raises(ValueError, match="must be union, wbf or one of"):
         run(frame(), frame(), strategy="soft")
     with pytest.raises(ValueError, match="must be none, threshold or multiply, got 'and'"):
-        run(frame(), frame(), gate_mode="and")
+        run(frame(), frame(), gate={"mode": "and", "threshold": 0.2, "power": 1.0})
     with pytest.raises(ValueError, match="no classifier score, the first is a"):
-        run(frame(("a", 0, 0, 9, 9, 0.5)), frame(), scores={"b": 0.5}, gate_mode="multiply")
+        run(frame(("a", 0, 0, 9, 9, 0.5)), frame(), scores={"b": 0.5})
     with pytest.raises(ValueError, match=r"weights\.yolo must be at least 0, got -1"):
         run(frame(), frame(), weights={"maskrcnn": 1.0, "yolo": -1.0})
 
@@ -192,9 +211,9 @@ def random_frame(seed, studies, each):
 def test_fused_boxes_stay_within_the_inputs_and_order_does_not_matter(seed, strategy):
     one, two = random_frame(seed, 3, 6), random_frame(seed + 1, 3, 6)
     names = sorted(set(one["study"]))
-    keep = {key: DEFAULTS[key] for key in ("iou", "weights", "thresholds")}
-    result = merge({"maskrcnn": one, "yolo": two}, names, strategy=strategy, **keep)
-    shuffled = merge({"yolo": two[::-1], "maskrcnn": one[::-1]}, names, strategy=strategy, **keep)
+    options, scores = DEFAULTS | {"strategy": strategy}, pd.Series(0.5, index=names)
+    result = fuse({"maskrcnn": one, "yolo": two}, scores, names, **options).detections
+    shuffled = fuse({"yolo": two[::-1], "maskrcnn": one[::-1]}, scores, names, **options).detections
     pd.testing.assert_frame_equal(result, shuffled)
     both = pd.concat([one, two])
     assert 0 < len(result) <= len(both)
@@ -207,6 +226,6 @@ def test_three_thousand_studies_take_seconds():
     one, two = random_frame(1, 3000, 10), random_frame(2, 3000, 10)
     names = sorted(set(one["study"]))
     start = time.perf_counter()
-    run_names = fuse({"maskrcnn": one, "yolo": two}, pd.Series(0.5, index=names), names, **DEFAULTS)
-    assert len(run_names) > 30_000
+    result = fuse({"maskrcnn": one, "yolo": two}, pd.Series(0.5, index=names), names, **DEFAULTS)
+    assert len(result.detections) > 30_000
     assert time.perf_counter() - start < 5

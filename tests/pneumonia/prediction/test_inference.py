@@ -159,7 +159,7 @@ def test_no_detections_at_all(tmp_path):
 
 
 def test_unknown_model():
-    with pytest.raises(ValueError, match="model must be one of classifier, maskrcnn, yolo"):
+    with pytest.raises(ValueError, match=r"there is no model 'vgg': no module pneumonia\.models\.vgg"):
         inference.load("vgg", None)
 
 

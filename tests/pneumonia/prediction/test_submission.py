@@ -13,7 +13,6 @@ from pneumonia.prediction.submission import (
     build,
     check,
     parse,
-    read_ids,
     summary,
     write,
 )
@@ -99,13 +98,9 @@ def test_parse():
     assert parse("0.5 1 2 3 4.5 1 0 0 9 9") == [(0.5, 1, 2, 3, 4.5), (1, 0, 0, 9, 9)]
 
 
-def test_ids_of_the_sample(tmp_path):
-    path = tmp_path / "sample.csv"
-    path.write_text("patientId,PredictionString\nb,0.5 0 0 100 100\na,0.5 0 0 100 100\n")
-    assert read_ids(path) == ["a", "b"]
-    path.write_text("patientId,PredictionString\na,\na,\n")
-    with pytest.raises(SubmissionError, match="got 2 rows and 1 ids"):
-        read_ids(path)
+def test_a_sample_without_ids_is_refused():
+    with pytest.raises(SubmissionError, match="one test id or more is wanted, got none"):
+        check(table(ids=()), [], SIZES)
 
 
 def test_written_as_the_challenge_reads_it(tmp_path):

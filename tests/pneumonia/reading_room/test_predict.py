@@ -167,7 +167,8 @@ def test_results_as_dicom_without_their_package_are_refused_before_anything_runs
     arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"need highdicom: pip install -e '\.\[dicom\]'"):
+    sentence = r"a result as DICOM needs highdicom, which is not installed: pip install -e '\.\[dicom\]'"
+    with pytest.raises(ModuleNotFoundError, match=sentence):
         predict_new(**(arguments | {"dicom": True}))
     assert not arguments["output"].exists()
 

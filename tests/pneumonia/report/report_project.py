@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from pneumonia import pictures
-from pneumonia.evaluation import inputs
-from pneumonia.evaluation.evaluate import Predictions, evaluate
+from pneumonia.evaluation import outputs
+from pneumonia.evaluation.evaluate import evaluate
 from pneumonia.evaluation.explanations import explain
+from pneumonia.evaluation.inputs import Predictions
 from pneumonia.files import write_csv, write_json
 from pneumonia.prediction.tables import write_predictions
 
@@ -43,6 +44,7 @@ def write(root: Path) -> Path:
     boxes = pd.DataFrame([(s, 100.0, 200.0, 150.0, 300.0) for s, i in zip(ids, ill, strict=True) if i],
                          columns=["study", "x", "y", "width", "height"])  # fmt: skip
     split = pd.DataFrame({"study": ids, "subset": ["holdout", "validation"] * 3 + ["validation", "holdout"] * 3})
+    split["fold"] = split["subset"].map({"holdout": -1, "validation": 0})
     detections = boxes.assign(score=[0.9, 0.8, 0.7, 0.2], x=[100.0, 110, 120, 400])
     extra = pd.DataFrame([(ids[1], 10, 10, 99, 99, 0.6), (ids[2], 10, 10, 99, 99, 0.75)], columns=detections.columns)
     detections = pd.concat([detections, extra])
@@ -65,7 +67,7 @@ def write(root: Path) -> Path:
     models = {name: Predictions(scores, detections) for name in ("maskrcnn", "yolo", "ensemble")}
     models["classifier"] = Predictions(scores)
     result = evaluate(studies, boxes, split, models, rule="best_f1", value=0.5, resamples=20, seed=1)
-    inputs.write(root, result)
+    outputs.write(root, result)
     seen = dict(zip(ids, maps, strict=True))
     explained = explain(studies, boxes, split, seen, _to_resized, SIZE, resamples=20, seed=1)
     write_json(root / "metrics/explain.json", explained)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumonia.training.augmentation import Augmenter
+from pneumonia.training.augmentation import Augmentation
 
 NOTHING = {"flip": 0.0, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "brightness": 0.0, "contrast": 0.0}
 DEFAULT = {"flip": 0.5, "rotation": 5.0, "translation": 0.05, "scale": 0.1, "brightness": 0.1, "contrast": 0.2}
@@ -26,7 +26,7 @@ class Draws:
 
 
 def with_only(**values):
-    return Augmenter(**{**NOTHING, **values})
+    return Augmentation(**{**NOTHING, **values})
 
 
 def bright_box(size, x1, y1, x2, y2):
@@ -106,7 +106,7 @@ def test_a_box_mostly_outside_goes():
 @given(seed=st.integers(0, 2**32 - 1), x=st.integers(8, 40), y=st.integers(8, 40))
 def test_boxes_follow_what_they_hold(seed, x, y):
     image, boxes = bright_ellipse(96, x, y, x + 40, y + 30)
-    augment = Augmenter(**{**DEFAULT, "brightness": 0.0, "contrast": 0.0})
+    augment = Augmentation(**{**DEFAULT, "brightness": 0.0, "contrast": 0.0})
     new, moved, kept = augment(image, boxes, np.random.default_rng(seed))
     again = augment(image, boxes, np.random.default_rng(seed))
     np.testing.assert_array_equal(new, again[0])
@@ -125,7 +125,7 @@ def test_always_the_same_number_of_draws():
     first, second = np.random.default_rng(3), np.random.default_rng(3)
     image = np.zeros((16, 16), np.uint8)
     with_only()(image, NO_BOXES, first)
-    Augmenter(**DEFAULT)(image, NO_BOXES, second)
+    Augmentation(**DEFAULT)(image, NO_BOXES, second)
     assert first.random() == second.random()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia.reading_room.objects.findings import WARNING, Algorithm, Findings, identity
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def _drawn(image: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
 
     from pneumonia.pictures import letter_size, overlay
 
-    corners = findings.boxes.copy()
-    corners[:, 2:] += corners[:, :2]
+    corners = xywh_to_xyxy(findings.boxes)
     picture = Image.fromarray(overlay(image, None, np.c_[corners, findings.scores], label="opacity"))
     size = letter_size(image)
     font = ImageFont.load_default(size)

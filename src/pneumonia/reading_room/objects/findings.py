@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia.schema.boxes import BOX
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Findings:
 
     def corners(self) -> NDArray[np.float64]:
         """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
-        x, y, width, height = self.boxes.T
-        right, bottom = x + width, y + height
+        x, y, right, bottom = xywh_to_xyxy(self.boxes).T
         return np.stack([np.stack(c, -1) for c in ((x, y), (right, y), (right, bottom), (x, bottom), (x, y))], axis=1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +15,6 @@ from pneumonia.reading_room.objects.source import date, read_source
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-
-def require(*packages: str) -> None:
-    """Raise ValueError, naming the extra to install, where one of `packages` is missing. highdicom makes the results."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(f"results as DICOM need {' and '.join(missing)}: pip install -e '.[dicom]'")
 
 
 def make(

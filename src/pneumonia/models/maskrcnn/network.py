@@ -1,4 +1,4 @@
-"""The networks of `pneumonia.models.maskrcnn`: configuration, backbone, and which layers a phase of training means."""
+"""The networks of Mask R-CNN: configuration, backbone, and which layers a phase of training means."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def describe(
 ) -> dict[str, Any]:
     """All that is needed to build the network again, as plain values: the content of `model.json`.
 
-    Args:
-        weights: what training starts from, see `maskrcnn.train`; decides the form of the backbone.
+    Arguments:
+        weights: what training starts from, see `training.train`; decides the form of the backbone.
         scales, ratios: of the anchors, see `mrcnn.config`; one scale a pyramid level (`STRIDES`).
     """
     if len(scales) not in STRIDES:
@@ -91,7 +91,7 @@ def add_backbone(config: Config, described: Mapping[str, Any], weights: str) -> 
     "3+" are the layers after the feature map of stride 4, "4+" those after stride 8, "5+" after stride 16; the heads
     belong to each. With pretrained weights batch normalization keeps its moments: a few studies estimate worse ones.
 
-    Args:
+    Arguments:
         weights: of the backbone, `none` or `imagenet`.
     """
     from mrcnn.parts.backbone import resnet_graph

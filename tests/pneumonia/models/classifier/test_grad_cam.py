@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from pneumonia.models import classifier
-from pneumonia.models.grad_cam import grad_cam, gradients
+from pneumonia.models.classifier import trained
+from pneumonia.models.classifier.grad_cam import grad_cam, gradients
+from pneumonia.models.classifier.network import build
 
 AGREE = """
 import keras, numpy as np
-from pneumonia.models.grad_cam import grad_cam
+from pneumonia.models.classifier.grad_cam import grad_cam
 assert keras.backend.backend() == {backend!r}
 rng = np.random.default_rng(3)
 features, kernel = rng.normal(size=(2, 3, 4, 5)).astype("float32"), rng.normal(size=5).astype("float32")
@@ -27,11 +28,11 @@ def test_it_is_the_class_activation_map_for_pooling_and_one_layer():
     import keras
 
     keras.utils.set_random_seed(5)
-    network = classifier.build("resnet_small", 96)
+    network = build("resnet_small", 96)
     kernel = np.random.default_rng(0).normal(0, 0.05, size=(160, 1)).astype(np.float32)
     network.get_layer("score").set_weights([kernel, np.array([0.3])])
     images = np.random.default_rng(1).integers(0, 256, (3, 96, 96), dtype=np.uint8)
-    _, cam = classifier.Classifier(network).predict(images)
+    _, cam = trained.Classifier(network).predict(images)
     pooled = network.get_layer("pool")
     features = keras.ops.convert_to_numpy(keras.Model(network.input, pooled.input)(images[..., None].astype("float32")))
     maps = grad_cam(lambda x: keras.ops.matmul(pooled(x), kernel)[:, 0] + 0.3, features)
