@@ -52,7 +52,7 @@ def test_a_folder_of_200_files_and_its_zip_give_the_same_list(tmp_path: Path):
 
 
 def test_a_key_is_the_stem_or_else_the_uid_or_else_made_of_the_path(tmp_path: Path):
-    nameless = chest(SOPInstanceUID=None).replace(b"1.2.3.4", b"no uid!")
+    nameless = chest().replace(b"1.2.3.4", b"no uid!")
     source = fill(
         tmp_path,
         {
