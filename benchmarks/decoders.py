@@ -19,7 +19,7 @@ import pydicom
 
 from pneumonia import params
 from pneumonia.data.images.squares import resize_study
-from pneumonia.dicom.decoders import decode
+from pneumonia.dicom.decoders import Layout, decode
 from pneumonia.dicom.windowing import study_to_uint8
 
 TILE = 512
@@ -34,7 +34,16 @@ def main() -> None:
     tiles = []
     for path in sorted(arguments.folder.glob("*.dcm")):
         dataset = pydicom.dcmread(path)
-        values, decoder = decode(dataset, str(dataset.file_meta.TransferSyntaxUID))
+        layout = Layout(
+            dataset.Rows,
+            dataset.Columns,
+            dataset.BitsAllocated,
+            dataset.BitsStored,
+            dataset.HighBit,
+            dataset.PixelRepresentation == 1,
+        )
+        vr, syntax = str(dataset["PixelData"].VR), str(dataset.file_meta.TransferSyntaxUID)
+        values, decoder, _ = decode(dataset.PixelData, vr, layout, syntax)
         print(f"{path.name}: {decoder}, {values.shape}, {values.dtype}, {values.min()} to {values.max()}")
         for name, other in OTHERS.items():
             try:
@@ -45,9 +54,9 @@ def main() -> None:
                 print(
                     f"    {name}: {np.count_nonzero(difference)} of {values.size} differ, by {difference.max()} at most"
                 )
-        image, used, header = study_to_uint8(path.read_bytes(), **window)
-        tile = resize_study(image, TILE, header.aspect)
-        tiles.append(cv2.putText(tile, f"{path.stem}: {used}", (6, TILE - 8), 0, 0.4, 255))
+        seen = study_to_uint8(path.read_bytes(), **window)
+        tile = resize_study(seen.image, TILE, seen.header.aspect)
+        tiles.append(cv2.putText(tile, f"{path.stem}: {seen.window}", (6, TILE - 8), 0, 0.4, 255))
     if arguments.sheet and tiles:
         tiles += [np.zeros((TILE, TILE), np.uint8)] * (-len(tiles) % 4)
         rows = [np.hstack(tiles[start : start + 4]) for start in range(0, len(tiles), 4)]

@@ -27,7 +27,7 @@ from pydicom import dcmread
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import ComprehensiveSRStorage, GrayscaleSoftcopyPresentationStateStorage
 
-from pneumonia.archive import open_studies
+from pneumonia.reading_room.inputs import Entry, Inputs
 from pneumonia.reading_room.node.listener import VERIFICATION, quiet_library
 
 
@@ -44,8 +44,8 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet_library()
     warnings.simplefilter("ignore")
-    archive = open_studies(arguments.source)
-    studies = archive.studies[: arguments.studies]
+    archive = Inputs(arguments.source)
+    studies = archive.studies(arguments.studies)
     came: Counter[str] = Counter()
     of: dict[str, str] = {}  # SOP Instance UID of a report -> of its image
 
@@ -152,18 +152,18 @@ def main() -> None:
         )
 
 
-def send(port: int, archive: Any, studies: list[str], stored: dict[str, float], pause: float) -> None:
+def send(port: int, archive: Inputs, studies: list[Entry], stored: dict[str, float], pause: float) -> None:
     """Store each study, over one association as long as it holds."""
     association: Any = None
     for study in studies:
         made = dcmread(io.BytesIO(archive.read(study)))
-        while study not in stored:
+        while study.key not in stored:
             if association is None or not association.is_established:
                 entity = AE("ARCHIVE")
                 entity.add_requested_context(made.SOPClassUID, made.file_meta.TransferSyntaxUID)
                 association = entity.associate("127.0.0.1", port, ae_title="PNEUMONIA")
             if association.is_established and association.send_c_store(made).get("Status") == 0:
-                stored[study] = time.monotonic()
+                stored[study.key] = time.monotonic()
                 time.sleep(pause)
             else:
                 time.sleep(0.5)

@@ -77,7 +77,9 @@ def main() -> None:
             files = [archive.read(study) for study in own]
             for number, data in enumerate(files):
                 (folder / f"{number}.dcm").write_bytes(data)  # the usual script finds loose files
-            frames = [np.frombuffer(decoders._encapsulated(parse(data, pixels=True)), np.uint8) for data in files]
+            frames = [
+                np.frombuffer(decoders._encapsulated(parse(data, pixels=True).PixelData), np.uint8) for data in files
+            ]
             clock("floor", lambda frames=frames: [cv2.imdecode(frame, cv2.IMREAD_GRAYSCALE) for frame in frames])
             for sizes, job in jobs.items():
                 clock(f"ours {sizes}", lambda job=job, own=own: fill(job, read, Task(0, 0, own)))
@@ -108,7 +110,7 @@ def _steps(
     files = clock("read", lambda: [archive.read(study) for study in studies])
     clock("parse (within the next)", lambda: [parse(data, pixels=True) for data in files])
     read = clock("parse, header, decode", lambda: [read_study(data) for data in files])
-    images = clock("window", lambda: [to_uint8(header, pixels, **window)[0] for header, pixels in read])
+    images = clock("window", lambda: [to_uint8(header, pixels, **window).image for header, pixels in read])
     for size in sorted({size for sizes in SIZES for size in sizes}):
         resized = clock(
             f"resize to {size}", lambda size=size: np.stack([resize_study(image, size) for image in images])

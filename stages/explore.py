@@ -17,7 +17,7 @@ def main() -> None:
     archive = StudyArchive(f"{raw.FOLDER}/{raw.IMAGES}")
 
     def read_image(study: str) -> np.ndarray:
-        return study_to_uint8(archive.read(study), **p.images.window.values(), study=study)[0]
+        return study_to_uint8(archive.read(study), **p.images.window.values(), study=study).image
 
     studies = STUDIES.read(columns=STUDY_COLUMNS)
     boxes = BOXES.read()

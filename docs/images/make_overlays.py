@@ -30,7 +30,7 @@ def main() -> None:
     archive = StudyArchive("data/raw/images.zip")
     tiles = []
     for study in chosen:
-        image = study_to_uint8(archive.read(study), **p.images.window.values(), study=study)[0]
+        image = study_to_uint8(archive.read(study), **p.images.window.values(), study=study).image
         truth = boxes[boxes["study"] == study][["x", "y", "width", "height"]].to_numpy(float, copy=True)
         rows = found[(found["study"] == study) & (found["score"] >= threshold)]
         own = rows[["x", "y", "width", "height", "score"]].to_numpy(float, copy=True)

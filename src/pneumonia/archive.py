@@ -1,4 +1,4 @@
-"""Random access to the DICOM studies of a zip, a folder or a single file; a study's id is its file's stem.
+"""Random access to the DICOM studies of a zip; a study's id is its file's stem.
 
 Members are read into memory and never extracted, so that no name in an archive can lead anywhere. A reader is cheap to
 send to another process: it pickles as its index and opens the file there.
@@ -83,41 +83,6 @@ class StudyArchive:
         return {**self.__dict__, "_zip": None}
 
 
-class StudyFolder:
-    """The studies below a folder, or one file: `.dcm` and `.dicom` files, and DICOM files without a suffix.
-
-    A study's id is its file's name without that suffix; ids that occur twice and names that are not portable are set
-    apart as in `StudyArchive`.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        members: dict[str, list[str]] = {}
-        self.unsafe: dict[str, str] = {}
-        files = [self.path] if self.path.is_file() else files_below(self.path)
-        for file in files:
-            if file != self.path and not _looks_like_dicom(file):
-                continue
-            study = file.stem if is_study_name(file.name) else file.name
-            if _ID.fullmatch(study):
-                members.setdefault(study, []).append(str(file))
-            else:
-                self.unsafe[str(file).encode("ascii", "backslashreplace").decode()] = "not a portable file name"
-        self._members, self.duplicates = _once(members)
-        self.studies = sorted(self._members)
-
-    def read(self, study: str) -> bytes:
-        """The bytes of `study`."""
-        if study not in self._members:
-            raise KeyError(f"no study {study!r} in {self.path}")
-        file = Path(self._members[study])
-        try:
-            _refuse_large(file.stat().st_size)
-            return file.read_bytes()
-        except OSError as error:
-            raise StudyError(Reason.UNREADABLE, f"cannot be read: {error.strerror}") from error
-
-
 def files_below(folder: Path) -> list[Path]:
     """Every file below a folder, sorted; through links to files and to folders, each folder once, however often it is linked."""
     found: list[Path] = []
@@ -132,22 +97,6 @@ def files_below(folder: Path) -> list[Path]:
         folders.sort()  # the same folder is met first under the same name
         found += [path for path in map(here.joinpath, files) if path.is_file()]
     return sorted(found)
-
-
-def open_studies(path: str | Path) -> StudyArchive | StudyFolder:
-    """Open a zip of studies, a folder, or one DICOM file. Raises FileNotFoundError, or ValueError for a broken zip."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path}: no such file or folder; wanted a DICOM file, a folder or a zip of DICOM files"
-        )
-    if path.is_dir():
-        return StudyFolder(path)
-    with path.open("rb") as stream:
-        start = stream.read(4)
-    if start[:2] == b"PK" or path.suffix.lower() == ".zip":
-        return StudyArchive(path)
-    return StudyFolder(path)
 
 
 def open_zip(path: str | Path) -> zipfile.ZipFile:
@@ -190,6 +139,17 @@ def is_study_name(name: str) -> bool:
 def name_fault(info: zipfile.ZipInfo) -> str:
     """What makes a member's name or kind unsafe, or an empty string.
 
+    Beyond what `path_fault` finds, the name of a study must be one that a file can have everywhere.
+    """
+    name = info.orig_filename
+    if is_study_name(name) and not path_fault(info) and not _ID.fullmatch(PurePosixPath(name).stem):
+        return "is not a portable file name"
+    return path_fault(info)
+
+
+def path_fault(info: zipfile.ZipInfo) -> str:
+    """What makes a member's path or kind unsafe, or an empty string.
+
     Looks at the name as written in the archive (`zipfile` cuts it at a NUL and turns backslashes on Windows).
     """
     name = info.orig_filename
@@ -201,8 +161,6 @@ def name_fault(info: zipfile.ZipInfo) -> str:
         return "has an absolute name"
     if ".." in name.split("/"):
         return "climbs out of the archive with '..'"
-    if is_study_name(name) and not _ID.fullmatch(PurePosixPath(name).stem):
-        return "is not a portable file name"
     return ""
 
 
@@ -219,15 +177,3 @@ def _once(members: dict[str, list[str]]) -> tuple[dict[str, str], dict[str, str]
 def _refuse_large(size: int) -> None:
     if size > MAX_STUDY_BYTES:
         raise StudyError(Reason.UNREADABLE, f"{size:,} bytes; at most {MAX_STUDY_BYTES:,} are read")
-
-
-def _looks_like_dicom(file: Path) -> bool:
-    if is_study_name(file.name):
-        return True
-    if (file.suffix and not file.suffix[1:].isdigit()) or file.name.startswith("."):
-        return False  # a name of digits and dots may be a UID, whose last part looks like a suffix
-    try:
-        with file.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"  # PS3.10, section 7.1
-    except OSError:
-        return False

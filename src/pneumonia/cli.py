@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ParamsError, ValueError, OSError) as error:
         print(f"pneumonia: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("pneumonia: out of memory; nothing was written", file=sys.stderr)
+        return 2
     except ModuleNotFoundError as error:
         sentence = extras.explain(error)
         if sentence is None:
@@ -69,7 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--capture", action="store_true", help="the same, and a secondary capture with the boxes burnt in"
     )
+    predict.add_argument(
+        "--any-image",
+        action="store_true",
+        help="also images whose header says that they are no chest from front or back (not with --dicom or --capture)",
+    )
     predict.set_defaults(run=_predict)
+
+    render = commands.add_parser("render", help="the images as the models see them, as PNG, and how they were made")
+    render.add_argument("input", type=Path, help="a DICOM, a folder of them, or a zip of them")
+    render.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where they go; must not exist or be empty"
+    )
+    render.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    render.set_defaults(run=_render)
 
     serve = commands.add_parser(
         "serve", help="a DICOM node: takes images from a PACS, sends results back (extra: dicom)"
@@ -134,8 +150,13 @@ def _parser() -> argparse.ArgumentParser:
 def _predict(arguments: argparse.Namespace) -> int:
     from keraskit.compute import devices
     from pneumonia.files import require_unused
+    from pneumonia.reading_room import admission
     from pneumonia.reading_room.predict import predict_new
 
+    dicom = arguments.dicom or arguments.capture
+    if dicom and arguments.any_image:
+        raise ValueError("--any-image goes with tables and pictures alone: a DICOM object states that it is of a chest")
+    wanted = admission.check_said if dicom else admission.check_not_another
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
     require_unused(arguments.output)
@@ -143,17 +164,36 @@ def _predict(arguments: argparse.Namespace) -> int:
     summary = predict_new(
         arguments.input,
         arguments.output,
-        partial(_reader(p, arguments.models, threshold), capture=arguments.capture),
+        partial(
+            _reader(p, arguments.models, threshold),
+            capture=arguments.capture,
+            admit=None if arguments.any_image else lambda data, name: wanted(data),
+        ),
         batch_size=p.predict.batch_size,
         limit=arguments.limit,
         overlays=arguments.overlays,
-        dicom=arguments.dicom or arguments.capture,
+        dicom=dicom,
     )
     print(
         f"{summary['studies']} studies read, {summary['with_findings']} with findings at score {threshold:.3f}, "
-        f"{summary['failed']} failed; results in {arguments.output}"
+        f"{summary['failed']} failed, {summary['skipped']} skipped, of {summary['files']} files; "
+        f"results in {arguments.output}"
     )
     return 1 if summary["failed"] else 0
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    from pneumonia.files import require_unused
+    from pneumonia.reading_room.render import render
+
+    window = load().images.window.values()
+    require_unused(arguments.output)
+    summary = render(arguments.input, arguments.output, window=window, workers=arguments.workers)
+    print(
+        f"{summary['ok']} images rendered, {summary['rejected']} rejected, {summary['skipped']} skipped, "
+        f"of {summary['files']} files; results in {arguments.output}"
+    )
+    return 1 if summary["rejected"] else 0
 
 
 def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:

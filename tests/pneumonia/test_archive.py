@@ -1,4 +1,4 @@
-"""Studies in a zip, a folder or alone; names that lead elsewhere; archives that lie."""
+"""Studies in a zip; names that lead elsewhere; archives that lie."""
 
 import pickle
 import stat
@@ -9,10 +9,8 @@ import pytest
 from tests.places import SHARED
 
 from pneumonia import archive
-from pneumonia.archive import StudyArchive, StudyFolder, open_studies, write_archive
+from pneumonia.archive import StudyArchive, write_archive
 from pneumonia.rejection import Reason, StudyError
-
-MAGIC = bytes(128) + b"DICM"
 
 
 def make_zip(path, members):
@@ -103,30 +101,6 @@ def test_another_process_reads_with_its_own_file(tmp_path, method):
 def test_same_members_same_bytes(tmp_path):
     first = make_zip(tmp_path / "1.zip", [("a.dcm", b"A"), ("b.dcm", b"B")]).read_bytes()
     assert make_zip(tmp_path / "2.zip", [("a.dcm", b"A"), ("b.dcm", b"B")]).read_bytes() == first
-
-
-def test_folder_and_single_file(tmp_path):
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.dcm").write_bytes(b"A")
-    (tmp_path / "IM0001").write_bytes(MAGIC)
-    (tmp_path / "1.2.840.7").write_bytes(MAGIC)
-    (tmp_path / "README").write_text("not a study")
-    (tmp_path / "notes.txt").write_text("nor this")
-    studies = open_studies(tmp_path)
-    assert isinstance(studies, StudyFolder)
-    assert studies.studies == ["1.2.840.7", "IM0001", "a"]
-    assert studies.read("a") == b"A"
-    assert open_studies(tmp_path / "sub" / "a.dcm").studies == ["a"]
-
-
-def test_a_zip_is_known_by_its_content(tmp_path):
-    path = make_zip(tmp_path / "studies.download", [("a.dcm", b"A")])
-    assert open_studies(path).studies == ["a"]
-
-
-def test_nothing_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="wanted a DICOM file, a folder or a zip"):
-        open_studies(tmp_path / "absent")
 
 
 def test_real_studies():

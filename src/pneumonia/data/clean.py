@@ -246,6 +246,10 @@ def _read(studies: Studies, study: str) -> Image | Rejected:
         raise RuntimeError(f"study {study}: {error.detail}") from error
     except StudyError as error:
         return Rejected(study, Reason(error.reason), error.detail)
+    except MemoryError:  # no fault of the study
+        raise
+    except Exception as error:  # nobody foresaw it; its text may quote the file
+        return Rejected(study, Reason.UNREADABLE, f"cannot be read ({type(error).__name__})")
     return Image(
         study, header.view, header.sex, header.age, header.rows, header.columns, header.spacing, pixels.decoder
     )

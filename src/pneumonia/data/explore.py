@@ -299,7 +299,14 @@ def _draw_examples(
     for row, name in enumerate(CATEGORIES):
         axes[row, 0].set_title(LABELS[name], color=COLOURS[name])
         for ax, study in zip(axes[row], chosen[name], strict=False):
-            ax.imshow(read_image(study), cmap="gray", vmin=0, vmax=255)
+            try:
+                image = read_image(study)
+            except MemoryError:
+                raise
+            except Exception:  # one picture less; window_resize says which study it is and why
+                ax.text(0.5, 0.5, "cannot be shown", ha="center", va="center")
+                continue
+            ax.imshow(image, cmap="gray", vmin=0, vmax=255)
             for x, y, width, height in boxes.loc[boxes["study"] == study, BOX].to_numpy(float):
                 ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=GREEN, linewidth=1.4))
     return figure

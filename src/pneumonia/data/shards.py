@@ -162,8 +162,8 @@ def archive_reader(archive_path: Path, window: Mapping[str, Any]) -> ReadStudy:
     archive = StudyArchive(archive_path)
 
     def read(study: str) -> tuple[np.ndarray, str, float]:
-        image, used, header = study_to_uint8(archive.read(study), **window, study=study)
-        return image, used, header.aspect
+        rendering = study_to_uint8(archive.read(study), **window, study=study)
+        return rendering.image, rendering.window, rendering.header.aspect
 
     return read
 
@@ -176,10 +176,13 @@ def fill(job: Job, read: ReadStudy, task: Task) -> tuple[int, list[Row]]:
         reason = ""
         try:
             image, used, aspect = read(study)
+        except MemoryError:  # no fault of the study
+            raise
         except Exception as error:  # whatever a hostile file makes a decoder raise
             if job.unreadable == "raise":
                 raise ValueError(
-                    f"study {study} cannot be read ({error}): run the stage clean, which rejects it"
+                    f"study {study} cannot be read ({error}): run the stage clean, which rejects what cannot be decoded; "
+                    "where it is the window that does not fit, choose another (images.window) or take the study out"
                 ) from error
             reason = str(getattr(error, "reason", "")) or f"{type(error).__name__}: {error}"
             image, used, aspect = np.zeros((max(job.sizes), max(job.sizes)), np.uint8), "unreadable", 1.0

@@ -7,15 +7,13 @@ libjpeg-turbo), which is an extra. What a compressed frame says of its own size 
 
 from __future__ import annotations
 
+import io
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from pneumonia.rejection import Reason, StudyError
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 _NATIVE = {
     "1.2.840.10008.1.2": "Implicit VR Little Endian",
@@ -54,6 +52,25 @@ class MissingDecoderError(StudyError):
         return MissingDecoderError, (self.compression,)
 
 
+class Layout(NamedTuple):
+    """What the header says of the pixels of its one frame of grey."""
+
+    rows: int
+    columns: int
+    allocated: int  # bits: 8, 16 or 32
+    stored: int  # bits
+    high_bit: int
+    signed: bool
+
+
+class Decoded(NamedTuple):
+    """Stored values `[rows, columns]` in an integer type, the decoder's name, and what was mended, in sentences."""
+
+    values: np.ndarray
+    decoder: str
+    notes: tuple[str, ...]
+
+
 class _Frame(NamedTuple):
     marker: int
     precision: int  # bits
@@ -62,43 +79,65 @@ class _Frame(NamedTuple):
     components: int
 
 
-def decode(dataset: Dataset, transfer_syntax: str) -> tuple[np.ndarray, str]:
-    """Stored values `[rows, columns]` of a one-frame greyscale data set, in an integer type, and the decoder's name.
+class _Stream(NamedTuple):
+    """Values of a code stream, and what it says of them itself."""
 
-    Bits above the stored ones are cleared, or filled with the sign. Raises StudyError (unreadable) where the compressed
-    frame contradicts the header or is cut short, and whatever the decoder raises where it is damaged.
+    values: np.ndarray
+    decoder: str
+    precision: int  # bits
+    signed: bool | None  # None where the format knows no sign
+
+
+def decode(pixel_data: bytes, vr: str, layout: Layout, transfer_syntax: str) -> Decoded:
+    """Stored values of a one-frame greyscale image.
+
+    Bits above the stored ones are cleared, or filled with the sign. A code stream describes itself: where the header
+    says otherwise, its values are taken as they are if the header can hold them.
+
+    Arguments:
+        pixel_data: value of the element, `vr` its value representation.
+        layout: what the header says.
+        transfer_syntax: one of `TRANSFER_SYNTAXES`.
+
+    Raises:
+        StudyError: unreadable, where the frame contradicts the header or is cut short; colour. And whatever the decoder
+            raises where the frame is damaged.
     """
-    values, decoder = _decode(dataset, transfer_syntax)
-    if values.shape != (dataset.Rows, dataset.Columns):  # such as several frames in a file that says it has one
-        raise StudyError(
-            Reason.UNREADABLE,
-            f"pixels have shape {values.shape}, the header says {dataset.Rows}x{dataset.Columns}",
-        )
-    shifted = transfer_syntax in _NATIVE | _RLE
-    return _align(values, dataset, shifted=shifted), decoder
-
-
-def _decode(dataset: Dataset, transfer_syntax: str) -> tuple[np.ndarray, str]:
-    name = TRANSFER_SYNTAXES[transfer_syntax]
     if transfer_syntax in _NATIVE:
-        return _with_pydicom(dataset, transfer_syntax, ""), "pydicom"
-    frame = _encapsulated(dataset)
+        values, notes = _native(pixel_data, vr, layout, transfer_syntax)
+        return Decoded(_align(values, layout), "pydicom", notes)
+    frame = _encapsulated(pixel_data)
     if transfer_syntax in _RLE:
-        return _run_lengths(frame, dataset), "rle"
+        return Decoded(_align(_run_lengths(frame, layout), layout), "rle", ())
+    stream = _decode(frame, layout, transfer_syntax)
+    if stream.values.shape != (layout.rows, layout.columns):
+        said = f"Rows and Columns: found {layout.rows}x{layout.columns}"
+        raise StudyError(Reason.UNREADABLE, f"{said}; wanted {stream.values.shape}, as the frame is decoded")
+    mended: list[str] = []
+    if stream.precision != layout.stored:
+        mended.append(
+            f"The compressed frame has {stream.precision} bits, BitsStored says {layout.stored}: values are the frame's."
+        )
+    return Decoded(_fit(stream, layout, mended), stream.decoder, tuple(mended))
+
+
+def _decode(frame: bytes, layout: Layout, transfer_syntax: str) -> _Stream:
+    name = TRANSFER_SYNTAXES[transfer_syntax]
     if transfer_syntax in _JPEG_2000:
-        _check_jpeg_2000(frame, dataset)
-        return _with_pydicom(dataset, transfer_syntax, "pillow"), "pillow-openjpeg"
+        return _jpeg_2000(frame, layout)
     head = _frame_header(frame)
-    _expect(head.rows, head.columns, head.components, dataset)
+    _expect(head.rows, head.columns, head.components, layout)
     if frame.rfind(b"\xff\xd9", max(0, len(frame) - 256)) < 0:
         raise StudyError(Reason.UNREADABLE, f"{name} frame is cut short: its end marker is missing")
     if frame.count(b"\xff\xda") > MAX_SCANS:  # a start of scan: compressed data cannot hold these two bytes
         raise StudyError(Reason.UNREADABLE, f"{name} frame of more than {MAX_SCANS} scans")
     if transfer_syntax in _JPEG_LS:
-        return _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
-    if head.marker in _DCT and head.precision == 8:
-        return _with_opencv(frame), "opencv"
-    return _with_imagecodecs(frame, name, head.marker in _DCT | _LOSSLESS, "jpeg8")
+        values, decoder = _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
+    elif head.marker in _DCT and head.precision == 8:
+        values, decoder = _with_opencv(frame), "opencv"
+    else:
+        values, decoder = _with_imagecodecs(frame, name, head.marker in _DCT | _LOSSLESS, "jpeg8")
+    return _Stream(values, decoder, head.precision, None)
 
 
 def _with_opencv(frame: bytes) -> np.ndarray:
@@ -111,16 +150,32 @@ def _with_opencv(frame: bytes) -> np.ndarray:
     return np.asarray(values)
 
 
-def _with_pydicom(dataset: Dataset, transfer_syntax: str, plugin: str) -> np.ndarray:
+def _native(pixel_data: bytes, vr: str, layout: Layout, transfer_syntax: str) -> tuple[np.ndarray, tuple[str, ...]]:
     from pydicom.pixels import get_decoder
 
-    values, _ = get_decoder(transfer_syntax).as_array(
-        dataset,
-        raw=True,
-        decoding_plugin=plugin,
-        correct_unused_bits=False,  # type: ignore[arg-type]
-    )
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+    wanted = layout.rows * layout.columns * layout.allocated // 8
+    if len(pixel_data) < wanted or len(pixel_data) >= 2 * wanted > 2:
+        size = f"{layout.rows}x{layout.columns} pixels of {layout.allocated} bits"
+        raise StudyError(Reason.UNREADABLE, f"PixelData: found {len(pixel_data):,} bytes; wanted {wanted:,} for {size}")
+    notes: tuple[str, ...] = ()
+    if len(pixel_data) > wanted + wanted % 2:
+        notes = ("PixelData is longer than the image: what follows the image is left out.",)
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.stored,
+        "pixel_representation": int(layout.signed),
+        "number_of_frames": 1,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": "MONOCHROME2",
+        "pixel_keyword": "PixelData",
+        "pixel_vr": vr,
+        "correct_unused_bits": False,
+    }
+    own = pixel_data[: wanted + wanted % 2]
+    values, _ = get_decoder(transfer_syntax).as_array(own, raw=True, **options)
+    return values.astype(values.dtype.newbyteorder("="), copy=False), notes
 
 
 def _with_imagecodecs(frame: bytes, name: str, right: bool, codec: str) -> tuple[np.ndarray, str]:
@@ -133,10 +188,10 @@ def _with_imagecodecs(frame: bytes, name: str, right: bool, codec: str) -> tuple
     return getattr(imagecodecs, f"{codec}_decode")(frame), f"imagecodecs-{codec}"
 
 
-def _encapsulated(dataset: Dataset) -> bytes:
+def _encapsulated(pixel_data: bytes) -> bytes:
     from pydicom.encaps import get_frame
 
-    return get_frame(dataset.PixelData, 0, number_of_frames=1)
+    return get_frame(pixel_data, 0, number_of_frames=1)
 
 
 def _frame_header(frame: bytes) -> _Frame:
@@ -160,34 +215,87 @@ def _frame_header(frame: bytes) -> _Frame:
     raise StudyError(Reason.UNREADABLE, "the JPEG stream has no frame header")
 
 
-def _check_jpeg_2000(frame: bytes, dataset: Dataset) -> None:
-    """Compare the code stream's size with the header's (ISO 15444-1, A.5.1); boxes around it (I.4) may say otherwise."""
+def _jpeg_2000(frame: bytes, layout: Layout) -> _Stream:
+    """Decode a JPEG 2000 code stream after comparing its own size with the header's (ISO 15444-1, A.5.1).
+
+    Only the code stream is given to the decoder: boxes around it (I.4) may say otherwise.
+    """
+    from PIL import Image
+
     start = 0
     if frame[4:8] == b"jP  ":  # the JP2 file format, which DICOM does not allow but archives hold
         while frame[start + 4 : start + 8] != b"jp2c":
             length = int.from_bytes(frame[start : start + 4], "big")
+            if frame[start + 4 : start + 8] == b"jp2h" and b"pclr" in frame[start : start + length]:
+                raise StudyError(Reason.COLOUR, "the JP2 frame has a palette")
             start += length
             if length < 8 or start + 8 > len(frame):
                 raise StudyError(Reason.UNREADABLE, "the JP2 frame holds no code stream")
         start += 16 if frame[start : start + 4] == b"\0\0\0\1" else 8
-    if frame[start : start + 4] != b"\xff\x4f\xff\x51" or len(frame) < start + 42:
+    if frame[start : start + 4] != b"\xff\x4f\xff\x51" or len(frame) < start + 43:
         raise StudyError(Reason.UNREADABLE, "the frame is no JPEG 2000 stream")
     right, bottom, left, top = struct.unpack_from(">4L", frame, start + 8)
     (components,) = struct.unpack_from(">H", frame, start + 40)
-    _expect(bottom - top, right - left, components, dataset)
+    _expect(bottom - top, right - left, components, layout)
+    signed, precision = bool(frame[start + 42] & 0x80), (frame[start + 42] & 0x7F) + 1  # Ssiz
+    if precision > 16:  # the decoder drops what is beyond
+        raise StudyError(Reason.UNREADABLE, f"JPEG 2000 frame of {precision} bits; wanted at most 16")
+    values = np.array(Image.open(io.BytesIO(frame[start:]), formats=("JPEG2000",)))
+    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+        raise StudyError(Reason.UNREADABLE, f"JPEG 2000 frame decoded as {values.dtype}; wanted 8 or 16 bits")
+    # Pillow moves values to the top of 8 or 16 bits and signed ones to start at 0 (its Jpeg2KDecode.c, j2ku_gray_i).
+    values >>= np.uint8(8 * values.itemsize - precision)
+    if signed:
+        values = values.astype(np.int32) - 2 ** (precision - 1)
+    return _Stream(values, "pillow-openjpeg", precision, signed)
 
 
-def _expect(rows: int, columns: int, components: int, dataset: Dataset) -> None:
+def _fit(stream: _Stream, layout: Layout, notes: list[str]) -> np.ndarray:
+    """Values of a code stream as the header's stored values: the same numbers, or two's complement where it has no sign."""
+    values, bits, stored = stream.values, stream.precision, layout.stored
+    if stream.signed is not None and stream.signed != layout.signed:
+        if stream.signed and values.min() < 0:  # numbers below 0, or unsigned ones wrapped by the encoder
+            raise StudyError(
+                Reason.UNREADABLE, "PixelRepresentation: found 0; wanted 1, as the JPEG 2000 frame has values below 0"
+            )
+        how = "its values are none below 0" if stream.signed else "its values are read as two's complement"
+        kind = "signed" if stream.signed else "unsigned"
+        notes.append(f"PixelRepresentation is {int(layout.signed)}, the JPEG 2000 frame is {kind}: {how}.")
+    if layout.signed and not stream.signed:
+        unsigned = values.astype(np.int64)
+        values = unsigned - ((unsigned >> (min(bits, stored) - 1) & 1) << min(bits, stored))
+        if bits > stored:  # what stands above must be the sign again, or nothing
+            low = unsigned & (2**stored - 1)
+            values = low - ((low >> (stored - 1)) << stored)
+            if not ((unsigned == low).all() or (unsigned == values & (2**bits - 1)).all()):
+                _refuse_bits(bits, stored)
+        elif bits < stored and values.min() < 0:  # is that the sign, or the number?
+            _refuse_bits(bits, stored)
+    low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if layout.signed else (0, 2**stored - 1)
+    wide = stream.signed is not None or bits > stored
+    if wide and not (values.min() >= low and values.max() <= high):
+        _refuse_bits(bits, stored)
+    size = 1 if stored <= 8 else 2 if stored <= 16 else 4
+    return values.astype(f"{'i' if layout.signed else 'u'}{size}", copy=False)
+
+
+def _refuse_bits(bits: int, stored: int) -> NoReturn:
+    raise StudyError(
+        Reason.UNREADABLE, f"BitsStored: found {stored}; wanted {bits}, as the compressed frame has values beyond it"
+    )
+
+
+def _expect(rows: int, columns: int, components: int, layout: Layout) -> None:
     if components != 1:
         raise StudyError(Reason.COLOUR, f"the compressed frame has {components} components")
-    if (rows, columns) != (dataset.Rows, dataset.Columns):
-        said = f"the header says {dataset.Rows}x{dataset.Columns}"
+    if (rows, columns) != (layout.rows, layout.columns):
+        said = f"the header says {layout.rows}x{layout.columns}"
         raise StudyError(Reason.UNREADABLE, f"the compressed frame is {rows}x{columns}, {said}")
 
 
-def _run_lengths(frame: bytes, dataset: Dataset) -> np.ndarray:
+def _run_lengths(frame: bytes, layout: Layout) -> np.ndarray:
     """Stored values of an RLE frame: a plane for each byte of a value, the highest first (PS3.5, annex G)."""
-    rows, columns, width = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated) // 8
+    rows, columns, width = layout.rows, layout.columns, layout.allocated // 8
     count, *starts = struct.unpack_from("<16L", frame)
     if count != width:
         raise StudyError(Reason.UNREADABLE, f"RLE frame of {count} planes; wanted {width}, one for each byte")
@@ -216,16 +324,14 @@ def _unpack(packed: bytes, size: int) -> bytearray:
     return plane[:size]
 
 
-def _align(values: np.ndarray, dataset: Dataset, *, shifted: bool) -> np.ndarray:
-    """Keep the stored bits only, moved to the bottom, with the sign that Pixel Representation gives (PS3.5, 8.1.1).
-
-    shifted: the stored bits end at High Bit, as in data that is not JPEG-compressed.
-    """
-    stored, signed = int(dataset.BitsStored), int(dataset.get("PixelRepresentation") or 0) == 1
+def _align(values: np.ndarray, layout: Layout) -> np.ndarray:
+    """Keep the stored bits only, moved to the bottom, with the sign that Pixel Representation gives (PS3.5, 8.1.1)."""
+    stored, signed, shift = layout.stored, layout.signed, layout.high_bit + 1 - layout.stored
     width = 8 * values.dtype.itemsize
-    shift = int(dataset.get("HighBit", stored - 1)) + 1 - stored if shifted else 0
-    if shift < 0 or shift + stored > max(width, stored):
-        raise StudyError(Reason.UNREADABLE, f"high bit {shift + stored - 1} does not fit {stored} stored bits")
+    if shift < 0 or shift + stored > width:
+        raise StudyError(
+            Reason.UNREADABLE, f"HighBit: found {layout.high_bit}; wanted {stored - 1} to {width - 1} of {width} bits"
+        )
     if (values.dtype.kind == "i") == signed and (
         stored >= width or (not signed and not shift and values.max() < 2**stored)
     ):

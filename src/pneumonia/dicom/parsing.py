@@ -11,7 +11,7 @@ import io
 import warnings
 import zlib
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pneumonia.rejection import Reason, StudyError
 
@@ -34,9 +34,10 @@ _USED = (
     *_PIXELS, *_SEQUENCES, "BitsAllocated", "BitsStored", "Columns", "HighBit", "ImagerPixelSpacing", "Modality", "NumberOfFrames",
     "PatientAge", "PatientSex", "PhotometricInterpretation", "PixelAspectRatio", "PixelPaddingRangeLimit", "PixelPaddingValue",
     "PixelRepresentation", "PixelSpacing", "RescaleIntercept", "RescaleSlope", "RescaleType", "Rows", "SOPClassUID",
-    "SamplesPerPixel", "VOILUTFunction", "ViewPosition", "WindowCenter", "WindowWidth",
+    "SamplesPerPixel", "PresentationLUTShape", "VOILUTFunction", "ViewPosition", "WindowCenter", "WindowWidth",
 )  # fmt: skip
 _ITEM_TAG = b"\xfe\xff\x00\xe0"  # (FFFE,E000) in little-endian
+_SEQUENCE_END = b"\xfe\xff\xdd\xe0"  # (FFFE,E0DD)
 
 
 class _Stream(io.BytesIO):
@@ -65,19 +66,130 @@ def parse(data: bytes, *, pixels: bool) -> Dataset:
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         try:
-            dataset = _read(data, pixels)
-            _check_sizes(dataset)
-            return dataset
+            return _read_or_mend(data, pixels)
         except StudyError:
             raise
         except Exception as error:  # its text may quote the header, which may name a person: left out
             raise StudyError(Reason.UNREADABLE, f"header cannot be parsed ({type(error).__name__})") from error
 
 
-def value(dataset: Dataset, keyword: str) -> Any:
-    """The value of an element, None where it is absent; several times as fast as `dataset.get(keyword)`."""
-    (tag,) = _tags((keyword,))
-    return dataset[tag].value if tag in dataset else None
+def why_no_pixels(data: bytes) -> str:
+    """Why a file that holds the tag of pixel data has no such element: it is cut short, or a header cannot be followed."""
+    _, place = _mend_representations(data)
+    if place is None:
+        return f"truncated: {len(data):,} bytes, and the pixel data does not end"
+    return f"header cannot be followed: no element begins at byte {place:,}, before the pixel data"
+
+
+def _read_or_mend(data: bytes, pixels: bool) -> Dataset:
+    try:
+        dataset = _read(data, pixels)
+        if not pixels or "PixelData" in dataset:
+            _check_sizes(dataset)
+            return dataset
+        failure = None
+    except StudyError:
+        raise
+    except Exception as error:
+        failure = error
+    mended, _ = _mend_representations(data)
+    if mended is not None:
+        dataset = _read(mended, pixels)
+    elif failure is not None:
+        raise failure
+    _check_sizes(dataset)
+    return dataset
+
+
+def _mend_representations(data: bytes) -> tuple[bytes | None, int | None]:
+    """The file with known value representations in place of private and blank ones, and where the header got lost.
+
+    The first is None where there was none to mend, the second where every element was followed to the end of the file or
+    beyond it. A value representation of other than two capitals (`??`, two blanks) has a length of 2 bytes, as dcmtk
+    reads it; one of capitals that is not in the standard one of 4 bytes (PS3.5, 7.1.2) or of 2, whichever leads to the
+    next element. Only for files that cannot be read as they are, in explicit value representation.
+    """
+    from pydicom.datadict import dictionary_VR
+    from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+    known = {str(vr).encode(): str(vr) for vr in VR if len(str(vr)) == 2}
+    long = {str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32}
+    start, syntax = _end_of_meta(data)
+    if syntax in (IMPLICIT, DEFLATED):
+        return None, None
+    order: Literal["big", "little"] = "big" if syntax == BIG_ENDIAN else "little"
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(data[place : place + size], order)
+
+    def begins(place: int, after: tuple[int, int]) -> bool:
+        tag = (number(place, 2), number(place + 2, 2))
+        follows = tag >= after or tag[0] == 0xFFFE or data[place + 4 : place + 6] in known
+        return place == len(data) or (place + 8 <= len(data) and follows)
+
+    changed = bytearray(data)
+    place, steps = start, 0
+    while place + 8 <= len(data):
+        steps += 1
+        if steps > MAX_STEPS:
+            return None, place
+        tag = (number(place, 2), number(place + 2, 2))
+        if tag[0] == 0xFFFE:  # of an item only its header, so that what is in it is followed too
+            place += 8
+            continue
+        vr = data[place + 4 : place + 6]
+        if vr not in known:
+            short, wide = place + 8 + number(place + 6, 2), place + 12 + number(place + 8, 4)
+            capitals = vr.isalpha() and vr.isupper() and vr.isascii()
+            if capitals and data[place + 6 : place + 8] == b"\0\0" and begins(wide, tag):
+                changed[place + 4 : place + 6] = b"UN"
+                place = wide
+            elif begins(short, tag):
+                try:
+                    meant = dictionary_VR(tag)
+                except KeyError:
+                    meant = "LO"
+                changed[place + 4 : place + 6] = (
+                    meant.encode() if len(meant) == 2 and meant.encode() not in long else b"US"
+                )
+                place = short
+            elif begins(place + 8 + number(place + 4, 4), tag):  # an element in implicit form, which the parser knows
+                place += 8 + number(place + 4, 4)
+            else:
+                return None, place
+            continue
+        if vr not in long:
+            place += 8 + number(place + 6, 2)
+            continue
+        length = number(place + 8, 4)
+        place += 12
+        if length == 0xFFFFFFFF:
+            if vr == b"SQ":
+                continue
+            end = data.find(_SEQUENCE_END if order == "little" else b"\xff\xfe\xe0\xdd", place)
+            if end < 0:
+                return None, None
+            place = end + 8
+        elif vr != b"SQ":
+            place += length
+    return (bytes(changed) if changed != data else None), None
+
+
+def _end_of_meta(data: bytes) -> tuple[int, str]:
+    """Where the data set begins after the file meta group, and its transfer syntax."""
+    stream, meta = _meta(data)
+    return stream.tell(), str(meta.get("TransferSyntaxUID", ""))
+
+
+def _meta(data: bytes) -> tuple[_Stream, Dataset]:
+    from pydicom.filereader import read_dataset
+
+    stream = _Stream(data)
+    stream.seek(132)
+    # The file meta group is always explicit and little-endian (PS3.10, 7.1).
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+    _check_sizes(meta)
+    return stream, meta
 
 
 def _read(data: bytes, pixels: bool) -> Dataset:
@@ -85,11 +197,7 @@ def _read(data: bytes, pixels: bool) -> Dataset:
     from pydicom.filereader import read_dataset
 
     tags = _tags(_USED)
-    stream = _Stream(data)
-    stream.seek(132)
-    # The file meta group is always explicit and little-endian (PS3.10, 7.1).
-    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
-    _check_sizes(meta)
+    stream, meta = _meta(data)
     syntax = str(meta.get("TransferSyntaxUID", ""))
     if syntax == DEFLATED:
         stream = _Stream(_inflate(data[stream.tell() :]))

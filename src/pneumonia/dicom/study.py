@@ -1,8 +1,8 @@
 """Header and pixels of one radiograph: what the file says, and its values after the modality LUT.
 
 A file is trusted for nothing: sizes are checked against each other before anything of that size is made, and whatever
-is wrong ends in a `StudyError` with a reason. The parser stands in `pneumonia.dicom.parsing`, decoders in
-`pneumonia.dicom.decoders`.
+is wrong ends in a `StudyError` with a reason. The parser stands in `pneumonia.dicom.parsing`, what is read of an element
+in `pneumonia.dicom.elements`, decoders in `pneumonia.dicom.decoders`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pneumonia.dicom.decoders import TRANSFER_SYNTAXES, decode
-from pneumonia.dicom.parsing import parse, value
+from pneumonia.dicom.decoders import TRANSFER_SYNTAXES, Layout, decode
+from pneumonia.dicom.elements import Elements
+from pneumonia.dicom.parsing import parse, why_no_pixels
 from pneumonia.rejection import Reason, StudyError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ ASPECTS = (0.25, 4.0)  # believable height / width of a detector's pixel
 MODALITIES = frozenset({"CR", "DX", "RG", "CT", ""})
 
 _PIXEL_DATA_TAG = b"\xe0\x7f\x10\x00"  # (7FE0,0010) in little-endian
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")  # PS3.3, C.11.2.1.2 and C.11.2.1.3
 _AGE = re.compile(r"(\d{1,4}(?:\.\d+)?)([DWMY]?)")
 _AGE_UNITS = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0, "": 1.0}  # in a year
 
@@ -55,6 +57,8 @@ class StudyHeader:
     rescale_type: str
     windows: tuple[tuple[float, float], ...]  # (centre, width), in values after the modality LUT
     window_function: str  # LINEAR, LINEAR_EXACT or SIGMOID
+    window_fault: str = ""  # why the file's windows cannot be used, naming the element, where it has some
+    notes: tuple[str, ...] = ()  # what was mended in the header, in fixed sentences
 
     @property
     def in_hounsfield(self) -> bool:
@@ -86,6 +90,7 @@ class Pixels:
     padding: bool of the same shape, True where the file says "no image here", or None.
     low, high: the range the file could represent, after the modality LUT.
     decoder: which decoder was used.
+    notes: what was mended in the pixels and tables, in fixed sentences.
     """
 
     values: np.ndarray
@@ -94,11 +99,12 @@ class Pixels:
     high: float
     voi_luts: tuple[Lut, ...]
     decoder: str
+    notes: tuple[str, ...] = ()
 
 
 def read_header(data: bytes, study: str = "") -> StudyHeader:
-    """The header of a DICOM file. Raises StudyError (unreadable) where it cannot be parsed."""
-    return _header(parse(data, pixels=False), study)
+    """The header of a DICOM file. Raises StudyError (unreadable) where it, or an element that decides pixels, is not readable."""
+    return _header(Elements(parse(data, pixels=False)), study)
 
 
 def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
@@ -106,18 +112,17 @@ def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
 
     Raises StudyError: unreadable, wrong_modality, no_pixels, colour, multiframe or constant_pixels.
     """
-    dataset = parse(data, pixels=True)
-    header = _header(dataset, study)
+    elements = Elements(parse(data, pixels=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            _check(dataset, header, data)
-            return header, _pixels(dataset, header)
+            _check_kind(elements, data)
+            header = _header(elements, study)
+            return header, _pixels(elements, header, _layout(elements, header))
         except StudyError:
             raise
-        except Exception as error:  # any damage may surface anywhere in the parser
-            message = " ".join(str(error).split())[:200]
-            raise StudyError(Reason.UNREADABLE, f"pixels: {type(error).__name__}: {message}") from error
+        except Exception as error:  # any damage may surface anywhere; its text may quote the file: left out
+            raise StudyError(Reason.UNREADABLE, f"pixels cannot be decoded ({type(error).__name__})") from error
 
 
 def read_pixels(data: bytes) -> Pixels:
@@ -131,96 +136,241 @@ def parse_age(text: str) -> float:
     return float(match[1]) / _AGE_UNITS[match[2]] if match else math.nan
 
 
-def _header(dataset: Dataset, study: str) -> StudyHeader:
-    import pydicom
+def _header(elements: Elements, study: str) -> StudyHeader:
+    spacing, aspect = _geometry(elements)
+    function = _window_function(elements)
+    windows, fault = _windows(elements, function)
+    view, sex = elements.code("ViewPosition"), elements.code("PatientSex")
+    photometric = _photometric(elements)
+    _compare_shape(elements, photometric)
+    return StudyHeader(
+        study=study,
+        view=view if view in ("AP", "PA") else "",
+        sex=sex if sex in ("F", "M") else "",
+        age=parse_age(elements.code("PatientAge")),
+        rows=elements.integer("Rows") or 0,
+        columns=elements.integer("Columns") or 0,
+        spacing=spacing,
+        aspect=aspect,
+        photometric=photometric,
+        modality=elements.code("Modality"),
+        sop_class=elements.code("SOPClassUID"),
+        transfer_syntax=_transfer_syntax(elements),
+        bits_stored=elements.integer("BitsStored") or 0,
+        signed=elements.integer("PixelRepresentation") == 1,
+        rescale_type=_rescale_type(elements),
+        windows=windows,
+        window_function=function if function in FUNCTIONS else "LINEAR",
+        window_fault=fault,
+        notes=tuple(elements.notes),
+    )
 
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        spacing = _numbers(dataset, "PixelSpacing") or _numbers(dataset, "ImagerPixelSpacing")
-        aspect = spacing if len(spacing) == 2 and min(spacing) > 0 else _numbers(dataset, "PixelAspectRatio")
-        centers, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
-        view, sex = _text(dataset, "ViewPosition").upper(), _text(dataset, "PatientSex").upper()
-        return StudyHeader(
-            study=study,
-            view=view if view in ("AP", "PA") else "",
-            sex=sex if sex in ("F", "M") else "",
-            age=parse_age(_text(dataset, "PatientAge")),
-            rows=_integer(dataset, "Rows"),
-            columns=_integer(dataset, "Columns"),
-            spacing=spacing[0] if spacing and spacing[0] > 0 else math.nan,
-            aspect=_aspect(aspect),
-            photometric=_text(dataset, "PhotometricInterpretation").upper(),
-            modality=_text(dataset, "Modality").upper(),
-            sop_class=_text(dataset, "SOPClassUID"),
-            transfer_syntax=_text(dataset.file_meta, "TransferSyntaxUID"),
-            bits_stored=_integer(dataset, "BitsStored"),
-            signed=_integer(dataset, "PixelRepresentation") == 1,
-            rescale_type=_text(dataset, "RescaleType").upper(),
-            windows=tuple(zip(centers, widths, strict=False)),
-            window_function=_text(dataset, "VOILUTFunction").upper() or "LINEAR",
+
+def _transfer_syntax(elements: Elements) -> str:
+    return str(elements.dataset.file_meta.get("TransferSyntaxUID", "") or "").strip().strip("\0")
+
+
+def _geometry(elements: Elements) -> tuple[float, float]:
+    """The spacing of rows in mm, NaN where unknown, and height / width of a pixel, 1.0 where unknown or unbelievable."""
+    fault: tuple[str, str] | None = None
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        sides = elements.numbers(keyword) or []
+        wrong = next((side for side in sides if isinstance(side, str)), None)
+        numbers = [side for side in sides if isinstance(side, float)]
+        if wrong or len(sides) > 2:
+            fault = fault or (keyword, wrong or f"{len(sides)} values")
+        elif sides and min(numbers) <= 0:
+            elements.note(f"{keyword} is not above 0 and not used.")
+        elif sides:
+            if fault:
+                elements.note(f"{fault[0]} is not readable: {keyword} is used.")
+            if len(sides) == 1:
+                elements.note(f"{keyword} has one value, which is taken for both sides of a pixel.")
+            aspect = numbers[0] / numbers[-1]
+            if not ASPECTS[0] <= aspect <= ASPECTS[1]:
+                elements.note(f"{keyword} gives pixels of an unbelievable shape: they are taken for square.")
+                aspect = 1.0
+            return (math.nan if keyword == "PixelAspectRatio" else numbers[0]), aspect
+    if fault:
+        elements.refuse(*fault, "two numbers above 0")
+    return math.nan, 1.0
+
+
+def _window_function(elements: Elements) -> str:
+    """VOI LUT Function as the standard writes it; anything else as it stands."""
+    found = elements.code("VOILUTFunction")
+    wanted = re.sub("[ -]+", "_", found)
+    if wanted != found and wanted in FUNCTIONS:
+        elements.note("VOILUTFunction is written otherwise than in the standard, and understood.")
+        return wanted
+    return found or "LINEAR"
+
+
+def _windows(elements: Elements, function: str) -> tuple[tuple[tuple[float, float], ...], str]:
+    """The file's usable windows (centre, width); where it has some but none is usable, also why, naming the element."""
+    centers, widths = elements.numbers("WindowCenter"), elements.numbers("WindowWidth")
+    if not centers and not widths:
+        if centers is not None or widths is not None:
+            elements.note("WindowCenter and WindowWidth have no value and count as absent.")
+        return (), ""
+    if not centers or not widths:
+        missing, other = ("WindowWidth", "WindowCenter") if centers else ("WindowCenter", "WindowWidth")
+        return (), f"{missing}: found no value; wanted one, as {other} has one"
+    if function not in FUNCTIONS:
+        return (), f"VOILUTFunction: found no known function; wanted {', '.join(FUNCTIONS)}"
+    if len(centers) != len(widths):
+        elements.note("WindowCenter and WindowWidth have different numbers of values: only whole pairs are used.")
+    pairs = list(zip(centers, widths, strict=False))
+    if pairs == [(0.0, 0.0)]:
+        elements.note("WindowCenter and WindowWidth are 0, which is no window: they count as absent.")
+        return (), ""
+    least = 1 if function == "LINEAR" else 0
+    good: list[tuple[float, float]] = []
+    faults: list[str] = []
+    for center, width in pairs:
+        if isinstance(center, str):
+            faults.append(f"WindowCenter: found {center}; wanted a number")
+        elif isinstance(width, str):
+            faults.append(f"WindowWidth: found {width}; wanted a number")
+        elif not is_window(width, function):
+            wanted = f"at least {least}" if least else "more than 0"
+            faults.append(f"WindowWidth: found {width:g}; wanted {wanted} for {function}")
+        else:
+            good.append((center, width))
+    if good and faults:
+        elements.note("WindowCenter or WindowWidth has a value that is no window: the others are used.")
+    return tuple(good), "" if good else faults[0]
+
+
+def is_window(width: float, function: str) -> bool:
+    """Whether a window of this width exists (PS3.3, C.11.2.1.2 and C.11.2.1.3)."""
+    return width >= 1 if function == "LINEAR" else width > 0
+
+
+def _photometric(elements: Elements) -> str:
+    found = elements.code("PhotometricInterpretation")
+    plain = re.sub(r"[\s_]", "", found)
+    if plain != found and plain in ("MONOCHROME1", "MONOCHROME2"):
+        elements.note("PhotometricInterpretation is written otherwise than in the standard, and understood.")
+        return plain
+    return found
+
+
+def _compare_shape(elements: Elements, photometric: str) -> None:
+    """Note where Presentation LUT Shape says the opposite (PS3.3, C.8.11.3): the photometric interpretation is followed."""
+    shape = elements.code("PresentationLUTShape")
+    if not shape or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return
+    wanted = "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY"
+    if shape not in ("IDENTITY", "INVERSE"):
+        elements.note("PresentationLUTShape is neither IDENTITY nor INVERSE and not used.")
+    elif shape != wanted:
+        elements.note(
+            f"PresentationLUTShape {shape} contradicts PhotometricInterpretation {photometric}, which is followed."
         )
 
 
-def _check(dataset: Dataset, header: StudyHeader, data: bytes) -> None:
-    """Raise StudyError unless the file holds one greyscale frame of a sane size."""
-    if header.modality not in MODALITIES:
+def _rescale_type(elements: Elements) -> str:
+    found = elements.code("RescaleType")
+    if not re.fullmatch(r"[ -~]*", found):
+        elements.refuse("RescaleType", "text that is no code", "a unit such as HU")
+    return "HU" if set(found.split("\\")) == {"HU"} else found
+
+
+def _check_kind(elements: Elements, data: bytes) -> None:
+    """Raise StudyError unless the file is of an accepted modality and has pixels."""
+    modality = elements.code("Modality")
+    if modality not in MODALITIES:
         wanted = ", ".join(sorted(MODALITIES - {""}))
-        raise StudyError(Reason.WRONG_MODALITY, f"modality {_word(header.modality)}; wanted one of {wanted}")
-    if "PixelData" not in dataset:
-        if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise StudyError(Reason.WRONG_MODALITY, f"modality {_word(modality)}; wanted one of {wanted}")
+    if "PixelData" not in elements:
+        if "FloatPixelData" in elements or "DoubleFloatPixelData" in elements:
             raise StudyError(Reason.NO_PIXELS, "floating-point pixel data; wanted integers")
         if _PIXEL_DATA_TAG in data:  # the parser drops an element whose end is missing
-            raise StudyError(Reason.UNREADABLE, f"truncated: {len(data):,} bytes, and the pixel data does not end")
+            raise StudyError(Reason.UNREADABLE, why_no_pixels(data))
         raise StudyError(Reason.NO_PIXELS, "no pixel data element")
-    if not dataset.PixelData:
+    if not elements.raw("PixelData")[1]:
         raise StudyError(Reason.NO_PIXELS, "the pixel data element is empty")
-    samples, frames = _integer(dataset, "SamplesPerPixel", 1), _integer(dataset, "NumberOfFrames", 1)
-    if samples != 1 or header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+
+
+def _layout(elements: Elements, header: StudyHeader) -> Layout:
+    """What the header says of the pixels. Raises StudyError unless it is one greyscale frame of a sane size."""
+    grey = header.photometric in ("MONOCHROME1", "MONOCHROME2")
+    samples = _only(elements, "SamplesPerPixel", sure=grey)
+    if not header.photometric:
+        elements.refuse("PhotometricInterpretation", "no value", "MONOCHROME1 or MONOCHROME2")
+    if samples != 1 or not grey:
         raise StudyError(
             Reason.COLOUR, f"{samples} samples a pixel, photometric interpretation {_word(header.photometric)}"
         )
+    frames = _only(elements, "NumberOfFrames", sure=False)
     if frames > 1:
         raise StudyError(Reason.MULTIFRAME, f"{frames} frames; wanted one")
-    if min(header.rows, header.columns) < 1 or header.rows * header.columns > MAX_PIXELS:
+    rows, columns = elements.required("Rows"), elements.required("Columns")
+    if min(rows, columns) < 1 or rows * columns > MAX_PIXELS:
         wanted = f"at least 1x1 and at most {MAX_PIXELS:,} pixels"
-        raise StudyError(Reason.UNREADABLE, f"{header.rows} rows x {header.columns} columns; wanted {wanted}")
-    side = max(header.columns, round(header.rows * header.aspect))
+        raise StudyError(Reason.UNREADABLE, f"Rows and Columns: found {rows}x{columns}; wanted {wanted}")
+    side = max(columns, round(rows * header.aspect))
     if side > MAX_SIDE:
         raise StudyError(Reason.UNREADABLE, f"a side of {side:,} pixels; wanted at most {MAX_SIDE:,}")
-    allocated = _integer(dataset, "BitsAllocated")
-    if allocated not in (8, 16, 32) or not 0 < header.bits_stored <= allocated:
-        raise StudyError(
-            Reason.UNREADABLE, f"{header.bits_stored} bits stored of {allocated} allocated; wanted 1 to 8, 16 or 32"
-        )
+    allocated, stored = elements.required("BitsAllocated"), elements.required("BitsStored")
+    if allocated not in (8, 16, 32):
+        elements.refuse("BitsAllocated", f"{allocated}", "8, 16 or 32")
+    if not 0 < stored <= allocated:
+        elements.refuse("BitsStored", f"{stored}", f"1 to {allocated}")
+    high_bit = elements.integer("HighBit")
+    if high_bit is None:
+        high_bit = stored - 1
+        elements.note("HighBit is taken for BitsStored - 1.")
+    signed = elements.required("PixelRepresentation")
+    if signed not in (0, 1):
+        elements.refuse("PixelRepresentation", f"{signed}", "0 or 1")
     if header.transfer_syntax not in TRANSFER_SYNTAXES:
         raise StudyError(
             Reason.UNREADABLE, f"no decoder for transfer syntax {_word(header.transfer_syntax)}; convert the file"
         )
+    return Layout(rows, columns, allocated, stored, high_bit, signed == 1)
 
 
-def _pixels(dataset: Dataset, header: StudyHeader) -> Pixels:
-    stored, decoder = decode(dataset, header.transfer_syntax)
-    low, high = (0, 2**header.bits_stored - 1)
-    if header.signed:
-        low, high = -(2 ** (header.bits_stored - 1)), 2 ** (header.bits_stored - 1) - 1
-    padding = _padding(dataset, stored)
+def _only(elements: Elements, keyword: str, *, sure: bool) -> int:
+    """The number of samples or frames; 1 where the file says nothing, or is `sure` to have one and says nothing readable."""
+    values = elements.numbers(keyword)
+    if sure and values and isinstance(values[0], str):
+        elements.note(f"{keyword} is not readable: a grey image has 1.")
+        return 1
+    count = elements.integer(keyword)
+    if count is None or count < 1:
+        if keyword in elements:
+            elements.note(f"{keyword} has no value above 0: 1 is taken.")
+        return 1
+    return count
+
+
+def _pixels(elements: Elements, header: StudyHeader, layout: Layout) -> Pixels:
+    vr = str(elements.dataset.get_item("PixelData").VR or "OW")
+    stored, decoder, notes = decode(elements.raw("PixelData")[1], vr, layout, header.transfer_syntax)
+    for sentence in notes:
+        elements.note(sentence)
+    low, high = (0, 2**layout.stored - 1)
+    if layout.signed:
+        low, high = -(2 ** (layout.stored - 1)), 2 ** (layout.stored - 1) - 1
+    padding = _padding(elements, stored, layout)
     seen = stored if padding is None else stored[~padding]
     if seen.size == 0 or seen.min() == seen.max():
         raise StudyError(
             Reason.CONSTANT_PIXELS, f"every pixel is {stored.flat[0]}" if seen.size else "every pixel is padding"
         )
 
-    modality_luts = _luts(dataset, "ModalityLUTSequence", header.signed)
-    slope, intercept = _number(dataset, "RescaleSlope", 1.0), _number(dataset, "RescaleIntercept", 0.0)
+    slope, intercept = _rescale(elements)
+    modality_lut = _modality_lut(elements, header.signed, rescaled=(slope, intercept) != (1.0, 0.0))
     transform: Callable[[np.ndarray], np.ndarray] | None = None
-    if modality_luts:
-        transform, low, high = modality_luts[0], 0, 2 ** modality_luts[0].bits - 1
+    if modality_lut:
+        transform, low, high = modality_lut, 0, 2**modality_lut.bits - 1
     elif (slope, intercept) != (1.0, 0.0):
         first, last = low * slope + intercept, high * slope + intercept
         if slope == 0 or max(abs(first), abs(last)) > np.finfo(np.float32).max:
-            raise StudyError(
-                Reason.UNREADABLE,
-                f"rescale slope {slope}, intercept {intercept}; wanted a slope other than 0, and 32-bit floats",
+            elements.refuse(
+                "RescaleSlope", f"{slope:g}, intercept {intercept:g}", "a slope other than 0, and 32-bit floats"
             )
         low, high = sorted((first, last))
 
@@ -233,8 +383,20 @@ def _pixels(dataset: Dataset, header: StudyHeader) -> Pixels:
         for rows in blocks(stored.shape):
             values[rows] = transform(stored[rows])
     # A VOI LUT is indexed by values after the modality LUT; they are signed where that can go below zero (C.11.2.1.1).
-    voi_luts = _luts(dataset, "VOILUTSequence", low < 0)
-    return Pixels(values, padding, float(low), float(high), voi_luts, decoder)
+    voi_luts = _voi_luts(elements, header, low, high)
+    if header.window_fault and not voi_luts and not header.in_hounsfield:
+        raise StudyError(Reason.UNREADABLE, header.window_fault)
+    return Pixels(values, padding, float(low), float(high), voi_luts, decoder, tuple(elements.notes))
+
+
+def _rescale(elements: Elements) -> tuple[float, float]:
+    """Rescale slope and intercept; 1 and 0 where the file has neither (PS3.3, C.11.1: each is required with the other)."""
+    slope, intercept = elements.number("RescaleSlope"), elements.number("RescaleIntercept")
+    if slope is None and intercept not in (None, 0.0):
+        elements.refuse("RescaleSlope", "no value", f"one, as RescaleIntercept is {intercept:g}")
+    if intercept is None and slope not in (None, 1.0):
+        elements.refuse("RescaleIntercept", "no value", f"one, as RescaleSlope is {slope:g}")
+    return 1.0 if slope is None else slope, intercept or 0.0
 
 
 def blocks(shape: Sequence[int]) -> Iterator[slice]:
@@ -243,82 +405,162 @@ def blocks(shape: Sequence[int]) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, shape[0], step))
 
 
-def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray | None:
+def _padding(elements: Elements, stored: np.ndarray, layout: Layout) -> np.ndarray | None:
     """Where the stored values are padding: one value, or a range up to the range limit (PS3.3, C.7.5.1.1.2)."""
-    padding = value(dataset, "PixelPaddingValue")
-    if padding is None or padding == "":
+    padding = _padding_value(elements, "PixelPaddingValue", stored, layout)
+    limit = _padding_value(elements, "PixelPaddingRangeLimit", stored, layout)
+    if padding is None:
+        if limit is not None:
+            elements.note("PixelPaddingRangeLimit stands without PixelPaddingValue and is not used.")
         return None
-    limit = value(dataset, "PixelPaddingRangeLimit")
-    first, last = sorted((int(padding), int(padding if limit in (None, "") else limit)))
+    first, last = sorted((padding, padding if limit is None else limit))
     mask = (stored >= first) & (stored <= last)
     return mask if mask.any() else None
 
 
-def _luts(dataset: Dataset, name: str, signed: bool) -> tuple[Lut, ...]:
-    """The tables of a LUT sequence."""
-    return tuple(_lut(item, name, signed) for item in value(dataset, name) or ())
+def _padding_value(elements: Elements, keyword: str, stored: np.ndarray, layout: Layout) -> int | None:
+    value = elements.signed_word(keyword, layout.signed)
+    bits = layout.stored
+    if value is None:
+        return None
+    if layout.signed and 2 ** (bits - 1) <= value < 2**bits:
+        elements.note(f"{keyword} is above all stored values and is read as two's complement.")
+        value -= 2**bits
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if layout.signed else (0, 2**bits - 1)
+    if not low <= value <= high:
+        if (
+            bits < layout.allocated and (stored == (value & (2**bits - 1))).any()
+        ):  # was the padding cut off like the rest?
+            elements.refuse(keyword, f"{value}", f"{low} to {high}, as BitsStored says")
+        elements.note(f"{keyword} lies outside the values that BitsStored allows.")
+    return value
 
 
-def _lut(item: Dataset, name: str, signed: bool) -> Lut:
-    """The table of an item of a LUT sequence (PS3.3, C.11.1.1)."""
-    entries, first, bits = (int(number) for number in item.LUTDescriptor)
+def _modality_lut(elements: Elements, signed: bool, *, rescaled: bool) -> Lut | None:
+    """The table of the modality LUT sequence, which goes before a rescale."""
+    items = _items(elements, "ModalityLUTSequence")
+    if not items:
+        return None
+    if len(items) > 1:
+        elements.note("ModalityLUTSequence has several items: the first is used.")
+    if _is_empty(items[0]):
+        if "RescaleSlope" not in elements:
+            elements.refuse("ModalityLUTSequence", "an item without LUTDescriptor or LUTData", "both")
+        elements.note("ModalityLUTSequence has an item without values: the rescale is used.")
+        return None
+    if rescaled:
+        elements.note("ModalityLUTSequence stands beside a rescale: the table is used.")
+    low, high = (-(2**31), 0) if signed else (0, 2**31)
+    return _lut(elements, items[0], "ModalityLUTSequence", low, high)
+
+
+def _voi_luts(elements: Elements, header: StudyHeader, low: float, high: float) -> tuple[Lut, ...]:
+    """The usable tables of the VOI LUT sequence; a window of the file takes the place of those that are not."""
+    luts: list[Lut] = []
+    fault: StudyError | None = None
+    try:
+        items = _items(elements, "VOILUTSequence")
+    except StudyError as error:
+        items, fault = [], error
+    for item in items:
+        try:
+            if _is_empty(item):
+                elements.refuse("VOILUTSequence", "an item without LUTDescriptor or LUTData", "both")
+            luts.append(_lut(elements, item, "VOILUTSequence", low, high))
+        except StudyError as error:
+            fault = fault or error
+    if fault and not luts and not header.windows:
+        raise fault
+    if fault:
+        others = "its other tables are" if luts else "the window is"
+        elements.note(f"VOILUTSequence has an item that is not readable: {others} used.")
+    return tuple(luts)
+
+
+def _items(elements: Elements, keyword: str) -> list[Dataset]:
+    if keyword not in elements:
+        return []
+    try:
+        items = elements.dataset[keyword].value
+        items = [] if items is None or items == b"" else list(items)
+    except Exception:
+        items = [None]
+    if any(not hasattr(item, "get_item") for item in items):
+        elements.refuse(keyword, "no items", "a sequence")
+    if not items:
+        elements.note(f"{keyword} has no items and counts as absent.")
+    return items
+
+
+def _is_empty(item: Dataset) -> bool:
+    own = Elements(item)
+    return any(keyword not in own or not own.raw(keyword)[1] for keyword in ("LUTDescriptor", "LUTData"))
+
+
+def _lut(elements: Elements, item: Dataset, name: str, low: float, high: float) -> Lut:
+    """The table of an item of a LUT sequence (PS3.3, C.11.1.1), for values from `low` to `high`.
+
+    Its descriptor is believed only as far as the data bear it out.
+    """
+    own = Elements(item)
+    vr, descriptor, little = own.raw("LUTDescriptor")
+    order = "<" if little else ">"
+    if len(descriptor) != 6 or vr not in ("US", "SS", "US or SS"):
+        elements.refuse(f"LUTDescriptor of {name}", f"{len(descriptor)} bytes", "three values of 2 bytes")
+    entries, first, bits = (int(word) for word in np.frombuffer(descriptor, f"{order}u2"))
     entries = entries or 2**16
-    if signed and first >= 2**15:  # read as unsigned; the standard gives it the sign of the values it is applied to
+    if not 0 < bits <= 16:
+        elements.refuse(f"LUTDescriptor of {name}", f"{bits} bits", "8 to 16")
+    # Its VR may be the wrong one of US and SS: the first value has the sign of the values it is applied to.
+    if low < 0 and first >= 2**15:
+        if vr != "SS" and first <= high:
+            elements.refuse(
+                f"LUTDescriptor of {name}", f"first value {first} or {first - 2**16}", "one that is possible"
+            )
         first -= 2**16
-    data = item.LUTData
-    if isinstance(data, bytes):
-        packed = len(data) < 2 * entries  # 8-bit entries, two in each word
-        table = np.frombuffer(data, "<u1" if packed else "<u2").astype(np.uint16)
+    elif vr == "SS" and first >= 2**15:
+        elements.note(f"LUTDescriptor of {name} has VR SS beside unsigned values: its first value is read unsigned.")
+    table = _entries(elements, own, name, entries, bits)
+    return Lut(first, table, _depth(elements, table, name, bits))
+
+
+def _entries(elements: Elements, item: Elements, name: str, entries: int, bits: int) -> np.ndarray:
+    """The table's uint16 values, from words, or from bytes where there is one for each entry of at most 8 bits."""
+    element = item.dataset.get_item("LUTData")
+    vr, data, little = item.raw("LUTData")
+    if not isinstance(element.value, bytes) or vr in ("DS", "IS", "LO"):  # made here, or text
+        numbers = item.numbers("LUTData") or []
+        if any(isinstance(number, str) or not 0 <= number < 2**16 for number in numbers):
+            elements.refuse(f"LUTData of {name}", "no whole numbers of 16 bits", f"{entries}")
+        table = np.array(numbers, np.uint16)
+    elif len(data) in (entries, entries + entries % 2) and bits <= 8 and entries > 1:
+        table = np.frombuffer(data, "u1")
+        if not little and element.VR == "OW" and len(data) % 2 == 0:  # two entries a word, whose bytes are swapped
+            table = table.reshape(-1, 2)[:, ::-1].ravel()
+        table = table.astype(np.uint16)
     else:
-        table = np.atleast_1d(np.asarray(data, dtype=np.int64)).astype(np.uint16)
-    if not 0 < bits <= 16 or len(table) < entries:
-        raise StudyError(
-            Reason.UNREADABLE, f"{name}: {len(table)} entries of {bits} bits; wanted {entries} of 8 to 16 bits"
-        )
-    return Lut(first, table[:entries], bits)
+        table = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little else ">u2").astype(np.uint16)
+    if not entries <= len(table) <= entries + 1:
+        elements.refuse(f"LUTData of {name}", f"{len(table):,} entries", f"{entries:,}, as LUTDescriptor says")
+    if len(table) > entries:
+        elements.note(f"LUTData of {name} has one entry more than LUTDescriptor says, which is left out.")
+    return table[:entries]
+
+
+def _depth(elements: Elements, table: np.ndarray, name: str, bits: int) -> int:
+    """The bits of a table's values: what the descriptor says, unless the values cannot be of so many."""
+    top = int(table.max())
+    needed = top.bit_length()
+    if needed > bits:
+        steps = np.diff(table.astype(np.int32))
+        if (steps < 0).any() and (steps > 0).any():
+            elements.refuse(f"LUTDescriptor of {name}", f"{bits} bits beside values of {needed}", f"{needed} bits")
+    elif not (bits - needed >= 2 or (needed < bits and top == 2**needed - 1)) or needed == 0:
+        return bits
+    elements.note(f"LUTDescriptor of {name} says {bits} bits, LUTData has values of {needed}, which are taken.")
+    return needed
 
 
 def _word(text: str) -> str:
     """`text` for a message, where it is a code; in a damaged file it may be anything, even a name."""
     return text if re.fullmatch(r"[A-Z0-9_.]{1,64}", text) else "(none)" if not text else "(no valid code)"
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    try:
-        found = value(dataset, name)
-    except Exception:  # an element nobody can read says nothing
-        return ""
-    return "" if found is None else str(found).strip().strip("\x00")
-
-
-def _numbers(dataset: Dataset, name: str) -> list[float]:
-    """The finite numbers of an element, or an empty list where it is absent or damaged."""
-    try:
-        found = value(dataset, name)
-        if found is None or found == "":
-            return []
-        numbers = (
-            [float(item) for item in found]
-            if hasattr(found, "__iter__") and not isinstance(found, str)
-            else [float(found)]
-        )
-    except Exception:
-        return []
-    return numbers if all(map(math.isfinite, numbers)) else []
-
-
-def _aspect(sides: list[float]) -> float:
-    """Height / width of a pixel; 1.0 where it is not known, or not to be believed."""
-    if len(sides) != 2 or min(sides) <= 0:
-        return 1.0
-    aspect = sides[0] / sides[1]
-    return aspect if ASPECTS[0] <= aspect <= ASPECTS[1] else 1.0
-
-
-def _number(dataset: Dataset, name: str, default: float) -> float:
-    numbers = _numbers(dataset, name)
-    return numbers[0] if numbers else default
-
-
-def _integer(dataset: Dataset, name: str, default: int = 0) -> int:
-    return int(_number(dataset, name, default))

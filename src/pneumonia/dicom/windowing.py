@@ -9,16 +9,44 @@ Pixels keep their grid: boxes are in pixels of the file. Where `StudyHeader.aspe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from pneumonia.dicom.study import Pixels, StudyHeader, blocks, read_study
+from pneumonia.dicom.study import FUNCTIONS, Pixels, StudyHeader, blocks, is_window, read_study
+from pneumonia.rejection import Reason, StudyError
 
 MODES = ("auto", "hu", "dicom", "percentile", "none")
-FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 Grey = Callable[[np.ndarray], np.ndarray]  # values after the modality LUT -> 0 (black) to 1 (white), in float64
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """An image as the models see it, and what a person needs to judge it.
+
+    Attributes:
+        image: uint8 `[rows, columns]`, 0 black.
+        header: what the file says of itself.
+        decoder: which decoder was used.
+        window: hu, voi_lut, dicom, percentile or none.
+        center: of the window, in values after the modality LUT; NaN for voi_lut.
+        width: of the window, in the same values; NaN for voi_lut.
+        inverted: whether low values are bright, as in MONOCHROME1.
+        notes: what was mended or chosen, in fixed sentences without a word of the file.
+    """
+
+    image: np.ndarray
+    header: StudyHeader
+    decoder: str
+    window: str
+    center: float
+    width: float
+    inverted: bool
+    notes: tuple[str, ...]
 
 
 def study_to_uint8(
@@ -30,16 +58,13 @@ def study_to_uint8(
     percentiles: Sequence[float],
     choice: int = 1,
     study: str = "",
-) -> tuple[np.ndarray, str, StudyHeader]:
-    """One DICOM file to `(image uint8 [rows, columns], window used, header)`.
+) -> Rendering:
+    """One DICOM file as the models see it; see `to_uint8`.
 
-    The window used is hu, voi_lut, dicom, percentile or none. Raises StudyError as `pneumonia.dicom.study.read_study` does.
+    Raises StudyError as `pneumonia.dicom.study.read_study` does, and constant_pixels where one grey value is left.
     """
     header, pixels = read_study(data, study)
-    image, used = to_uint8(
-        header, pixels, mode=mode, center=center, width=width, percentiles=percentiles, choice=choice
-    )
-    return image, used, header
+    return to_uint8(header, pixels, mode=mode, center=center, width=width, percentiles=percentiles, choice=choice)
 
 
 def to_uint8(
@@ -51,8 +76,11 @@ def to_uint8(
     width: float,
     percentiles: Sequence[float],
     choice: int = 1,
-) -> tuple[np.ndarray, str]:
-    """The image as uint8 `[rows, columns]`, 0 black, and the window used.
+) -> Rendering:
+    """The image in 8 bits.
+
+    Raises StudyError: constant_pixels, where the window leaves one grey value; unreadable, where the file's own window is
+    asked for and is none.
 
     mode: `hu` applies `center` and `width` to whatever the values are; `dicom` the file's own VOI LUT or window;
         `percentile` makes the two `percentiles` (per cent of the pixels without padding) black and white; `none` maps
@@ -64,15 +92,28 @@ def to_uint8(
     """
     if mode not in MODES:
         raise ValueError(f"window mode must be one of {', '.join(MODES)}, got {mode!r}")
-    grey, used = _choose(header, pixels, mode, center, width, percentiles, choice)
+    chosen = _choose(header, pixels, mode, center, width, percentiles, choice)
     inverted = header.photometric == "MONOCHROME1"
-    if used == "none" and pixels.values.dtype == np.uint8 and (pixels.low, pixels.high) == (0, 255):
+    if chosen.window == "none" and pixels.values.dtype == np.uint8 and (pixels.low, pixels.high) == (0, 255):
         image = 255 - pixels.values if inverted else pixels.values  # the challenge's files: nothing to compute
     else:
-        image = _quantize(pixels.values, grey, inverted)
+        image = _quantize(pixels.values, chosen.grey, inverted)
+        _check_contrast(image if pixels.padding is None else image[~pixels.padding], chosen)
     if pixels.padding is not None:
         image = np.where(pixels.padding, np.uint8(0), image)
-    return image, used
+    notes = tuple(dict.fromkeys((*header.notes, *pixels.notes, *chosen.notes)))
+    return Rendering(image, header, pixels.decoder, chosen.window, chosen.center, chosen.width, inverted, notes)
+
+
+def _check_contrast(seen: np.ndarray, chosen: _Choice) -> None:
+    """Refuse an image of one grey value: its pixels differ, so the window is not of these pixels."""
+    if seen.min() == seen.max():
+        window = f"center {chosen.center:g}, width {chosen.width:g}" if chosen.window != "voi_lut" else "the table"
+        element = {"dicom": "WindowCenter and WindowWidth: ", "voi_lut": "VOILUTSequence: "}.get(chosen.window, "")
+        raise StudyError(
+            Reason.CONSTANT_PIXELS,
+            f"{element}window {chosen.window} ({window}) makes every pixel {seen.flat[0]} of 255",
+        )
 
 
 def window(values: np.ndarray, center: float, width: float, function: str = "LINEAR") -> np.ndarray:
@@ -83,7 +124,7 @@ def window(values: np.ndarray, center: float, width: float, function: str = "LIN
     values = np.asarray(values, dtype=np.float64)
     if function not in FUNCTIONS:
         raise ValueError(f"VOI LUT function must be one of {', '.join(FUNCTIONS)}, got {function!r}")
-    if not _is_window(width, function):
+    if not is_window(width, function):
         raise ValueError(f"window width must be at least 1 for LINEAR and above 0 else, got {width} for {function}")
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
@@ -111,6 +152,14 @@ def percentile_range(values: np.ndarray, percentiles: Sequence[float]) -> tuple[
     return float(first), float(last)
 
 
+class _Choice(NamedTuple):
+    grey: Grey
+    window: str
+    center: float
+    width: float
+    notes: tuple[str, ...] = ()
+
+
 def _choose(
     header: StudyHeader,
     pixels: Pixels,
@@ -119,18 +168,24 @@ def _choose(
     width: float,
     percentiles: Sequence[float],
     choice: int,
-) -> tuple[Grey, str]:
+) -> _Choice:
     if mode == "hu" or (mode == "auto" and header.in_hounsfield):
-        return lambda values: window(values, center, width), "hu"
+        return _Choice(lambda values: window(values, center, width), "hu", center, width)
     if mode in ("auto", "dicom"):
+        own = [pair for pair in header.windows if is_window(pair[1], header.window_function)]
+        there = len(pixels.voi_luts) or len(own)
+        notes = ("The file has fewer windows than the chosen number: its last is used.",) if 0 < there < choice else ()
         if pixels.voi_luts:
-            lut = pixels.voi_luts[min(choice, len(pixels.voi_luts)) - 1]
-            return lambda values: lut(values) / (2**lut.bits - 1), "voi_lut"
-        function = header.window_function if header.window_function in FUNCTIONS else "LINEAR"
-        own = [pair for pair in header.windows if _is_window(pair[1], function)]
+            lut = pixels.voi_luts[min(choice, there) - 1]
+            return _Choice(lambda values: lut(values) / (2**lut.bits - 1), "voi_lut", math.nan, math.nan, notes)
         if own:
-            own_center, own_width = own[min(choice, len(own)) - 1]
-            return lambda values: window(values, own_center, own_width, function), "dicom"
+            own_center, own_width = own[min(choice, there) - 1]
+            function = header.window_function
+            return _Choice(
+                lambda values: window(values, own_center, own_width, function), "dicom", own_center, own_width, notes
+            )
+        if header.window_fault:
+            raise StudyError(Reason.UNREADABLE, header.window_fault)
         # Values of 8 bits were made for a screen; a rescale, or fewer or more bits, says they were not.
         mode = "none" if pixels.values.dtype == np.uint8 and header.bits_stored == 8 else "percentile"
     low, high = pixels.low, pixels.high
@@ -139,11 +194,8 @@ def _choose(
         low, high = percentile_range(seen, percentiles)
         if low == high:  # nearly all pixels are equal: the rest must not vanish
             low, high = float(seen.min()), float(seen.max())
-    return lambda values: window(values, (low + high) / 2, high - low, "LINEAR_EXACT"), mode
-
-
-def _is_window(width: float, function: str) -> bool:
-    return width >= 1 if function == "LINEAR" else width > 0
+    middle, span = (low + high) / 2, high - low
+    return _Choice(lambda values: window(values, middle, span, "LINEAR_EXACT"), mode, middle, span)
 
 
 def _quantize(values: np.ndarray, grey: Grey, inverted: bool) -> np.ndarray:

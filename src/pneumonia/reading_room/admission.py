@@ -1,8 +1,13 @@
-"""Is an image a frontal radiograph of the chest? Its header decides; what the header does not say is not guessed."""
+"""Is an image a frontal radiograph of the chest? Its header decides; what the header does not say is not guessed.
+
+`check` wants it said, as whatever is stated of a chest, a lung or a radiograph in a DICOM object must be true of the image.
+`check_not_another` lets silence pass, for tables and pictures.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Collection
 from enum import StrEnum
@@ -23,10 +28,19 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # what the challenge's files ar
 # Coded views and regions (PS3.16, CID 4010 and 4031), by SNOMED CT and by the older SRT codes that devices still write.
 _VIEWS = {"272479007": "PA", "R-10214": "PA", "R-40888": "PA", "399348003": "AP", "R-10206": "AP"}
 _CHEST = frozenset({"51185008", "816094009", "T-D3000"})
+_CAPTURES = (SECONDARY_CAPTURE, f"{SECONDARY_CAPTURE}.2", f"{SECONDARY_CAPTURE}.3")  # and its grey multi-frame kinds
+_STANDARD = "1.2.840.10008."  # of the UIDs whose meaning is known
+# What header values look like, letters and digits alone, that say a chest or a frontal view in words of devices and languages.
+_A_CHEST = re.compile(r"(PORTABLE|PORT)?(CHEST|THORAX|T[OÓ]RAX|TORACE|LUNGS?)(PA|AP|FRONTAL|PORTABLE|PORT)?")
+_FRONTAL = re.compile(
+    r"(AP|PA|FRONTAL|ANTEROPOSTERIOR|POSTEROANTERIOR|ANTPOST|POSTANT)(ERECT|SUPINE|PORTABLE|UPRIGHT|AXIAL)?"
+)
+_SILENT = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "ANONYMOUS", "ANONYMIZED"})
+FRONTAL_VIEWS, CHEST_PARTS = ("AP", "PA"), ("CHEST", "THORAX")
 MAX_LENGTH = 16_384  # bytes of an element; a coded sequence has some hundred
 _READ = (
-    "AnatomicRegionSequence", "BodyPartExamined", "Modality", "SOPClassUID", "SOPInstanceUID", "ViewCodeSequence",
-    "ViewPosition",
+    "AnatomicRegionSequence", "BodyPartExamined", "Modality", "PatientOrientation", "SOPClassUID", "SOPInstanceUID",
+    "ViewCodeSequence", "ViewPosition",
 )  # fmt: skip
 
 
@@ -71,10 +85,57 @@ def check(
     if not (part in body_parts if part or not regions else _CHEST & regions):
         raise _refused(Refusal.BODY_PART, f"not said to show one of {', '.join(body_parts) or '(nothing)'}")
     if not view:
-        coded = {_VIEWS.get(code, "another") for code in _codes(header, "ViewCodeSequence")}
-        view = coded.pop() if len(coded) == 1 else "another" if coded else ""
+        view = _coded_view(header)
     if view not in views:
         raise _refused(Refusal.VIEW, f"not said to be one of {', '.join(views) or '(nothing)'}")
+
+
+def check_said(data: bytes) -> None:
+    """Refuse a DICOM file unless its header says that it is a radiograph of the chest from front or back, as `check` does."""
+    check(data, views=FRONTAL_VIEWS, body_parts=CHEST_PARTS, secondary_capture=True)
+
+
+def check_not_another(data: bytes) -> None:
+    """Refuse a DICOM file whose header says that it is something else than a radiograph of the chest from front or back.
+
+    A header that says nothing is no reason; words that are not known are one.
+
+    Raises:
+        StudyError: with a `Refusal` as its reason and a text that repeats nothing of the file; or the file cannot be parsed.
+    """
+    parse(data, pixels=False)  # within bounds
+    header = _header(data)
+    kind, modality = str(header.get("SOPClassUID", "") or "").strip(" \0"), _text(header, "Modality")
+    if kind.startswith(_STANDARD) and kind not in (*IMAGES, *_CAPTURES):
+        raise _refused(Refusal.MODALITY, "said to be neither a CR nor a DX image for presentation")
+    if modality not in ("CR", "DX", "RG", ""):
+        raise _refused(Refusal.MODALITY, "said to be of another modality than CR, DX or RG")
+    part, view = _plain(header, "BodyPartExamined"), _plain(header, "ViewPosition")
+    regions = _codes(header, "AnatomicRegionSequence")
+    if not (part in _SILENT or _A_CHEST.fullmatch(part)) or (part in _SILENT and regions and not _CHEST & regions):
+        raise _refused(Refusal.BODY_PART, "said to show something else than a chest")
+    if view in _SILENT:
+        view = _coded_view(header) or ("another" if _text(header, "PatientOrientation")[:1] in ("A", "P") else "")
+    if view and not _FRONTAL.fullmatch(view):
+        raise _refused(Refusal.VIEW, "said to be another view than AP or PA")
+
+
+def doubt(data: bytes) -> str:
+    """What an image's header does not say, or says otherwise, of a chest from front or back; empty where there is no doubt."""
+    try:
+        check_said(data)
+    except StudyError as error:
+        return str(error)
+    return ""
+
+
+def _coded_view(header: Any) -> str:
+    coded = {_VIEWS.get(code, "another") for code in _codes(header, "ViewCodeSequence")}
+    return coded.pop() if len(coded) == 1 else "another" if coded else ""
+
+
+def _plain(header: Any, name: str) -> str:
+    return re.sub(r"[\W_]", "", _text(header, name))
 
 
 def _refused(reason: Refusal, detail: str) -> StudyError:
@@ -96,7 +157,10 @@ def _text(header: Any, name: str) -> str:
         value = header.get(name)
     except Exception:  # an element nobody can read says nothing
         return ""
-    return "" if value is None else str(value).strip(" \0").upper()
+    if value is None:
+        return ""
+    several = not isinstance(value, (str, bytes)) and hasattr(value, "__iter__")
+    return ("\\".join(map(str, value)) if several else str(value)).strip(" \0").upper()
 
 
 def _codes(header: Any, name: str) -> set[str]:

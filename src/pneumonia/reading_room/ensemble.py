@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pneumonia.data.images.squares import placement, resize_study
+from pneumonia.dicom.windowing import Rendering
 from pneumonia.prediction.fusion import Fused, fuse
 from pneumonia.prediction.inference import classify, detect, load
 from pneumonia.schema.models import CLASSIFIER, DETECTORS, MODELS
@@ -25,10 +26,12 @@ class Study:
     Attributes:
         image: uint8 `[rows, columns]` in original size.
         aspect: the height of a pixel over its width.
+        rendering: how the image was made of its file, where it was.
     """
 
     image: NDArray[np.uint8]
     aspect: float
+    rendering: Rendering | None = None
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """`pneumonia predict`: the trained models on new studies of a folder or a zip, which need no labels.
 
-Has the studies read batch by batch in bounded memory; results are tables, pictures and DICOM objects. A study that cannot be
-read is listed and the rest goes on.
+Has the studies read batch by batch in bounded memory; results are tables, pictures and DICOM objects. Whatever one file holds
+is that file's matter: it is listed with its reason, and the rest goes on. A full disk or memory ends the run.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,38 @@ from tqdm import tqdm
 
 from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia import extras
-from pneumonia.archive import Studies, open_studies
 from pneumonia.files import fresh_dir, write_csv
+from pneumonia.reading_room.admission import Refusal, doubt
 from pneumonia.reading_room.ensemble import Study, sizes
+from pneumonia.reading_room.inputs import FAILED, RESULTS, SKIPPED, Entry, Inputs
 from pneumonia.reading_room.objects import make
 from pneumonia.reading_room.objects.findings import Findings
-from pneumonia.reading_room.reader import Answer, Reader
+from pneumonia.reading_room.outcomes import Outcomes, counts, described
+from pneumonia.reading_room.reader import BLANK, Answer, Reader
 from pneumonia.rejection import StudyError
 from pneumonia.schema.predictions import DETECTIONS
+from pneumonia.schema.results import NEW_STUDIES, SUBMISSION
 from pneumonia.schema.table import BOX
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A study of the batch at hand."""
+
+    entry: Entry
+    study: Study
+    warning: str
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What is written of a study besides rows of tables."""
+
+    picture: bytes | None
+    objects: Mapping[str, Dataset] | None
 
 
 def predict_new(
@@ -42,117 +66,199 @@ def predict_new(
 
     Writes `submission.csv` (patientId, PredictionString), `detections.csv` (patientId, image_score, x, y, width, height,
     score: one row a fused detection, a study without one has a row with empty box), `failed.csv` (patientId, reason) where a
-    study could not be read, and `overlays/<study>.png` in original size. With `dicom` also `dicom/<study>.sr.dcm`, `.pr.dcm`
+    study could not be read, `studies.csv` (`pneumonia.schema.results.NEW_STUDIES`: one row a file of `source`, with what
+    became of it) and `overlays/<study>.png` in original size. With `dicom` also `dicom/<study>.sr.dcm`, `.pr.dcm`
     (and `.sc.dcm`): see `pneumonia.reading_room.objects`. Everything appears at once at the end.
 
     Arguments:
-        source: a DICOM, a folder of them (searched through) or a zip of them.
+        source: a DICOM, a folder of them (searched through) or a zip of them; see `pneumonia.reading_room.inputs.Inputs`.
         output: replaced whole.
         load: makes the reader, once there is something to read. Detections below its operating point are left out of
-            `submission.csv`, of the overlays and of the objects.
+            `submission.csv`, of the overlays and of the objects. What it does not admit is skipped.
         batch_size: studies read at once.
         limit: of studies, the first by id; None: all.
 
     Returns:
-        The counts studies, with_findings, failed.
+        The counts files, studies, with_findings, failed, skipped; files is the sum of studies, failed and skipped.
 
     Raises:
-        ValueError: there is no study, or a model is missing.
+        ValueError: there is no study, or a model is missing, or the models fail on any image.
         ModuleNotFoundError: a package is missing that DICOM results need.
+        MemoryError: there is too little.
     """
     if dicom:
         extras.require("highdicom", what="a result as DICOM")
-    archive = open_studies(source)
-    studies = list(islice(archive.studies, limit))
-    aside = archive.duplicates | archive.unsafe  # what cannot be told apart, or named in a result
-    if not studies and not aside:
-        raise ValueError(f"{source}: no DICOM found")
+    inputs = Inputs(source)
+    studies = inputs.studies(limit)
+    if not studies and all(entry.status == SKIPPED for entry in inputs.entries):
+        raise ValueError(f"{source}: no DICOM found among {len(inputs.entries):,} files")
     reader = load()
-    failed = [{"patientId": name, "reason": reason} for name, reason in sorted(aside.items())]
+    outcomes = Outcomes()
     tables: list[pd.DataFrame] = []
     shapes: dict[str, tuple[int, int]] = {}
 
     with fresh_dir(output) as folder, tqdm(total=len(studies), desc="predict", unit="study", file=sys.stderr) as bar:
         for start in range(0, len(studies), batch_size):
             wanted = studies[start : start + batch_size]
-            batch = dict(_read(reader, archive, wanted, failed))
-            if batch:
-                answer = reader.answer(batch)
-                tables.append(_rows(answer))
-                shapes |= {study: (own.image.shape[1], own.image.shape[0]) for study, own in batch.items()}
-                if overlays:
-                    _draw(folder / "overlays", batch, answer.findings)
-                if dicom:
-                    failed += _objects(folder / "dicom", reader, archive, batch, answer.findings)
+            batch = {own.entry.key: own for own in _read(reader, inputs, wanted, outcomes)}
+            for answer in _answers(reader, batch, outcomes):
+                made = _make(reader, inputs, batch, answer, outcomes, overlays=overlays, dicom=dicom)
+                written = [name for name in made if _write_study(folder, made[name], batch[name].entry, outcomes)]
+                tables.append(_rows(answer, written))
+                for name in written:
+                    own = batch[name]
+                    outcomes.read(own.entry, described(own.study.rendering), own.warning)
+                    shapes[name] = (own.study.image.shape[1], own.study.image.shape[0])
             bar.update(len(wanted))
-        summary = _write(folder, tables, failed, shapes, reader.threshold, reader.max_boxes)
-    return summary
+        rows = outcomes.rows(inputs.entries)
+        NEW_STUDIES.write(folder / NEW_STUDIES.name, rows)
+        _write_failed(folder, rows)
+        found = _write(folder, tables, shapes, reader.threshold, reader.max_boxes)
+    count = counts(rows)
+    return {
+        "files": len(rows),
+        "studies": count[RESULTS],
+        "with_findings": found,
+        "failed": count[FAILED],
+        "skipped": count[SKIPPED],
+    }
 
 
-def _read(
-    reader: Reader, archive: Studies, studies: Iterable[str], failed: list[dict[str, str]]
-) -> Iterator[tuple[str, Study]]:
-    for study in studies:
+def _read(reader: Reader, inputs: Inputs, entries: Sequence[Entry], outcomes: Outcomes) -> Iterator[_Read]:
+    for entry in entries:
         try:
-            own = reader.read(archive.read(study), study)
-        except (StudyError, ValueError, OSError) as error:  # the last two where the zip is gone meanwhile
-            failed.append({"patientId": study, "reason": str(error)})
+            data = inputs.read(entry)
+            study = reader.read(data, entry.key)
+        except StudyError as error:
+            if isinstance(error.reason, Refusal):
+                outcomes.skipped(entry, str(error))
+            else:
+                outcomes.failed(entry, str(error))
         else:
-            yield study, own
+            yield _Read(entry, study, doubt(data))
 
 
-def _rows(answer: Answer) -> pd.DataFrame:
-    """One row a detection; a study without one keeps a row, for its score."""
-    table = pd.DataFrame({"study": answer.scores.index, "image_score": answer.scores.to_numpy()})
+def _answers(reader: Reader, batch: Mapping[str, _Read], outcomes: Outcomes) -> Iterator[Answer]:
+    """The answer to a batch; where the models fail on it, one to each study alone, and those they fail on have failed."""
+    studies = {name: own.study for name, own in batch.items()}
+    if not studies:
+        return
+    try:
+        answer = reader.answer(studies)
+    except MemoryError:
+        raise
+    except Exception as error:
+        _check_models(reader, error)
+    else:
+        yield answer
+        return
+    for name, study in studies.items():
+        try:
+            answer = reader.answer({name: study})
+        except MemoryError:
+            raise
+        except Exception as error:
+            outcomes.failed(batch[name].entry, f"not predicted: {type(error).__name__}: {error}")
+        else:
+            yield answer
+
+
+def _check_models(reader: Reader, error: Exception) -> None:
+    try:
+        reader.answer({"blank": BLANK})
+    except Exception:
+        raise ValueError(f"the models fail on any image ({type(error).__name__}: {error})") from error
+
+
+def _make(
+    reader: Reader,
+    inputs: Inputs,
+    batch: Mapping[str, _Read],
+    answer: Answer,
+    outcomes: Outcomes,
+    *,
+    overlays: bool,
+    dicom: bool,
+) -> dict[str, _Made]:
+    """Picture and objects of each study, still in memory; one for which they cannot be made has failed."""
+    made = {}
+    for name, findings in answer.findings.items():
+        own = batch[name]
+        try:
+            picture = _draw(own.study, findings) if overlays else None
+            objects = reader.objects(inputs.read(own.entry), own.study, findings) if dicom else None
+        except MemoryError:
+            raise
+        except StudyError as error:
+            outcomes.failed(own.entry, f"predicted, but not as DICOM: {error}")
+        except Exception as error:
+            outcomes.failed(own.entry, f"predicted, but not written: {type(error).__name__}: {error}")
+        else:
+            made[name] = _Made(picture, objects)
+    return made
+
+
+def _rows(answer: Answer, names: list[str]) -> pd.DataFrame:
+    """One row a detection of these studies; a study without one keeps a row, for its score."""
+    scores = answer.scores.loc[names]
+    table = pd.DataFrame({"study": scores.index, "image_score": scores.to_numpy()})
     return table.merge(answer.detections, on="study", how="left")
 
 
-def _draw(folder: Path, batch: Mapping[str, Study], findings: Mapping[str, Findings]) -> None:
+def _draw(study: Study, findings: Findings) -> bytes:
     from pneumonia.pictures import overlay, png
 
-    folder.mkdir(exist_ok=True)
-    for name, study in batch.items():
-        boxes = np.c_[xywh_to_xyxy(findings[name].boxes), findings[name].scores]
-        (folder / f"{name}.png").write_bytes(png(overlay(study.image, None, boxes)))
+    boxes = np.c_[xywh_to_xyxy(findings.boxes), findings.scores]
+    return png(overlay(study.image, None, boxes))
 
 
-def _objects(
-    folder: Path, reader: Reader, archive: Studies, batch: Mapping[str, Study], findings: Mapping[str, Findings]
-) -> list[dict[str, str]]:
-    """Write a batch's results as DICOM objects; returns patientId and reason of each study that has none."""
-    folder.mkdir(exist_ok=True)
-    without = []
-    for name, study in batch.items():
-        data = archive.read(name)
-        try:
-            made = reader.objects(data, study, findings[name])
-        except StudyError as error:
-            without.append({"patientId": name, "reason": f"predicted, but not as DICOM: {error}"})
-        else:
-            make.write(folder, name, made)
-    return without
+def _write_study(folder: Path, made: _Made, entry: Entry, outcomes: Outcomes) -> bool:
+    """Write a study's files; False where an object cannot be encoded, so that it has failed and none is left."""
+    picture, objects = folder / "overlays" / f"{entry.key}.png", folder / "dicom"
+    if made.picture is not None:
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes(made.picture)
+    if made.objects is None:
+        return True
+    objects.mkdir(exist_ok=True)
+    try:
+        make.write(objects, entry.key, dict(made.objects))
+    except (OSError, MemoryError):  # no fault of the study
+        raise
+    except Exception as error:
+        picture.unlink(missing_ok=True)
+        for kind in made.objects:
+            (objects / f"{entry.key}.{kind}.dcm").unlink(missing_ok=True)
+        outcomes.failed(entry, f"predicted, but not as DICOM: {type(error).__name__}: {error}")
+        return False
+    return True
+
+
+def _write_failed(folder: Path, rows: pd.DataFrame) -> None:
+    failed = rows[rows["status"] == FAILED]
+    if len(failed):
+        names = failed["study"].where(failed["study"] != "", failed["path"])
+        table = pd.DataFrame({"patientId": names, "reason": failed["reason"]})
+        write_csv(folder / "failed.csv", table.sort_values("patientId", kind="stable"))
 
 
 def _write(
     folder: Path,
     tables: Sequence[pd.DataFrame],
-    failed: Sequence[Mapping[str, str]],
     shapes: Mapping[str, tuple[int, int]],
     threshold: float,
     max_boxes: int,
-) -> dict[str, int]:
+) -> int:
+    """Write what was detected; returns the number of studies with findings."""
     from pneumonia.prediction import submission
 
-    if failed:
-        write_csv(folder / "failed.csv", pd.DataFrame(failed).sort_values("patientId"))
     columns = ["study", "image_score", *BOX, "score"]
+    tables = [table for table in tables if len(table)]
     table = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     frame = table.rename(columns={"study": "patientId"})
     write_csv(folder / DETECTIONS.name, frame, {"image_score": 6, **DETECTIONS.decimals})
-    ids = list(shapes)
     built = submission.build(
-        table.dropna(subset=["score"]), ids, sizes(shapes), threshold=threshold, max_boxes=max_boxes
+        table.dropna(subset=["score"]), list(shapes), sizes(shapes), threshold=threshold, max_boxes=max_boxes
     )
-    submission.write(folder / "submission.csv", built)
-    found = int((built["PredictionString"] != "").sum())
-    return {"studies": len(ids), "with_findings": found, "failed": len(failed)}
+    submission.write(folder / SUBMISSION, built)
+    return int((built["PredictionString"] != "").sum())

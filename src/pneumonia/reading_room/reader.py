@@ -107,17 +107,18 @@ class Reader:
 
         Raises:
             StudyError: it cannot be read, or is not to be; nothing else is raised, whatever the file holds.
+            MemoryError: there is too little memory, which is no fault of the file.
         """
         try:
             if self.admit is not None:
                 self.admit(data, name)
-            image, _, header = study_to_uint8(data, **self.window, study=name)
-        except StudyError:
+            seen = study_to_uint8(data, **self.window, study=name)
+        except (StudyError, MemoryError):
             raise
         except Exception as error:  # nobody foresaw it, so its text may hold anything
             kind = type(error).__name__
             raise StudyError(Reason.UNREADABLE, f"{kind}: {error}", discreet=kind) from error
-        return Study(image, header.aspect)
+        return Study(seen.image, seen.header.aspect, seen)
 
     def answer(self, studies: Mapping[str, Study]) -> Answer:
         """What the models see in a batch of studies, and what of it counts."""

@@ -81,3 +81,16 @@ CASES = Table(f"{REPORT}/cases.csv", {"case": "int", "gallery": "str", "study": 
 
 SUBMISSION = "submission.csv"
 SUBMISSION_METRICS = "metrics/submission.json"
+
+# Of new studies, beside their submission and detections: one row a file of the input.
+_RENDERED = {
+    "decoder": "str",
+    "window": "str",  # hu, voi_lut, dicom, percentile or none
+    "center": "str",  # in values after the modality LUT; empty for voi_lut
+    "width": "str",
+    "inverted": "str",  # yes or no
+    "notes": "str",  # what was mended or chosen
+}
+_FILE = {"path": "str", "study": "str", "status": "str", "reason": "str"}
+NEW_STUDIES = Table("studies.csv", _FILE | {"warning": "str"} | _RENDERED)  # status: results, failed or skipped
+RENDER = Table("render.csv", _FILE | _RENDERED)  # status: ok, rejected or skipped

@@ -245,3 +245,18 @@ def test_a_decoder_that_is_not_installed_stops_it(raw, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "read_study", missing)
     with pytest.raises(RuntimeError, match=r"study constant: JPEG-LS Lossless .*'\.\[dicom\]'"):
         clean(raw, tmp_path, min_box_side=16, max_age=110, workers=1)
+
+
+def test_what_nobody_foresaw_rejects_one_study(raw, tmp_path, monkeypatch):
+    real = module.read_study
+
+    def fail(data, study):
+        if study == "good03":
+            raise KeyError("Doe^Jane")
+        return real(data, study)
+
+    monkeypatch.setattr(module, "read_study", fail)
+    clean(raw, tmp_path, min_box_side=16, max_age=110, workers=1)
+    rejected = pd.read_csv(tmp_path / "rejected.csv").set_index("study")
+    assert rejected.loc["good03"].tolist() == ["unreadable", "cannot be read (KeyError)"]
+    assert len(pd.read_csv(tmp_path / "studies.csv")) == 18

@@ -120,3 +120,13 @@ def test_importing_loads_nothing_heavy():
     code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
+
+
+def test_an_example_that_cannot_be_shown_is_one_picture_less(tmp_path):
+    def fail(study):
+        if study == "a":
+            raise KeyError(study)
+        return read_image(study)
+
+    explore(STUDIES, BOXES, tmp_path, read_image=fail, examples=3, seed=1)
+    assert (tmp_path / "examples.png").stat().st_size > 1000

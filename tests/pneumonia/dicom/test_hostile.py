@@ -27,12 +27,12 @@ def test_damaged_files_are_used_or_rejected_with_a_reason(monkeypatch):
     outcomes = Counter()
     for kind, data in hostile.mutants(seed=5, count=6 * len(hostile.KINDS)):
         try:
-            image, _, header = study_to_uint8(data, **WINDOW)
+            seen = study_to_uint8(data, **WINDOW)
         except StudyError:  # and nothing else
             outcomes[kind, "rejected"] += 1
         else:
-            assert image.shape == (header.rows, header.columns)
-            assert resize_study(image, 64, header.aspect).shape == (64, 64)
+            assert seen.image.shape == (seen.header.rows, seen.header.columns)
+            assert resize_study(seen.image, 64, seen.header.aspect).shape == (64, 64)
             outcomes[kind, "used"] += 1
     assert outcomes["noise", "rejected"] == outcomes["truncated", "rejected"] == outcomes["bomb", "rejected"] == 6
     assert outcomes["flipped bits", "used"] > 1  # most bits are pixels or names
@@ -156,4 +156,4 @@ class TestBounds:
         rows = int.from_bytes(data[place : place + 2], "little")
         assert rows % 2 == 0
         why, _ = rejected(data[:place] + struct.pack("<H", rows // 2) + data[place + 2 :])
-        assert why.startswith("pixels have shape (2, ")
+        assert why.startswith("PixelData: found ")

@@ -10,7 +10,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from tests.radiographs import chest
 
-from pneumonia.reading_room.admission import check
+from pneumonia.reading_room.admission import Refusal, check, check_not_another, doubt
 from pneumonia.rejection import StudyError
 
 FRONTAL, CHEST = ("AP", "PA"), ("CHEST", "THORAX")
@@ -98,3 +98,53 @@ def test_the_reason_repeats_nothing_of_the_file():
 
 def test_where_no_image_was_announced_each_is_taken_for_what_it_says_it_is():
     check(chest(SOPInstanceUID="1.2.3.5"), **STRICT)
+
+
+def other(**elements: Any) -> str:
+    try:
+        check_not_another(chest(**elements))
+    except StudyError as error:
+        return error.reason if isinstance(error.reason, Refusal) else "failed"
+    return "read"
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ({}, "read"),
+        ({"BodyPartExamined": None, "ViewPosition": None}, "read"),  # silence
+        ({"BodyPartExamined": "UNKNOWN", "ViewPosition": "OTHER"}, "read"),
+        ({"BodyPartExamined": None, "ViewPosition": None, "Modality": "", "SOPClassUID": "1.2.3"}, "read"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "read"),  # the challenge's files
+        ({"Modality": "RG"}, "read"),
+        ({"BodyPartExamined": "PORT CHEST", "ViewPosition": "AP PORTABLE"}, "read"),
+        ({"BodyPartExamined": "THORAX_PA", "ViewPosition": "P-A"}, "read"),
+        ({"BodyPartExamined": "HAND"}, "body_part"),
+        ({"BodyPartExamined": "TSPINE"}, "body_part"),
+        ({"BodyPartExamined": "SMITH"}, "body_part"),  # a word that nobody knows
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("72696002")}, "body_part"),  # knee
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": coded("51185008")}, "read"),  # chest
+        ({"ViewPosition": "LL"}, "view"),
+        ({"ViewPosition": "LATERAL"}, "view"),
+        ({"ViewPosition": "RLD"}, "view"),
+        ({"ViewPosition": None, "ViewCodeSequence": coded("399067008")}, "view"),  # a lateral projection
+        ({"ViewPosition": None, "ViewCodeSequence": coded("272479007")}, "read"),
+        ({"ViewPosition": None, "PatientOrientation": ["A", "F"]}, "view"),  # rows run from back to front
+        ({"ViewPosition": None, "PatientOrientation": ["L", "F"]}, "read"),
+        ({"SOPClassUID": DX}, "read"),
+        ({"SOPClassUID": DX_FOR_PROCESSING}, "modality"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": "CT"}, "modality"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": ""}, "modality"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "Modality": "OT"}, "modality"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.33", "Modality": "SR"}, "modality"),
+    ],
+)
+def test_silence_passes_and_another_image_does_not(elements: dict[str, Any], expected: str):
+    assert other(**elements) == expected
+
+
+def test_what_is_doubtful_is_said_of_an_image_that_is_read():
+    assert doubt(chest()) == ""
+    assert doubt(chest(SOPClassUID="1.2.840.10008.5.1.4.1.1.7")) == ""
+    assert doubt(chest(ViewPosition=None)) == "view: not said to be one of AP, PA"
+    assert doubt(chest(BodyPartExamined="SMITH")) == "body_part: not said to show one of CHEST, THORAX"

@@ -1,5 +1,6 @@
 """`pneumonia predict` with models that stand in for trained ones: boxes go back to original pixels, failures are listed."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,13 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from tests import mixed_input
+from tests.radiographs import IMAGE, chest
 
-from pneumonia.reading_room import ensemble
+from pneumonia.reading_room import admission, ensemble
+from pneumonia.reading_room import predict as module
+from pneumonia.reading_room.ensemble import Study
+from pneumonia.reading_room.objects.findings import Algorithm
 from pneumonia.reading_room.predict import predict_new
 from pneumonia.reading_room.reader import Reader
 
@@ -93,7 +99,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
 
 def test_boxes_are_in_original_pixels_and_failures_are_listed(arguments: dict[str, Any]):
     summary = predict_new(**arguments)
-    assert summary == {"studies": 2, "with_findings": 2, "failed": 1}
+    assert summary == {"files": 3, "studies": 2, "with_findings": 2, "failed": 1, "skipped": 0}
     out = arguments["output"]
     rows = pd.read_csv(out / "detections.csv").set_index("patientId")
     # a: 128 pixels in 64, scale 0.5, pad_x 8: x (8..24 - 8) * 2 = 0..32, y 16..32 * 2 = 32..64
@@ -123,12 +129,21 @@ def test_a_study_without_findings_keeps_its_score(arguments: dict[str, Any]):
     assert not (arguments["output"] / "overlays").exists()
 
 
-def test_two_files_of_one_id_are_listed_not_guessed(arguments: dict[str, Any]):
-    (arguments["source"] / "again").mkdir()
-    (arguments["source"] / "again" / "a.dcm").write_bytes((arguments["source"] / "a.dcm").read_bytes())
+def test_a_copy_is_skipped_and_another_image_of_the_same_uid_fails(arguments: dict[str, Any]):
+    source = arguments["source"]
+    (source / "again").mkdir()
+    (source / "again" / "a.dcm").write_bytes((source / "a.dcm").read_bytes())
+    (source / "again" / "c.dcm").write_bytes((source / "c.dcm").read_bytes()[:-1] + b"\xff")
     summary = predict_new(**(arguments | {"overlays": False}))
-    assert summary == {"studies": 1, "with_findings": 1, "failed": 2}
-    assert pd.read_csv(arguments["output"] / "failed.csv")["patientId"].tolist() == ["a", "b"]
+    assert summary == {"files": 5, "studies": 1, "with_findings": 1, "failed": 3, "skipped": 1}
+    rows = pd.read_csv(arguments["output"] / "studies.csv", keep_default_na=False).set_index("path")
+    assert rows.loc[["a.dcm", "again/a.dcm"], "study"].tolist() == ["a", "a"]
+    assert rows["status"].to_dict() == {
+        "a.dcm": "results", "again/a.dcm": "skipped", "again/c.dcm": "failed", "b.dcm": "failed", "c.dcm": "failed"
+    }  # fmt: skip
+    assert rows.loc["again/a.dcm", "reason"] == "a copy of a.dcm"
+    assert rows.loc["c.dcm", "reason"].endswith("the same SOP Instance UID is in again/c.dcm")
+    assert rows.loc["again/c.dcm", "reason"].endswith("the same SOP Instance UID is in c.dcm")
 
 
 def test_results_as_dicom_stand_beside_the_others(arguments: dict[str, Any]):
@@ -151,7 +166,7 @@ def test_results_as_dicom_stand_beside_the_others(arguments: dict[str, Any]):
     failed = pd.read_csv(out / "failed.csv").set_index("patientId")["reason"]
     assert "predicted, but not as DICOM" in failed["c"]
     assert "StudyInstanceUID" in failed["c"]
-    assert summary == {"studies": 2, "with_findings": 2, "failed": 2}
+    assert summary == {"files": 3, "studies": 1, "with_findings": 1, "failed": 2, "skipped": 0}
 
 
 def test_results_as_dicom_without_their_package_are_refused_before_anything_runs(
@@ -179,3 +194,151 @@ def test_an_empty_folder_is_an_error(arguments: dict[str, Any], tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="DICOM"):
         predict_new(**(arguments | {"source": tmp_path / "empty"}))
+
+
+COLUMNS = ["study", "x", "y", "width", "height", "score"]
+
+
+class Models:
+    """Find one box in each study; fail on those named, alone or in a batch."""
+
+    def __init__(self, *faulty: str) -> None:
+        self.faulty = faulty
+
+    def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
+        for name in self.faulty:
+            if name in studies:
+                raise KeyError(name)
+        boxes = pd.DataFrame([[name, 1.0, 2.0, 8.0, 4.0, 0.75] for name in studies], columns=COLUMNS)
+        return boxes, pd.Series(dict.fromkeys(studies, 0.5))
+
+
+def run(source: Path, output: Path, models: Models, *, dicom: bool = False, **options: Any) -> dict[str, int]:
+    reader = Reader(
+        predict=models,
+        window=WINDOW,
+        threshold=0.5,
+        max_boxes=4,
+        algorithm=Algorithm("1.2.3", "ab" * 32, "gate"),
+        **options,
+    )
+    return predict_new(source, output, lambda: reader, batch_size=4, limit=None, overlays=True, dicom=dicom)
+
+
+def table(output: Path) -> pd.DataFrame:
+    return pd.read_csv(output / "studies.csv", dtype=str, keep_default_na=False).set_index("path")
+
+
+def not_another(data: bytes, name: str) -> None:
+    admission.check_not_another(data)
+
+
+def test_200_files_and_their_zip_end_in_the_same_three_lists(tmp_path: Path):
+    expected = mixed_input.write(tmp_path / "input")
+    mixed_input.pack(tmp_path / "input", tmp_path / "input.zip")
+    for name in ("input", "input.zip"):
+        output = tmp_path / f"{name}.out"
+        summary = run(tmp_path / name, output, Models(), admit=not_another)
+        rows = table(output)
+        assert rows["status"].to_dict() == expected
+        counted = {status: summary["studies" if status == "results" else status] for status in mixed_input.EXPECTED}
+        assert counted == mixed_input.EXPECTED
+        assert sum(counted.values()) == summary["files"] == len(rows) == 200
+        read = sorted(rows.loc[rows["status"] == "results", "study"])
+        assert sorted(pd.read_csv(output / "submission.csv", dtype=str)["patientId"]) == read
+        assert sorted(pd.read_csv(output / "detections.csv", dtype=str)["patientId"]) == read
+        assert sorted(path.stem for path in (output / "overlays").iterdir()) == read
+        failed = pd.read_csv(output / "failed.csv", dtype=str)
+        assert len(failed) == 19
+        assert failed.notna().all().all()
+        assert rows.loc["hand/0.dcm", "reason"] == "body_part: said to show something else than a chest"
+        assert rows.loc["lateral/0.dcm", "reason"] == "view: said to be another view than AP or PA"
+        assert (rows.loc[rows["status"] == "results", "window"] == "none").all()
+    folder, packed = table(tmp_path / "input.out"), table(tmp_path / "input.zip.out")
+    assert folder["study"].equals(packed["study"])
+
+
+def images(folder: Path, **elements: str) -> Path:
+    folder.mkdir()
+    for number, name in enumerate("abcdef"):
+        (folder / f"{name}.dcm").write_bytes(chest(SOPInstanceUID=f"1.2.3.{number}", **elements))
+    return folder
+
+
+def test_the_models_fail_on_one_image_and_read_the_others(tmp_path: Path):
+    summary = run(images(tmp_path / "in"), tmp_path / "out", Models("c", "e"))
+    assert summary == {"files": 6, "studies": 4, "with_findings": 4, "failed": 2, "skipped": 0}
+    rows = table(tmp_path / "out")
+    assert rows["status"].tolist() == ["results", "results", "failed", "results", "failed", "results"]
+    assert rows.loc["c.dcm", "reason"] == "not predicted: KeyError: 'c'"
+    assert pd.read_csv(tmp_path / "out/detections.csv")["patientId"].tolist() == ["a", "b", "d", "f"]
+
+
+def test_models_that_fail_on_any_image_end_it(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"the models fail on any image \(KeyError: 'a'\)"):
+        run(images(tmp_path / "in"), tmp_path / "out", Models("a", "blank"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_or_an_object_that_cannot_be_made_is_one_study_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("highdicom")
+    source = images(tmp_path / "in")
+    (source / "b.dcm").write_bytes(chest(SOPInstanceUID="1.2.3.1", StudyInstanceUID=""))
+    draw, write = module._draw, module.make.write
+
+    def fail_to_draw(study: Study, findings: Any) -> bytes:
+        if study.image[0, 0] == 9:
+            raise RuntimeError("no font")
+        return draw(study, findings)
+
+    def fail_to_write(folder: Path, study: str, objects: Any) -> list[Path]:
+        written = write(folder, study, objects)
+        if study == "d":
+            raise UnicodeEncodeError("ascii", "Müller", 1, 2, "no")
+        return written
+
+    monkeypatch.setattr(module, "_draw", fail_to_draw)
+    monkeypatch.setattr(module.make, "write", fail_to_write)
+    pixels = IMAGE.copy()
+    pixels[0, 0] = 9
+    (source / "c.dcm").write_bytes(chest(SOPInstanceUID="1.2.3.2", PixelData=pixels.tobytes()))
+    summary = run(source, tmp_path / "out", Models(), dicom=True)
+    assert summary == {"files": 6, "studies": 3, "with_findings": 3, "failed": 3, "skipped": 0}
+    reasons = table(tmp_path / "out")["reason"]
+    assert "StudyInstanceUID" in reasons["b.dcm"]
+    assert reasons["c.dcm"] == "predicted, but not written: RuntimeError: no font"
+    assert reasons["d.dcm"].startswith("predicted, but not as DICOM: UnicodeEncodeError")
+    for folder in ("overlays", "dicom"):
+        assert {path.name.split(".")[0] for path in (tmp_path / "out" / folder).iterdir()} == {"a", "e", "f"}
+
+
+def test_a_full_disk_ends_it_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*arguments: Any) -> bool:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_write_study", fail)
+    with pytest.raises(OSError, match="No space left"):
+        run(images(tmp_path / "in"), tmp_path / "out", Models())
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_image_that_does_not_say_what_it_shows_is_read_with_a_warning(tmp_path: Path):
+    source = images(tmp_path / "in", BodyPartExamined="")
+    run(source, tmp_path / "1", Models(), admit=not_another)
+    rows = table(tmp_path / "1")
+    assert set(rows["status"]) == {"results"}
+    assert rows.loc["a.dcm", "warning"] == "body_part: not said to show one of CHEST, THORAX"
+    source = images(tmp_path / "hands", BodyPartExamined="HAND")
+    run(source, tmp_path / "2", Models())  # as with --any-image
+    assert set(table(tmp_path / "2")["warning"]) == {"body_part: not said to show one of CHEST, THORAX"}
+
+
+def test_what_the_limit_leaves_out_is_skipped(tmp_path: Path):
+    reader = Reader(
+        predict=Models(), window=WINDOW, threshold=0.5, max_boxes=4, algorithm=Algorithm("1.2.3", "ab" * 32, "gate")
+    )
+    summary = predict_new(
+        images(tmp_path / "in"), tmp_path / "out", lambda: reader, batch_size=4, limit=2, overlays=False
+    )
+    assert summary == {"files": 6, "studies": 2, "with_findings": 2, "failed": 0, "skipped": 4}
+    assert table(tmp_path / "out")["reason"].tolist() == ["", ""] + ["beyond the limit of 2"] * 4

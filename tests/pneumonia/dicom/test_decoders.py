@@ -1,0 +1,132 @@
+"""Code streams that say something else of themselves than the header around them."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless
+from tests.dicom_files import RAMP, dataset, encode, rejected
+
+from pneumonia.dicom.study import read_study
+from pneumonia.dicom.windowing import study_to_uint8
+
+AUTO = {"mode": "auto", "center": -600.0, "width": 1500.0, "percentiles": (0.5, 99.5)}
+
+
+def jpeg_2000(values, *, precision, signed, boxes=False):
+    """A lossless code stream of `precision` bits, whose values are `values` by what it says of itself (Ssiz, A.5.1).
+
+    Lossless coding works on differences from 2^(precision - 1) where values are unsigned, and from 0 where they are
+    signed: so the stream of the unsigned values v + 2^(p - 1), marked as signed, is that of v.
+    """
+    offset = 2 ** (precision - 1) if signed else 0
+    kind, bits = (np.uint8, 8) if precision <= 8 else (np.uint16, 16)
+    assert precision == bits  # Pillow encodes these two
+    stream = io.BytesIO()
+    Image.fromarray((values + offset).astype(kind)).save(stream, "JPEG2000", irreversible=False, no_jp2=not boxes)
+    frame = bytearray(stream.getvalue())
+    place = frame.index(b"\xff\x4f\xff\x51") + 42
+    assert frame[place] == bits - 1
+    frame[place] |= 0x80 if signed else 0
+    return bytes(frame)
+
+
+def file(frame, **elements):
+    return encode(dataset(RAMP, JPEG2000Lossless, PixelData=encapsulate([frame]), **elements))
+
+
+class TestSign:
+    """What OpenJPEG's opj_decompress and `gdcmconv --raw` give: the numbers of the stream."""
+
+    @pytest.mark.parametrize("boxes", [False, True])
+    def test_a_signed_stream_of_unsigned_pixels(self, boxes):
+        frame = jpeg_2000(RAMP.astype(int) * 600, precision=16, signed=True, boxes=boxes)
+        seen = study_to_uint8(file(frame), **AUTO)
+        assert read_study(file(frame))[1].values.tolist() == (RAMP * 600).tolist()
+        assert seen.notes == ("PixelRepresentation is 0, the JPEG 2000 frame is signed: its values are none below 0.",)
+
+    def test_below_zero_nobody_knows_what_was_meant(self):
+        frame = jpeg_2000(RAMP.astype(int) - 1, precision=16, signed=True)
+        assert rejected(file(frame)).startswith("PixelRepresentation: found 0; wanted 1")
+
+    def test_an_unsigned_stream_of_signed_pixels_is_twos_complement(self):
+        # pydicom's sign correction and gdcmconv --raw: the bytes are the pixels'.
+        wanted = RAMP.astype(int) - 20
+        frame = jpeg_2000(wanted % 65536, precision=16, signed=False)
+        _, pixels = read_study(file(frame, PixelRepresentation=1))
+        assert pixels.values.tolist() == wanted.tolist()
+        assert len(pixels.notes) == 1
+
+    def test_a_signed_stream_of_signed_pixels(self):
+        wanted = RAMP.astype(int) - 20
+        _, pixels = read_study(file(jpeg_2000(wanted, precision=16, signed=True), PixelRepresentation=1))
+        assert (pixels.values.tolist(), pixels.notes) == (wanted.tolist(), ())
+
+
+class TestDepth:
+    def test_a_deeper_stream_whose_values_the_header_can_hold(self):
+        _, pixels = read_study(file(jpeg_2000(RAMP, precision=16, signed=False), BitsStored=12, HighBit=11))
+        assert pixels.values.tolist() == RAMP.tolist()
+        assert pixels.notes == ("The compressed frame has 16 bits, BitsStored says 12: values are the frame's.",)
+
+    def test_a_deeper_stream_whose_values_the_header_cannot_hold(self):
+        frame = jpeg_2000(RAMP * 100, precision=16, signed=False)  # to 4700
+        assert rejected(file(frame, BitsStored=12, HighBit=11)).startswith("BitsStored: found 12; wanted 16")
+        frame = jpeg_2000(RAMP.astype(int) * 100 - 3000, precision=16, signed=True)
+        assert rejected(file(frame, BitsStored=12, HighBit=11, PixelRepresentation=1)).startswith(
+            "BitsStored: found 12"
+        )
+
+    @pytest.mark.parametrize("filled", [False, True])
+    def test_the_sign_of_fewer_stored_bits(self, filled):
+        # -20 in 12 bits is 4076; the four bits above are nothing, or the sign once more.
+        wanted = RAMP.astype(int) - 20
+        frame = jpeg_2000(wanted % (65536 if filled else 4096), precision=16, signed=False)
+        _, pixels = read_study(file(frame, BitsStored=12, HighBit=11, PixelRepresentation=1))
+        assert pixels.values.tolist() == wanted.tolist()
+
+    def test_a_shallower_stream(self):
+        _, pixels = read_study(file(jpeg_2000(RAMP, precision=8, signed=False), BitsStored=12, HighBit=11))
+        assert (pixels.values.tolist(), pixels.high) == (RAMP.tolist(), 4095)
+        frame = jpeg_2000((RAMP.astype(int) - 20) % 256, precision=8, signed=False)
+        assert rejected(file(frame, BitsStored=12, HighBit=11, PixelRepresentation=1)).startswith(
+            "BitsStored: found 12"
+        )
+
+    def test_jpeg_ls(self):
+        imagecodecs = pytest.importorskip("imagecodecs", reason="the extra 'dicom' is not installed")
+        for top, wanted in ((RAMP, None), (RAMP * 1000, "BitsStored: found 12; wanted 16")):
+            frame = bytes(imagecodecs.jpegls_encode(top))
+            place = frame.index(b"\xff\xf7") + 4
+            assert frame[place] == 16 or wanted is None
+            made = dataset(RAMP, JPEGLSLossless, PixelData=encapsulate([frame]), BitsStored=12, HighBit=11)
+            if wanted:
+                assert rejected(encode(made)).startswith(wanted)
+            else:
+                assert read_study(encode(made))[1].values.tolist() == RAMP.tolist()
+
+    def test_more_bits_than_the_decoder_keeps(self):
+        frame = bytearray(jpeg_2000(RAMP, precision=16, signed=False))
+        frame[frame.index(b"\xff\x4f\xff\x51") + 42] = 19
+        assert rejected(file(bytes(frame))) == "JPEG 2000 frame of 20 bits; wanted at most 16"
+
+
+class TestNative:
+    def test_the_high_bit_must_be_possible(self):
+        assert rejected(encode(dataset(BitsStored=12, HighBit=5))) == "HighBit: found 5; wanted 11 to 15 of 16 bits"
+
+    def test_more_bytes_than_the_image(self):
+        made = dataset()
+        made.PixelData += bytes(10)
+        assert read_study(encode(made))[1].notes[0].startswith("PixelData is longer than the image")
+        made.PixelData = made.PixelData[:90]
+        assert rejected(encode(made)) == "PixelData: found 90 bytes; wanted 96 for 6x8 pixels of 16 bits"
+
+    def test_bytes_in_words_of_a_big_endian_file(self):
+        # Two pixels of 8 bits in an OW word are swapped with its bytes (PS3.5, 7.3 and A.3).
+        made = dataset(RAMP.astype(np.uint8), ExplicitVRBigEndian)
+        made.PixelData = struct.pack(">24H", *np.frombuffer(RAMP.astype(np.uint8).tobytes(), "<u2"))
+        assert read_study(encode(made))[1].values.tolist() == RAMP.tolist()
