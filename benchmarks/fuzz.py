@@ -27,7 +27,7 @@ from tests.hostile import mutants, write_hostile_zip
 from pneumonia import params
 from pneumonia.archive import StudyArchive
 from pneumonia.data.clean import clean
-from pneumonia.reading_room import new_studies
+from pneumonia.reading_room import new_studies, predictor
 
 BATCH = 500
 SECONDS = 600  # for a zip; more is a hang
@@ -106,7 +106,7 @@ def _read(archive: Path) -> dict[str, str]:
     failed: list[dict[str, str]] = []
     read: list[str] = []
     for study, own in new_studies._read(studies, studies.studies, params.load().images.window.values(), failed):
-        assert new_studies.Batch(256, {study: own}).batch([study]).shape == (1, 256, 256)
+        assert predictor.Batch(256, {study: own}).batch([study]).shape == (1, 256, 256)
         read.append(study)
     aside = studies.duplicates | studies.unsafe
     return dict.fromkeys(read, "used") | aside | {row["patientId"]: row["reason"] for row in failed}
