@@ -383,13 +383,13 @@ def _scaled(out: np.ndarray, made: Dataset) -> np.ndarray:
     return (out - low) / (high - low) * 255
 
 
-def by_dcmtk(path: Path, seen: Rendering) -> np.ndarray | None:
-    """Grey values by `dcm2pnm`, None where it cannot read the file."""
+def by_dcmtk(path: Path, seen: Rendering, number: int) -> np.ndarray | None:
+    """Grey values by `dcm2pnm` with the window of that number, None where it cannot read the file."""
     picture = path.with_suffix(".pgm")
     picture.unlink(missing_ok=True)
     # Of its functions one is linear with halves and ones (C.11.2.1.2.1): this window is that of LINEAR_EXACT.
     exact = ["+Ww", str(seen.center + 0.5), str(seen.width + 1), "+Wfl"]
-    chosen = {"voi_lut": ["+Wl", "1"], "dicom": ["+Wi", "1"], "hu": ["+Ww", str(seen.center), str(seen.width)]}
+    chosen = {"voi_lut": ["+Wl", "1"], "dicom": ["+Wi", str(number)], "hu": ["+Ww", str(seen.center), str(seen.width)]}
     done = subprocess.run(
         ["dcm2pnm", "-q", "-O", "+op", *chosen.get(seen.window, exact), path, picture], capture_output=True
     )
@@ -413,6 +413,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "dcmtk": (
         "shape=wrong",
         "rescale=half",
+        "window=comma",
         "voi_lut=narrow|wide",
         f"function=LINEAR_EXACT|linear_exact {_OWN}",
     ),
@@ -436,7 +437,9 @@ def compare(drawn: Drawn, folder: Path, dcmtk: bool) -> list[str]:
     outcomes = ["ok"]
     path = folder / "drawn.dcm"
     path.write_bytes(drawn.data)
-    others = {"pydicom": by_pydicom(drawn.data, seen)} | ({"dcmtk": by_dcmtk(path, seen)} if dcmtk else {})
+    others = {"pydicom": by_pydicom(drawn.data, seen)} | (
+        {"dcmtk": by_dcmtk(path, seen, 2 if drawn.words["window"] == "first" else 1)} if dcmtk else {}
+    )
     for reader, grey in others.items():
         if grey is None or grey.shape != seen.image.shape:
             outcomes.append(f"{reader} cannot")
