@@ -42,7 +42,8 @@ from pneumonia.files import read_json, source, write_csv, write_json
 # The modules that decide the bytes of an image: those that this one reaches, but for how work is spread and files are written.
 DECIDING = (
     "keraskit.boxes.arrays", "pneumonia.archive", "pneumonia.data.shards", "pneumonia.data.squares", "pneumonia.data.store",
-    "pneumonia.dicom.decoders", "pneumonia.dicom.elements", "pneumonia.dicom.parsing", "pneumonia.dicom.study", "pneumonia.dicom.windowing",
+    "pneumonia.dicom.decoders", "pneumonia.dicom.elements", "pneumonia.dicom.parsing",
+    "pneumonia.dicom.study", "pneumonia.dicom.tables", "pneumonia.dicom.windowing",
     "pneumonia.rejection",
 )  # fmt: skip
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves

@@ -186,7 +186,7 @@ def _frame(pixels: np.ndarray, words: dict[str, str], bits: int, signed: bool) -
         made.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     elif words["syntax"] in ("jpeg", "jpeg2000", "jpegls", "lossless"):
         made.PixelData = encapsulate([_encoded(values, words, bits)])
-        made["PixelData"].VR = "OB"
+        made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
     return made
 
 
@@ -349,8 +349,8 @@ def _odd_vr(data: bytes, word: str) -> bytes:
     return data[:place] + struct.pack("<HH2sH", 0x27, 0x1010, vr, 6) + b"secret" + data[place:]
 
 
-def by_pydicom(data: bytes, seen: Rendering) -> np.ndarray | None:
-    """Grey values 0 to 255, float, by pydicom's functions, with the window that was used here where it is not the file's."""
+def by_pydicom(data: bytes, seen: Rendering, number: int) -> np.ndarray | None:
+    """Grey values 0 to 255, float, by pydicom's functions, with the file's window of that number or the one used here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -366,7 +366,8 @@ def by_pydicom(data: bytes, seen: Rendering) -> np.ndarray | None:
                     function, center, width = "LINEAR_EXACT", seen.center, seen.width
                     made.WindowCenter, made.WindowWidth, made.VOILUTFunction = center, width, function
                     made.pop("VOILUTSequence", None)
-                grey = _scaled(apply_voi_lut(values, made, prefer_lut=False), made)
+                index = number - 1 if seen.window == "dicom" else 0
+                grey = _scaled(apply_voi_lut(values, made, index, prefer_lut=False), made)
         except Exception:
             return None
     return 255 - grey if made.PhotometricInterpretation == "MONOCHROME1" else grey
@@ -437,9 +438,10 @@ def compare(drawn: Drawn, folder: Path, dcmtk: bool) -> list[str]:
     outcomes = ["ok"]
     path = folder / "drawn.dcm"
     path.write_bytes(drawn.data)
-    others = {"pydicom": by_pydicom(drawn.data, seen)} | (
-        {"dcmtk": by_dcmtk(path, seen, 2 if drawn.words["window"] == "first" else 1)} if dcmtk else {}
-    )
+    number = 2 if drawn.words["window"] == "first" else 1  # the first is unreadable
+    others = {"pydicom": by_pydicom(drawn.data, seen, number)}
+    if dcmtk:
+        others["dcmtk"] = by_dcmtk(path, seen, number)
     for reader, grey in others.items():
         if grey is None or grey.shape != seen.image.shape:
             outcomes.append(f"{reader} cannot")
