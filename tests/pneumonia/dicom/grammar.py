@@ -234,12 +234,13 @@ def _modality(made: Dataset, words: dict[str, str], low: int, high: int) -> tupl
     if words["modality_lut"] != "none":
         made.ModalityLUTSequence = [
             _table(
-                min(high - low + 1, 4096),
+                high - low + 1,
                 low,
                 16,
                 65535,
                 vr="SS" if low < 0 else "US",
                 data=words["modality_lut"] == "right",
+                order=">" if words["syntax"] == "big" else "<",
             )
         ]
         if words["modality_lut"] == "right":
@@ -255,12 +256,17 @@ def _modality(made: Dataset, words: dict[str, str], low: int, high: int) -> tupl
     return ends[0], ends[1]
 
 
-def _table(entries: int, first: int, bits: int, top: int, *, data: bool = True, vr: str = "US") -> Dataset:
+def _table(
+    entries: int, first: int, bits: int, top: int, *, data: bool = True, vr: str = "US", order: str = "<"
+) -> Dataset:
     item = Dataset()
     item.add_new("LUTDescriptor", vr, [_word(value, vr) for value in (entries, first, bits)])
     if data:
         table = (np.linspace(0, 1, entries) ** 1.5 * top).round().astype(int)
-        item.add_new("LUTData", "US", table.tolist())
+        if entries < 2**15:
+            item.add_new("LUTData", "US", table.tolist())
+        else:  # more than the length of an explicit US can say
+            item.add_new("LUTData", "OW", table.astype(f"{order}u2").tobytes())
     return item
 
 
