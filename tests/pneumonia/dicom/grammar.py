@@ -397,8 +397,11 @@ def by_dcmtk(path: Path, seen: Rendering, number: int) -> np.ndarray | None:
     # Of its functions one is linear with halves and ones (C.11.2.1.2.1): this window is that of LINEAR_EXACT.
     exact = ["+Ww", str(seen.center + 0.5), str(seen.width + 1), "+Wfl"]
     chosen = {"voi_lut": ["+Wl", "1"], "dicom": ["+Wi", str(number)], "hu": ["+Ww", str(seen.center), str(seen.width)]}
+    syntax = str(pydicom.dcmread(path, specific_tags=["Rows"]).file_meta.TransferSyntaxUID)
+    programs = {JPEGLSLossless: "dcml2pnm", JPEGBaseline8Bit: "dcmj2pnm", JPEGLosslessSV1: "dcmj2pnm"}
+    program = programs.get(syntax, "dcm2pnm")
     done = subprocess.run(
-        ["dcm2pnm", "-q", "-O", "+op", *chosen.get(seen.window, exact), path, picture], capture_output=True
+        [program, "-q", "-O", "+op", *chosen.get(seen.window, exact), path, picture], capture_output=True
     )
     read = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED) if done.returncode == 0 and picture.is_file() else None
     return None if read is None else read.astype(float)
