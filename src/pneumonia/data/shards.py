@@ -43,8 +43,9 @@ from pneumonia.schema.data import INDEX, UNREADABLE
 # The modules that decide the bytes of an image: those that this one reaches, but for how work is spread and files are written.
 DECIDING = (
     "keraskit.boxes.arrays", "pneumonia.archive", "pneumonia.data.images.squares", "pneumonia.data.images.store",
-    "pneumonia.data.shards", "pneumonia.dicom.decoders", "pneumonia.dicom.parsing", "pneumonia.dicom.study",
-    "pneumonia.dicom.windowing", "pneumonia.rejection", "pneumonia.schema.data", "pneumonia.schema.table",
+    "pneumonia.data.shards", "pneumonia.dicom.decoders", "pneumonia.dicom.elements", "pneumonia.dicom.parsing",
+    "pneumonia.dicom.study", "pneumonia.dicom.tables", "pneumonia.dicom.windowing", "pneumonia.rejection",
+    "pneumonia.schema.data", "pneumonia.schema.table",
 )  # fmt: skip
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
 
