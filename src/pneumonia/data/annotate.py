@@ -30,7 +30,7 @@ SIZE_COLUMNS = ["study", "rows", "columns"]  # read of studies.csv
 def coco(studies: pd.DataFrame, boxes: pd.DataFrame, chosen: Iterable[str]) -> dict[str, Any]:
     """A COCO dataset of the studies `chosen`.
 
-    Args:
+    Arguments:
         studies: `study, rows, columns`, all studies (they decide the ids).
         boxes: `study, x, y, width, height`, all boxes, original pixels, top-left corner.
         chosen: ids of the studies to describe; ValueError where one is not in `studies`.

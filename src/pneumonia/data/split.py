@@ -40,7 +40,7 @@ def split(
 ) -> pd.DataFrame:
     """Assign every study: a frame `study, person, fold, subset`, sorted by study.
 
-    Args:
+    Arguments:
         studies: `study, person, category, view, sex, age` (data/clean/studies.csv), in any order. An empty person is
             one of its own, named as the study.
         by: "person" keeps the studies of a person together; "image" does not, to show the leak.

@@ -42,7 +42,7 @@ class Trained(NamedTuple):
 class Place(NamedTuple):
     """Of a batch: all that its randomness depends on.
 
-    Fields:
+    Attributes:
         epoch: counts from 1; 0: validation studies, as they are.
         number: of the batch in its epoch, from 0.
     """
