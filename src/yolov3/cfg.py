@@ -142,7 +142,7 @@ def read(path: str | Path) -> Description:
     """Read a `.cfg` file, whatever its comments are encoded in.
 
     Raises:
-        ValueError: as `parse`; it names file, line, section and option.
+        ValueError: it is none that `parse` takes; the message names file, line, section and option.
     """
     path = Path(path)
     data = path.read_bytes()

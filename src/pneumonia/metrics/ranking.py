@@ -26,8 +26,13 @@ MAX_DETECTIONS = 100  # best detections of a study that count, as in COCO
 class Ranked:
     """Detections of all studies by falling score, and which of them find a truth box at each of K overlaps.
 
-    score: float `[D]`; study: int `[D]`; hits: bool `[K, D]`; truths: int `[N]`, truth boxes of each study.
     Detections of equal score keep their order, as in pycocotools.
+
+    Attributes:
+        score: float `[D]`.
+        study: int `[D]`.
+        hits: bool `[K, D]`.
+        truths: int `[N]`, truth boxes of each study.
     """
 
     score: Array
@@ -44,7 +49,9 @@ class Ranked:
 class BoxRanking:
     """Average precision at every overlap of every one of `parts`, and FROC of the first part's first overlap.
 
-    parts: of the same N studies; L is the sum of their overlaps. rates: R numbers of false boxes a study.
+    Arguments:
+        parts: of the same N studies; L is the sum of their overlaps.
+        rates: R numbers of false boxes a study.
     """
 
     def __init__(self, parts: Sequence[Ranked], rates: Sequence[float] = ()) -> None:
