@@ -35,7 +35,12 @@ FOLD = "split.fold"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A commit of the pipeline. params: of params.yaml, "section.key" -> value; lock: the stages of dvc.lock."""
+    """A commit of the pipeline.
+
+    Attributes:
+        params: of params.yaml, "section.key" -> value.
+        lock: the stages of dvc.lock.
+    """
 
     name: str
     rev: str

@@ -161,7 +161,10 @@ def size_ranked(table: BoxTable, low: float, high: float) -> Ranked:
     """The ranking at overlap 0.5 against the truth boxes of `low` <= area < `high`, as COCO's AP by area.
 
     Other truth boxes are neither to be found nor false when found: a detection that takes one is left out, and so is
-    one that takes none and lies outside the range itself. low, high: pixels of the original image, squared.
+    one that takes none and lies outside the range itself.
+
+    Arguments:
+        low, high: pixels of the original image, squared.
     """
     table = table.top(MAX_DETECTIONS)
     wanted = (table.truth_area >= low) & (table.truth_area < high)
