@@ -92,14 +92,14 @@ def match_overlaps(overlaps: NDArray[np.float64], iou: float) -> NDArray[np.int6
     A truth box is taken once, by the first detection that overlaps it most among the free ones; of equal overlaps the
     later truth box is taken, as pycocotools does.
 
+    Example: overlaps [[0.6, 0.7], [0.2, 0.9]] at 0.5 give [1, -1]: the first takes box 1, which the second then lacks.
+
     Arguments:
         overlaps: float64 `[n, m]`, IoU of detection (best score first) and truth box.
         iou: smallest overlap that counts as found.
 
     Returns:
         taken: int64 `[n]`, the truth box each detection takes, or -1.
-
-    Example: overlaps [[0.6, 0.7], [0.2, 0.9]] at 0.5 give [1, -1]: the first takes box 1, which the second then lacks.
     """
     threshold = min(iou, 1.0 - 1e-10)  # so that identical boxes still match at iou = 1
     taken: list[int] = []

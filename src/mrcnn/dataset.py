@@ -101,7 +101,9 @@ def compose_image_meta(
 ) -> np.ndarray:
     """One float vector of all that is known of an image; `parse_image_meta` undoes it.
 
-    window: `(y1, x1, y2, x2)` of the image in its padding, pixels. active_class_ids: 0 or 1 for each class.
+    Arguments:
+        window: `(y1, x1, y2, x2)` of the image in its padding, pixels.
+        active_class_ids: 0 or 1 for each class.
     """
     parts = [image_id], original_image_shape, image_shape, window, [scale], active_class_ids
     return np.concatenate([np.asarray(part, np.float64).ravel() for part in parts])
@@ -130,7 +132,7 @@ def load_image_gt(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """An image and its instances, resized and augmented.
 
-    Args:
+    Arguments:
         augment: flip every second image from left to right (Matterport's older switch; `augmentation` can do more).
         augmentation: an imgaug augmenter; what would blur a mask (anything that is not geometry) is kept from masks.
         use_mini_mask: masks of the instances' boxes only, `MINI_MASK_SHAPE`.
@@ -140,7 +142,8 @@ def load_image_gt(
         image `[H, W, C]`, meta, class_ids int32 `[n]`, boxes int32 `[n, (y1, x1, y2, x2)]` pixels of the result, masks
         bool `[h, w, n]`. n may be 0.
 
-    Raises ValueError where image, masks and classes do not fit each other or the configuration.
+    Raises:
+        ValueError: image, masks and classes do not fit each other or the configuration.
     """
     image = dataset.load_image(image_id)
     mask, class_ids = dataset.load_mask(image_id)

@@ -24,8 +24,11 @@ IMAGENET_MD5 = "a268eb855778b3df3c7506639542a6af"
 def download_trained_weights(coco_model_path: str | Path, verbose: int = 1, url: str = COCO_MODEL_URL) -> None:
     """Download Matterport's COCO weights (about 258 MB) to `coco_model_path`, whole or not at all.
 
-    verbose: 0 for no progress bar. Raises ConnectionError, naming the address and where to put the file by hand, where
-    the download fails or breaks off.
+    Arguments:
+        verbose: 0 for no progress bar.
+
+    Raises:
+        ConnectionError: the download fails or breaks off; it names the address and where to put the file by hand.
     """
     _download(url, Path(coco_model_path), verbose)
 
@@ -35,11 +38,13 @@ def imagenet_weights(
 ) -> Path:
     """The file of ResNet50's ImageNet weights without its classifier (about 95 MB), downloaded if it is not there.
 
-    Args:
+    Arguments:
         folder: where it is kept; None: the folder of Keras' own downloads, `models` in `KERAS_HOME` or `~/.keras`.
         md5: what its publisher gives, in hex.
 
-    Raises ConnectionError as `download_trained_weights`; ValueError where the file is another one.
+    Raises:
+        ConnectionError: as `download_trained_weights`.
+        ValueError: the file is another one.
     """
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     path = (home / "models" if folder is None else Path(folder)) / url.rsplit("/", 1)[1]

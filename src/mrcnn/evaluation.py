@@ -42,7 +42,7 @@ def compute_matches(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which prediction found which instance, by mask IoU, best score first.
 
-    Args:
+    Arguments:
         gt_boxes, pred_boxes: `[n, 4]` and `[m, 4]`; rows of zeros at the end are padding.
         gt_masks, pred_masks: `[H, W, n]` and `[H, W, m]` of one frame.
         iou_threshold: a smaller overlap finds nothing.

@@ -60,7 +60,7 @@ def build_rpn_targets(
     """What the first stage is taught about one image, for a look at it: `mrcnn.parts.targets.rpn_targets`, drawn from NumPy's
     global generator.
 
-    Args:
+    Arguments:
         image_shape: not looked at; Matterport's argument.
         anchors: `[A, (y1, x1, y2, x2)]` pixels, `MaskRCNN.anchors`.
         gt_class_ids, gt_boxes: `[n]` and `[n, (y1, x1, y2, x2)]` pixels, of `load_image_gt`.
@@ -93,7 +93,7 @@ _OF_A_TRAINING = re.compile(r"/([^/]+\d{8}T\d{4}(?:\d{2})?)/mask_rcnn_[^/]+_(\d{
 class MaskRCNN:
     """A Mask R-CNN.
 
-    Args:
+    Arguments:
         mode: "training" or "inference"; decides what `keras_model` is.
         config: a `mrcnn.config.Config`.
         model_dir: trainings are written below it, each to a folder named by `NAME` and the time of its beginning.
@@ -184,7 +184,7 @@ class MaskRCNN:
     ) -> keras.callbacks.History:
         """Train `layers` up to epoch number `epochs` (counted over all calls), writing the weights of every epoch.
 
-        Args:
+        Arguments:
             layers: "heads", "3+", "4+", "5+" (ResNet stages from there, and the heads), "all", or a regular expression.
             augmentation: imgaug augmenter of the training images.
             custom_callbacks: join the ones for weights and the log.
@@ -223,10 +223,12 @@ class MaskRCNN:
     def detect(self, images: Sequence[np.ndarray], verbose: int = 0) -> list[dict[str, np.ndarray]]:
         """Find instances in images `[H, W, 3]` of any size and number.
 
-        verbose: above 0 prints what goes in.
+        Arguments:
+            verbose: above 0 prints what goes in.
 
-        Returns, for each image: `rois` int32 `[n, (y1, x1, y2, x2)]` pixels of the image, `class_ids` int32 `[n]`,
-        `scores` float32 `[n]`, `masks` bool `[H, W, n]`.
+        Returns:
+            for each image: `rois` int32 `[n, (y1, x1, y2, x2)]` pixels of the image, `class_ids` int32 `[n]`,
+            `scores` float32 `[n]`, `masks` bool `[H, W, n]`.
         """
         if not len(images):
             return []

@@ -77,8 +77,11 @@ def resize(
 ) -> np.ndarray:
     """Bilinear resize to `output_shape` `(height, width)` in float64, with the arguments of scikit-image's `resize`.
 
-    preserve_range: False: integers are divided by the largest of their type, so uint8 becomes 0 to 1.
-    Raises ValueError for what this package never asks for: another order or mode, smoothing.
+    Arguments:
+        preserve_range: False: integers are divided by the largest of their type, so uint8 becomes 0 to 1.
+
+    Raises:
+        ValueError: what this package never asks for: another order or mode, smoothing.
     """
     if (order, mode, cval, clip, anti_aliasing) != (1, "constant", 0, True, False):
         raise ValueError("resize is bilinear, with zeros beyond the border, clipped, unsmoothed; use skimage.transform")

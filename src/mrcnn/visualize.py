@@ -75,12 +75,15 @@ def display_instances(
     colors: Sequence[Color] | None = None,
     captions: Sequence[str] | None = None,
 ) -> Any:
-    """An image with its instances: boxes, masks and their outlines, names, scores. Returns the axes.
+    """An image with its instances: boxes, masks and their outlines, names, scores.
 
-    Args:
+    Arguments:
         masks: bool `[H, W, n]`, or None.
         class_ids: `[n]`, into `class_names`.
         captions: stand instead of name and score.
+
+    Returns:
+        the axes.
     """
     if len(boxes) and not len(boxes) == len(class_ids) == (len(boxes) if masks is None else masks.shape[-1]):
         shape = None if masks is None else masks.shape
@@ -172,7 +175,8 @@ def draw_boxes(
 ) -> Any:
     """Boxes before (dotted) and after refinement (solid, joined by a line), with masks `[H, W, n]` and captions.
 
-    visibilities: of each box, 0 grey and dotted, 1 coloured and dotted, 2 coloured and solid.
+    Arguments:
+        visibilities: of each box, 0 grey and dotted, 1 coloured and dotted, 2 coloured and solid.
     """
     count = len(boxes) if boxes is not None else len(refined_boxes) if refined_boxes is not None else 0
     palette = random_colors(max(count, 1))
@@ -209,7 +213,8 @@ def draw_rois(
 ) -> Any:
     """`limit` regions, evenly chosen, before and after refinement (`draw_boxes`); background dotted and grey.
 
-    mask: `[n, h, w]` of each region's class, or `[n, h, w, classes]`, laid into `rois`.
+    Arguments:
+        mask: `[n, h, w]` of each region's class, or `[n, h, w, classes]`, laid into `rois`.
     """
     from mrcnn.images import unmold_mask
 

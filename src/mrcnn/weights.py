@@ -109,7 +109,7 @@ def load(
 ) -> list[str]:
     """Set the weights of `model` from `path`; nothing is set if anything does not fit.
 
-    Args:
+    Arguments:
         by_name: take the layers that both have. False: file and model must have the same layers.
         exclude: names of layers to leave as they are (makes it by name), for another number of classes say
             `["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask"]`.
@@ -118,7 +118,8 @@ def load(
         names of the layers that were set.
 
     Raises:
-        FileNotFoundError. ValueError: the file is not a weight file, or layers do not fit; it lists every one of them.
+        FileNotFoundError: there is no file at `path`.
+        ValueError: the file is not a weight file, or layers do not fit; it lists every one of them.
     """
     path, excluded = Path(path), set(exclude or ())
     if not path.exists():

@@ -14,9 +14,15 @@ CONNECT_SECONDS = 20
 def run(function: Callable[..., Result], tasks: Iterable[tuple[object, ...]], scheduler: str) -> Iterator[Result]:
     """Results of `function(*task)` for every task, as they end.
 
-    scheduler: the cluster's address, such as `tcp://node1:8786`. A task whose worker dies runs again on another one, so it
-    must give the same result twice. Raises ValueError where nothing answers at `scheduler`, ModuleNotFoundError
-    where the package distributed is not installed, and what a task raises.
+    A task whose worker dies runs again on another one, so it must give the same result twice.
+
+    Arguments:
+        scheduler: the cluster's address, such as `tcp://node1:8786`.
+
+    Raises:
+        ValueError: nothing answers at `scheduler`.
+        ModuleNotFoundError: the package distributed is not installed.
+        Exception: what a task raises.
     """
     extras.require("distributed", what="images.executor: dask")
     from distributed import Client, as_completed

@@ -69,7 +69,11 @@ def fresh_dir(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder` that ends with the process. Raises OSError where another process holds it."""
+    """Hold a lock on `folder` that ends with the process.
+
+    Raises:
+        OSError: another process holds it.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,7 +107,10 @@ def write_csv(path: str | Path, frame: pd.DataFrame, decimals: Mapping[str, int]
 def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
     """Read a CSV whose columns are `columns` (name -> dtype: "str", "float" or "int").
 
-    Empty strings stay empty strings; an empty number is NaN. Raises ValueError naming the file where columns are missing.
+    Empty strings stay empty strings; an empty number is NaN.
+
+    Raises:
+        ValueError: columns are missing; it names the file.
     """
     import pandas as pd
 
@@ -146,13 +153,21 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def require_unused(folder: Path) -> None:
-    """Raise ValueError where `folder` is a file, or a folder that holds something: nothing that lies there is ever lost."""
+    """Check that nothing lies at `folder`, or an empty folder: nothing that lies there is ever lost.
+
+    Raises:
+        ValueError: it is a file, or a folder that holds something.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not empty; name another --output")
 
 
 def source(module: str) -> Path:
-    """The file of a module by its dotted name. Raises ModuleNotFoundError where there is none."""
+    """The file of a module by its dotted name.
+
+    Raises:
+        ModuleNotFoundError: there is none.
+    """
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"there is no module {module}")

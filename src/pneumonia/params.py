@@ -301,7 +301,11 @@ class Params(Section):
 
 
 def check(values: Any, source: str = "params.yaml") -> Params:
-    """Check a parsed params mapping. Raises ParamsError that names every wrong key, what it got and what it wants."""
+    """Check a parsed params mapping.
+
+    Raises:
+        ParamsError: keys are wrong; it names every one, what it got and what it wants.
+    """
     if not isinstance(values, dict):
         raise ParamsError(f"{source}: expected a mapping of sections, got {type(values).__name__}")
     try:
@@ -311,9 +315,12 @@ def check(values: Any, source: str = "params.yaml") -> Params:
 
 
 def load(path: str | Path = "params.yaml") -> Params:
-    """Read and check params.yaml. Raises ParamsError naming the file and every wrong key.
+    """Read and check params.yaml.
 
     Every stage comes by here, so this also refuses to run other code than DVC hashes: see `_check_code`.
+
+    Raises:
+        ParamsError: keys are wrong; it names the file and every one of them.
     """
     path = Path(path)
     _check_code(Path("src"), Path(__file__).parents[1])
@@ -327,10 +334,13 @@ def load(path: str | Path = "params.yaml") -> Params:
 
 
 def _check_code(here: Path, running: Path) -> None:
-    """Raise ParamsError where the current folder has a `src` whose modules differ from those that run.
+    """Check that the modules that run are those of the current folder's `src`, where it has one.
 
     `dvc exp run --queue` and `--temp` run a copy of the project, while an editable install leads Python to the original's
     `src`: what is edited there meanwhile would run under the hashes of the copy.
+
+    Raises:
+        ParamsError: they differ.
     """
     if not (here / "pneumonia").is_dir() or here.samefile(running):
         return

@@ -24,13 +24,16 @@ Image = NDArray[np.uint8]
 def overlay(
     image: Image, truth: ArrayLike | None, detections: ArrayLike | None, *, label: str = LABEL, titles: bool = True
 ) -> Image:
-    """Boxes on a radiograph, in the size it came in.
+    """Boxes on a radiograph, in the size it came in: uint8 RGB `[H, W, 3]`.
 
-    image: uint8 `[H, W]`.
-    truth: `[n, 4]` x1, y1, x2, y2, or None. detections: `[m, 5]`, the same and the score, or None.
-    label: word before the score; `titles` False leaves words and scores out.
+    Lines and letters grow with the image. The best detection is drawn last, on top.
 
-    Returns uint8 RGB `[H, W, 3]`. Lines and letters grow with the image. The best detection is drawn last, on top.
+    Arguments:
+        image: uint8 `[H, W]`.
+        truth: `[n, 4]` x1, y1, x2, y2, or None.
+        detections: `[m, 5]`, the same and the score, or None.
+        label: word before the score.
+        titles: False leaves words and scores out.
     """
     from PIL import Image as Pil
     from PIL import ImageDraw, ImageFont
@@ -59,8 +62,9 @@ def letter_size(image: Image) -> int:
 def cam_overlay(image: Image, cam: ArrayLike, *, strength: float = 0.45) -> Image:
     """A class activation map over its radiograph: uint8 RGB `[H, W, 3]`.
 
-    cam: `[h, w]`, any size, in the frame of `image`; it is stretched so that its largest value is the brightest. Where
-    the map is at or below zero the radiograph shows unchanged.
+    Arguments:
+        cam: `[h, w]`, any size, in the frame of `image`; it is stretched so that its largest value is the brightest.
+            Where the map is at or below zero the radiograph shows unchanged.
     """
     _check(image)
     heat = np.clip(np.asarray(cam, np.float32), 0, None)

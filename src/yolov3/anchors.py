@@ -27,14 +27,19 @@ def mean_iou(sizes: ArrayLike, anchors: ArrayLike) -> float:
 def kmeans(sizes: ArrayLike, count: int, seed: int) -> NDArray[np.float64]:
     """Find `count` anchors for boxes of these sizes.
 
-    Args:
+    Fewer distinct sizes than `count` are completed by their own sizes scaled up and down by steps of 1.25, so that a
+    handful of boxes still gives usable anchors.
+
+    Arguments:
         sizes: `[N, 2]` widths and heights in pixels, all positive.
         count: number of anchors.
         seed: of the starts; the best of `RESTARTS` counts.
 
-    Returns `[count, 2]` by area from small to large. Fewer distinct sizes than `count` are completed by their own
-    sizes scaled up and down by steps of 1.25, so that a handful of boxes still gives usable anchors. Raises
-    ValueError without any box.
+    Returns:
+        `[count, 2]` by area from small to large.
+
+    Raises:
+        ValueError: there is no box.
     """
     boxes = np.asarray(sizes, np.float64).reshape(-1, 2)
     if not len(boxes) or not (boxes > 0).all():

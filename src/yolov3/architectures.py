@@ -27,7 +27,7 @@ def describe(
 ) -> Description:
     """Describe `yolov3` or `yolov3-tiny`.
 
-    Args:
+    Arguments:
         network: one of `NETWORKS`.
         size: pixels, side of the square input, a multiple of 32.
         classes: number of classes.
@@ -35,7 +35,8 @@ def describe(
             large. Defaults to COCO's, scaled to `size`.
         ignore_threshold: IoU with a truth box above which a prediction that is not responsible for it is not punished.
 
-    Raises ValueError for an unknown network, another size or another number of anchors.
+    Raises:
+        ValueError: an unknown network, another size or another number of anchors.
     """
     if network not in COCO_ANCHORS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")

@@ -139,7 +139,11 @@ class Description:
 
 
 def read(path: str | Path) -> Description:
-    """Read a `.cfg` file, whatever its comments are encoded in. Raises ValueError naming file, line, section and option."""
+    """Read a `.cfg` file, whatever its comments are encoded in.
+
+    Raises:
+        ValueError: it is none that `parse` takes; the message names file, line, section and option.
+    """
     path = Path(path)
     data = path.read_bytes()
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -151,8 +155,8 @@ def read(path: str | Path) -> Description:
 def parse(text: str, name: str = "cfg") -> Description:
     """Turn the text of a `.cfg` file into a `Description`; `name` stands in messages.
 
-    Raises ValueError where a section is unknown, an option is unknown, missing or no number, or a reference points
-    outside.
+    Raises:
+        ValueError: a section is unknown, an option is unknown, missing or no number, or a reference points outside.
     """
     sections = _sections(text, name)
     if not sections or sections[0].kind not in ("net", "network"):
@@ -169,8 +173,12 @@ def parse(text: str, name: str = "cfg") -> Description:
 def shapes(description: Description, where: Sequence[str] = ()) -> list[tuple[int, int, int]]:
     """Height, width and channels of what each layer puts out.
 
-    where: what errors call each layer. Raises ValueError where layers do not fit: sizes that a route or a shortcut would
-    have to bring together, or an image that ends before the network does.
+    Arguments:
+        where: what errors call each layer.
+
+    Raises:
+        ValueError: layers do not fit: sizes that a route or a shortcut would have to bring together, or an image that
+            ends before the network does.
     """
     found: list[tuple[int, int, int]] = []
     height, width, channels = description.height, description.width, description.channels

@@ -76,12 +76,13 @@ def places(description: Description, grids: Sequence[tuple[int, int]], strides: 
 def decode(heads: Sequence[Tensor], description: Description, height: int) -> tuple[Predictions, Places]:
     """Boxes of raw heads.
 
-    Args:
+    Arguments:
         heads: `[B, rows, columns, anchors * (5 + C)]` for each `[yolo]` in order, static rows and columns.
         description: the network's.
         height: pixels of the input the heads were computed from, for the strides.
 
-    Raises ValueError where the heads are not those of the description.
+    Raises:
+        ValueError: the heads are not those of the description.
     """
     if len(heads) != len(description.heads):
         raise ValueError(f"the description has {len(description.heads)} heads, got {len(heads)}")

@@ -49,7 +49,7 @@ def losses(
 ) -> dict[str, Tensor]:
     """The three parts of the loss, each a scalar: `box_loss`, `objectness_loss`, `class_loss`; the loss is their sum.
 
-    Args:
+    Arguments:
         kind: `ciou`, or `darknet` for the paper's: cross entropy of the centre, half the squared error of the log
             sides, both weighted with 2 - the box's share of the image. (Darknet writes the derivatives down,
             not the loss; these are its.)

@@ -33,7 +33,7 @@ class Yolo(keras.Model):
     being padding. Compile without a loss: `compute_loss` is the model's own, and its parts are logged as `box_loss`,
     `objectness_loss`, `class_loss`.
 
-    Args:
+    Arguments:
         description: from `yolov3.architectures.describe` or a `.cfg` file.
         loss: `ciou` or `darknet`. With `ciou`, all anchors of a shape IoU above 0.5 answer for a truth box; with
             `darknet` the best alone does.
@@ -108,7 +108,7 @@ class Detector(keras.Model):
     in its pixels, `scores` `[B, K]` (objectness times class probability, best first), `classes` `[B, K]` int32,
     `valid` `[B, K]` bool; rows that are not valid are zeros.
 
-    Args:
+    Arguments:
         net: from `yolov3.network.build`, or `Yolo.network`.
         description: the network's.
         score_floor: detections with a lower score are dropped.

@@ -97,18 +97,19 @@ class MatchChannels(layers.Layer):
 
 
 def build(description: Description, any_size: bool = False, momentum: float = 0.97, seed: int = 0) -> keras.Model:
-    """Build the network.
+    """Build the network. Call it through `forward`.
 
-    Args:
+    Arguments:
         description: the layers.
         any_size: leave height and width of the input open, for training at several sizes.
         momentum: of the moving averages in batch normalization. Darknet's 0.99 needs hundreds of steps to settle,
             more than a small data set has in an epoch.
         seed: of the initial weights.
 
-    Returns a model from float images `[B, height, width, channels]`, RGB from 0 to 1, to raw heads
-    `[B, height / stride, width / stride, anchors * (5 + classes)]` in the order of the `[yolo]` layers. Layers are
-    named `conv_<n>` and `norm_<n>`, n being the number of the section. Call it through `forward`.
+    Returns:
+        a model from float images `[B, height, width, channels]`, RGB from 0 to 1, to raw heads
+        `[B, height / stride, width / stride, anchors * (5 + classes)]` in the order of the `[yolo]` layers. Layers are
+        named `conv_<n>` and `norm_<n>`, n being the number of the section.
     """
     shape = (None, None) if any_size else (description.height, description.width)
     inputs = keras.Input((*shape, description.channels), name="image")

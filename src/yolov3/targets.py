@@ -52,7 +52,7 @@ def assign(
 ) -> Targets:
     """Assign truth boxes to places.
 
-    Args:
+    Arguments:
         truths: `[B, M, 4]` float32 (x1, y1, x2, y2), pixels of the input; rows of no area are padding; M at least 1.
         classes: `[B, M]` int32.
         predicted: `[B, N, 4]` boxes as predicted now, in the same frame; no gradient flows through them.

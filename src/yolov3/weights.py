@@ -41,7 +41,11 @@ class Header:
 
 
 def read(path: str | Path) -> tuple[Header, NDArray[np.float32]]:
-    """Header and numbers of a `.weights` file. Raises ValueError unless it is a whole header and whole numbers."""
+    """Header and numbers of a `.weights` file.
+
+    Raises:
+        ValueError: it is not a whole header and whole numbers.
+    """
     data = Path(path).read_bytes()
     if len(data) < 16:
         raise ValueError(f"{path}: {len(data)} bytes are too few for the header of a .weights file")
@@ -60,8 +64,9 @@ def load(network: keras.Model, path: str | Path, layers: int | None = None) -> H
 
     `layers=74` reads `darknet53.conv.74`, `layers=15` reads `yolov3-tiny.conv.15`.
 
-    Raises ValueError saying by how many numbers, and at which layer, the file is too short or too long; the network
-    is unchanged then.
+    Raises:
+        ValueError: the file is too short or too long; it says by how many numbers, and at which layer. The network is
+            unchanged then.
     """
     header, numbers = read(path)
     parts = [part for part in convolutions(network) if layers is None or part[0] < layers]
@@ -107,7 +112,11 @@ def transfer(network: keras.Model, description: Description, path: str | Path) -
     fills all but the last convolution before each `[yolo]`, whose shape depends on that number; it is worked out
     from the length of the file. A whole file for the same number of classes fills everything.
 
-    Returns the numbers of the layers that were filled. Raises ValueError where the file fits in none of these ways.
+    Returns:
+        the numbers of the layers that were filled.
+
+    Raises:
+        ValueError: the file fits in none of these ways.
     """
     _, numbers = read(path)
     parts = convolutions(network)

@@ -53,14 +53,14 @@ def clip(boxes: ArrayLike, window: ArrayLike) -> NDArray[Any]:
 def iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Intersection over union of every box of `a` with every box of `b`.
 
+    Example: (0, 0, 10, 10) and (5, 5, 15, 15) share 25 of 100 + 100 - 25: 1/7.
+
     Arguments:
         a: `[..., N, 4]`.
         b: `[..., M, 4]`, leading dimensions that broadcast with those of `a`, the same frame.
 
     Returns:
         overlaps: float64 `[..., N, M]` from 0 to 1. An empty box overlaps nothing, nor does one of NaN: it may pad.
-
-    Example: (0, 0, 10, 10) and (5, 5, 15, 15) share 25 of 100 + 100 - 25: 1/7.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     u, v = a[..., :, None, :], b[..., None, :, :]

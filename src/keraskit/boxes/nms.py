@@ -33,9 +33,9 @@ def non_max_suppression(
     score_threshold: float | None = None,
     groups: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Indices of the boxes that greedy non-maximum suppression keeps, best first.
+    """Indices of the boxes that greedy non-maximum suppression keeps, best first. No gradient flows through it.
 
-    Args:
+    Arguments:
         boxes: `[B, N, 4]` float, two opposite corners, any order of axes; B may be unknown, N may not.
         scores: `[B, N]` float. Equal scores: the lower index goes first. NaN counts as lower than any threshold.
         max_output: boxes to return for each image.
@@ -46,8 +46,6 @@ def non_max_suppression(
     Returns:
         indices: `[B, max_output]` int32 into N, by falling score; 0 where not valid.
         valid: `[B, max_output]` bool; the valid ones come first.
-
-    No gradient flows through it.
     """
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
     scores = ops.stop_gradient(ops.cast(scores, "float32"))

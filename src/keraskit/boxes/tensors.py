@@ -24,7 +24,7 @@ def area(boxes: Tensor) -> Tensor:
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of every box of `a` with every box of `b`.
 
-    Args:
+    Arguments:
         a: `[..., N, 4]` float.
         b: `[..., M, 4]` float, the same leading dimensions (or ones that broadcast) and the same frame as `a`.
 

@@ -23,9 +23,13 @@ MALLOPT = (  # names and numbers of glibc's malloc.h
 
 
 def configure(device: str = "auto", precision: str = "float32", seed: int = 0, devices: int = 1) -> str:
-    """Choose device and precision, seed every generator, ask for deterministic kernels. Returns "gpu" or "cpu".
+    """Choose device and precision, seed every generator, ask for deterministic kernels.
 
-    devices: how many share each batch. Where that is the CPU, it is split into as many, to try the thing without GPUs.
+    Arguments:
+        devices: how many share each batch. Where that is the CPU, it is split into as many, to try the thing without GPUs.
+
+    Returns:
+        "gpu" or "cpu".
 
     Raises:
         ModuleNotFoundError: the backend is not installed, see `require_backend`.
@@ -104,7 +108,8 @@ def keep_freed_memory() -> bool:
 def parallel(devices: int) -> contextlib.AbstractContextManager[Any]:
     """What has to be open while a model is built and trained whose batches `devices` devices share.
 
-    Raises ValueError: there are fewer, or the backend has no way to. See `keraskit.compute.backend.data_parallel`.
+    Raises:
+        ValueError: there are fewer, or the backend has no way to. See `keraskit.compute.backend.data_parallel`.
     """
     from keraskit.compute.backend import data_parallel
 

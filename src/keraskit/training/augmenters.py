@@ -12,7 +12,8 @@ import numpy as np
 def imgaug() -> ModuleType:
     """The package imgaug, made importable under NumPy 2, which dropped the `np.sctypes` that it reads at import.
 
-    Raises ModuleNotFoundError where it is not installed.
+    Raises:
+        ModuleNotFoundError: it is not installed.
     """
     if not hasattr(np, "sctypes"):
         np.sctypes = {  # type: ignore[attr-defined]  # noqa: NPY201

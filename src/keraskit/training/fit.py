@@ -112,7 +112,7 @@ def fit(
 class Phase(NamedTuple):
     """A part of a training with its own trainable weights and optimizer.
 
-    Fields:
+    Attributes:
         epochs: how many at most; a phase of none is left out.
         prepare: sets what is trainable and compiles the model. An optimizer knows only the variables that could be
             trained at its first step, so each phase compiles its own.
@@ -139,7 +139,8 @@ def fit_phases(
 ) -> list[Logs]:
     """`fit`, once a phase: epochs count on, and a phase that never beats those before it leaves the weights as they were.
 
-    state: the phases' files stand beside it, `<stem>-1<suffix>` and so on; `forget` removes them.
+    Arguments:
+        state: the phases' files stand beside it, `<stem>-1<suffix>` and so on; `forget` removes them.
     """
     history: list[Logs] = []
     for number, phase in enumerate(phases, start=1):

@@ -22,15 +22,15 @@ def generate_anchors(
 ) -> np.ndarray:
     """Anchors of one level, `[cells * scales * ratios, (y1, x1, y2, x2)]` float64, pixels of the image.
 
-    Args:
+    Row by row, at each cell every ratio of each scale. A cell's anchors are centred on its corner
+    (`row * stride`, `column * stride`), as in Matterport's, not on its middle.
+
+    Arguments:
         scales: side of the square of the same area, pixels.
         ratios: width / height.
         shape: `(height, width)` of the feature map, cells.
         feature_stride: pixels a cell.
         anchor_stride: cells from one anchor to the next.
-
-    Row by row, at each cell every ratio of each scale. A cell's anchors are centred on its corner
-    (`row * stride`, `column * stride`), as in Matterport's, not on its middle.
     """
     scale, ratio = (grid.ravel() for grid in np.meshgrid(np.asarray(scales, float), np.asarray(ratios, float)))
     sides = np.stack([scale / np.sqrt(ratio), scale * np.sqrt(ratio)], axis=-1)  # [K, (height, width)]
@@ -101,7 +101,9 @@ def anchor_scales(boxes: np.ndarray, levels: int) -> list[float]:
     """One anchor scale a level for `boxes` `[N, 4]` (two corners, pixels): the middles of equal parts of their sides.
 
     A side is the square root of an area. Three levels: its quantiles 1/6, 1/2 and 5/6, to a tenth of a pixel.
-    Raises ValueError where there is no box.
+
+    Raises:
+        ValueError: there is no box.
     """
     if not len(boxes):
         raise ValueError("anchor scales cannot be taken from no boxes at all: give the scales")

@@ -19,14 +19,14 @@ Tensor = Any
 class RefineLayer(keras.layers.Layer):
     """Every region with its likeliest class and that class's correction; nothing is dropped.
 
-    Args:
-        std_dev: four factors from the network's deltas to deltas.
-        background_competes: Matterport's rule: a region whose likeliest class is the background gets class 0. False:
-            the best of the other classes, however unlikely, which a curve over all thresholds needs.
-
     Call: `(rois [B, R, 4], probs [B, R, classes], deltas [B, R, classes, 4], window [B, 4]) ->
     (boxes [B, R, 4] clipped to the window, class_ids [B, R] int32, scores [B, R])`; boxes `(y1, x1, y2, x2)`
     normalized.
+
+    Arguments:
+        std_dev: four factors from the network's deltas to deltas.
+        background_competes: Matterport's rule: a region whose likeliest class is the background gets class 0. False:
+            the best of the other classes, however unlikely, which a curve over all thresholds needs.
     """
 
     def __init__(self, std_dev: Any, background_competes: bool = True, **kwargs: Any):

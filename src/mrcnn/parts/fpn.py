@@ -20,7 +20,7 @@ def level_of(stride: int) -> int:
 def fpn_graph(features: Sequence[Tensor], strides: Sequence[int], channels: int) -> list[Tensor]:
     """Pyramid levels, finest first, one for each stride.
 
-    Args:
+    Arguments:
         features: `[C1, C2, C3, C4, C5]` of the backbone; those of unused strides may be None.
         strides: pixels a cell. Stride 64 (P6) is P5 subsampled; it serves proposals only.
         channels: of every level.

@@ -62,7 +62,7 @@ class MaskHead(layers.Layer):
     left out, in steps that double, and may come back as zeros. (Not where batch normalization learns, whose moments are
     those of all regions, nor where several devices share the graph, each of which holds its own images.)
 
-    Args:
+    Arguments:
         shapes: of `PyramidROIAlign`.
     """
 

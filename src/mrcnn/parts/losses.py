@@ -22,8 +22,9 @@ def smooth_l1(y_true: Tensor, y_pred: Tensor) -> Tensor:
 def rpn_class_loss(rpn_match: Tensor, rpn_class_logits: Tensor) -> Tensor:
     """Cross entropy of object or not, over the anchors that are used.
 
-    rpn_match: `[B, A]` or `[B, A, 1]`; 1 positive, -1 negative, 0 not used.
-    rpn_class_logits: `[B, A, (background, object)]`.
+    Arguments:
+        rpn_match: `[B, A]` or `[B, A, 1]`; 1 positive, -1 negative, 0 not used.
+        rpn_class_logits: `[B, A, (background, object)]`.
     """
     match = _anchors(rpn_match, rpn_class_logits)
     return _masked_mean(_cross_entropy(ops.cast(match == 1, "int32"), rpn_class_logits), match != 0)
@@ -32,8 +33,10 @@ def rpn_class_loss(rpn_match: Tensor, rpn_class_logits: Tensor) -> Tensor:
 def rpn_bbox_loss(target_bbox: Tensor, rpn_match: Tensor, rpn_bbox: Tensor) -> Tensor:
     """Smooth L1 of the deltas of the positive anchors.
 
-    target_bbox: `[B, K, 4]`, of the positive anchors in order of index, then padding. rpn_match: `[B, A]` or
-    `[B, A, 1]`. rpn_bbox: `[B, A, 4]`.
+    Arguments:
+        target_bbox: `[B, K, 4]`, of the positive anchors in order of index, then padding.
+        rpn_match: `[B, A]` or `[B, A, 1]`.
+        rpn_bbox: `[B, A, 4]`.
     """
     match = _anchors(rpn_match, rpn_bbox)
     positive = match == 1
@@ -46,9 +49,11 @@ def rpn_bbox_loss(target_bbox: Tensor, rpn_match: Tensor, rpn_bbox: Tensor) -> T
 def mrcnn_class_loss(target_class_ids: Tensor, pred_class_logits: Tensor, active_class_ids: Tensor) -> Tensor:
     """Cross entropy of the regions' classes; a region taken for a class that its data set does not have does not count.
 
-    target_class_ids: `[B, R]`, 0 background and padding. pred_class_logits: `[B, R, classes]`.
-    active_class_ids: `[B, classes]`, 1 where the image's data set has the class. The first image speaks for its batch,
-        as in Matterport's: a batch is of one data set.
+    Arguments:
+        target_class_ids: `[B, R]`, 0 background and padding.
+        pred_class_logits: `[B, R, classes]`.
+        active_class_ids: `[B, classes]`, 1 where the image's data set has the class. The first image speaks for its
+            batch, as in Matterport's: a batch is of one data set.
     """
     predicted = ops.argmax(pred_class_logits, axis=2)
     active = ops.take(ops.cast(active_class_ids, "float32")[0], predicted, axis=0)
@@ -58,7 +63,10 @@ def mrcnn_class_loss(target_class_ids: Tensor, pred_class_logits: Tensor, active
 def mrcnn_bbox_loss(target_bbox: Tensor, target_class_ids: Tensor, pred_bbox: Tensor) -> Tensor:
     """Smooth L1 of the positive regions' deltas, as predicted for their true class.
 
-    target_bbox: `[B, R, 4]`. target_class_ids: `[B, R]`. pred_bbox: `[B, R, classes, 4]`.
+    Arguments:
+        target_bbox: `[B, R, 4]`.
+        target_class_ids: `[B, R]`.
+        pred_bbox: `[B, R, classes, 4]`.
     """
     class_ids = ops.cast(target_class_ids, "int32")
     own = ops.take_along_axis(pred_bbox, ops.maximum(class_ids, 0)[..., None, None], axis=2)[:, :, 0]
@@ -68,8 +76,10 @@ def mrcnn_bbox_loss(target_bbox: Tensor, target_class_ids: Tensor, pred_bbox: Te
 def mrcnn_mask_loss(target_masks: Tensor, target_class_ids: Tensor, pred_masks: Tensor) -> Tensor:
     """Binary cross entropy of the positive regions' masks, as predicted for their true class.
 
-    target_masks: `[B, R, h, w]` zeros and ones. target_class_ids: `[B, R]`.
-    pred_masks: `[B, R, h, w, classes]`, probabilities.
+    Arguments:
+        target_masks: `[B, R, h, w]` zeros and ones.
+        target_class_ids: `[B, R]`.
+        pred_masks: `[B, R, h, w, classes]`, probabilities.
     """
     class_ids = ops.cast(target_class_ids, "int32")
     index = ops.maximum(class_ids, 0)[..., None, None, None]

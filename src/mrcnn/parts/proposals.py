@@ -20,15 +20,15 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)  # the image, in normalized coordinates
 class ProposalLayer(keras.layers.Layer):
     """Regions that the second stage looks at.
 
-    Args:
+    Call: `(rpn_probs [B, A, 2], rpn_bbox [B, A, 4]) -> [B, proposal_count, (y1, x1, y2, x2)]` normalized, by falling
+    objectness, zeros where there are fewer. No gradient flows through it.
+
+    Arguments:
         anchors: `[A, (y1, x1, y2, x2)]` normalized.
         proposal_count: regions an image.
         nms_threshold: IoU above which the weaker region goes.
         pre_nms_limit: best anchors that enter.
         std_dev: four factors from the network's deltas to deltas.
-
-    Call: `(rpn_probs [B, A, 2], rpn_bbox [B, A, 4]) -> [B, proposal_count, (y1, x1, y2, x2)]` normalized, by falling
-    objectness, zeros where there are fewer. No gradient flows through it.
     """
 
     def __init__(

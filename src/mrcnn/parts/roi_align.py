@@ -40,14 +40,14 @@ class PyramidROIAlign(keras.layers.Layer):
     `crop_and_resize` does and Matterport's weights expect. All levels of all images lie flat in one table, so the whole
     layer is a gather of four corners for each sample, whatever level a box belongs to.
 
-    Args:
+    Call: `(boxes [B, R, (y1, x1, y2, x2)] normalized, table, images) -> [B, R, pool, pool, C]`. `table` `[B, cells, C]`
+    is `flat_pyramid` of the levels of `shapes`, coarser ones may follow. `images` `[B, R]` int32 names the image of the
+    batch that each box is cut out of; without it box `[b, r]` is of image b.
+
+    Arguments:
         pool: samples a side.
         image_shape: `(height, width, ...)` of the molded image, pixels.
         shapes: level (log2 of the stride) -> `(height, width)` of its feature map, cells; finest first, none left out.
-
-    Call: `(boxes [B, R, (y1, x1, y2, x2)] normalized, table, images) -> [B, R, pool, pool, C]`. `table` `[B, cells, C]`
-    is `flat_pyramid` of those levels, coarser ones may follow. `images` `[B, R]` int32 names the image of the batch that
-    each box is cut out of; without it box `[b, r]` is of image b.
     """
 
     def __init__(

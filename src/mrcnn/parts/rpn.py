@@ -50,14 +50,14 @@ class SampledRPN(layers.Layer):
     The values are those of `rpn_graph` up to rounding. The gradient then costs what the sample costs, some hundred
     cells of the pyramid, instead of all of them.
 
-    Args:
+    Call: `(table [B, cells, C], anchors [B, N] indices) -> (logits [B, N, 2], deltas [B, N, 4])`, float32; the table is
+    `mrcnn.parts.roi_align.flat_pyramid` of the levels.
+
+    Arguments:
         model: of `rpn_model`.
         shapes: `(height, width)` of each level, cells.
         ratios: anchors a place.
         stride: cells from one place to the next.
-
-    Call: `(table [B, cells, C], anchors [B, N] indices) -> (logits [B, N, 2], deltas [B, N, 4])`, float32; the table is
-    `mrcnn.parts.roi_align.flat_pyramid` of the levels.
     """
 
     parts = ()  # its weights are those of `model`, which has its own place in the graph: see mrcnn.weights
@@ -94,7 +94,7 @@ class SampledRPN(layers.Layer):
 def patches(shapes: Sequence[tuple[int, int]], stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The cells that a 3x3 convolution with padding "same" reads for each of its outputs, all levels in a row.
 
-    Args:
+    Arguments:
         shapes: `(height, width)` of each level, cells.
         stride: of the convolution.
 

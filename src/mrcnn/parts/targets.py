@@ -38,7 +38,7 @@ def rpn_targets(
     at most `positive_ratio` of them positive; an image without instances has negatives only (Ren et al. 2015, section
     3.1.2).
 
-    Args:
+    Arguments:
         anchors: `[A, (y1, x1, y2, x2)]`, the frame of `gt_boxes`.
         gt_class_ids: `[B, G]`; 0 is padding, below 0 a crowd.
         gt_boxes: `[B, G, (y1, x1, y2, x2)]`.
@@ -139,7 +139,7 @@ def detection_targets(
     Positive: IoU of at least `positive_iou` with an instance. Negative: below it, and clear of crowds.
     Positives come first.
 
-    Args:
+    Arguments:
         proposals: `[B, P, (y1, x1, y2, x2)]` normalized; zeros are padding and are never taken.
         gt_class_ids: `[B, G]`; 0 is padding, below 0 a crowd.
         gt_boxes: `[B, G, (y1, x1, y2, x2)]` normalized.
@@ -192,7 +192,7 @@ def detection_targets(
 def mask_targets(rois: Tensor, instances: Tensor, gt_boxes: Tensor, gt_masks: Tensor, shape: Any, mini: bool) -> Tensor:
     """The part of each region's instance mask inside the region, `[B, R, height, width]` of zeros and ones.
 
-    Args:
+    Arguments:
         rois: `[B, R, (y1, x1, y2, x2)]` normalized.
         instances: `[B, R]` into G.
         gt_boxes: `[B, G, (y1, x1, y2, x2)]` normalized.

@@ -30,10 +30,13 @@ SIZE_COLUMNS = ["study", "rows", "columns"]  # read of studies.csv
 def coco(studies: pd.DataFrame, boxes: pd.DataFrame, chosen: Iterable[str]) -> dict[str, Any]:
     """A COCO dataset of the studies `chosen`.
 
-    Args:
+    Arguments:
         studies: `study, rows, columns`, all studies (they decide the ids).
         boxes: `study, x, y, width, height`, all boxes, original pixels, top-left corner.
-        chosen: ids of the studies to describe; ValueError where one is not in `studies`.
+        chosen: ids of the studies to describe.
+
+    Raises:
+        ValueError: one of `chosen` is not in `studies`.
     """
     wanted = _known(studies, chosen)
     ordered = studies.sort_values("study", kind="stable").reset_index(drop=True)
@@ -84,7 +87,11 @@ def yolo(studies: pd.DataFrame, boxes: pd.DataFrame, chosen: Iterable[str]) -> d
 def write_annotations(
     path: str | Path, studies: pd.DataFrame, boxes: pd.DataFrame, split: pd.DataFrame
 ) -> dict[str, int]:
-    """Write the archive for the subsets of `split` (`study, subset`); same input, same bytes. Returns subset sizes."""
+    """Write the archive for the subsets of `split` (`study, subset`); same input, same bytes.
+
+    Returns:
+        subset sizes.
+    """
     members: dict[str, str] = {
         "yolo/data.yaml": "".join(f"{name}: {name}.txt\n" for name in SUBSETS) + f"names:\n  0: {CATEGORY}\n"
     }

@@ -120,7 +120,7 @@ def explore(
 ) -> None:
     """Write the tables and figures into `folder`, which exists; same inputs, same bytes.
 
-    Args:
+    Arguments:
         studies: data/clean/studies.csv (`STUDY_COLUMNS`).
         boxes: data/clean/boxes.csv (`study, x, y, width, height`), original pixels.
         read_image: study id -> uint8 `[rows, columns]`, for the example studies.

@@ -40,7 +40,7 @@ def split(
 ) -> pd.DataFrame:
     """Assign every study: a frame `study, person, fold, subset`, sorted by study.
 
-    Args:
+    Arguments:
         studies: `study, person, category, view, sex, age` (data/clean/studies.csv), in any order. An empty person is
             one of its own, named as the study.
         by: "person" keeps the studies of a person together; "image" does not, to show the leak.
@@ -52,7 +52,8 @@ def split(
         holdout_ids: exactly these studies are the hold-out, in place of the share `holdout`. By person, the other
             studies of their persons are left out: not on the list, and not fit to train on.
 
-    Raises ValueError for impossible values, and where a subset would be empty.
+    Raises:
+        ValueError: values are impossible, or a subset would be empty.
     """
     _check(studies, by, holdout, folds, fold, subset)
     table = _with_factors(studies).sort_values("study", kind="stable").reset_index(drop=True)
@@ -106,12 +107,17 @@ def summary(
 ) -> dict[str, Any]:
     """Numbers for metrics/split.json, of what `split` returned.
 
-    `subsets` and `folds`: studies, positives, boxes, persons and studies a category. `person_unknown`: studies that may
-    belong to the same person without anyone knowing. `left_out`: studies that are in no subset; of them
-    `left_out_of_holdout_persons` for being of a person of `holdout_ids`. `balance`: for each factor (and crossed) the largest difference
-    between a stratum's share in a subset or fold and its share in the whole, 0 to 1. `persons_shared`: persons that
-    stand in more than one subset. `sharing_person`: validation and hold-out studies whose person is in train, too.
-    Raises ValueError where a person is shared in spite of `by="person"`.
+    Returns:
+        subsets, folds: studies, positives, boxes, persons and studies a category.
+        person_unknown: studies that may belong to the same person without anyone knowing.
+        left_out: studies that are in no subset; of them `left_out_of_holdout_persons` for being of a person of `holdout_ids`.
+        balance: for each factor (and crossed) the largest difference between a stratum's share in a subset or fold and its
+            share in the whole, 0 to 1.
+        persons_shared: persons that stand in more than one subset.
+        sharing_person: validation and hold-out studies whose person is in train, too.
+
+    Raises:
+        ValueError: a person is shared in spite of `by="person"`.
     """
     table = assigned.merge(_with_factors(studies).drop(columns="person"), on="study", validate="one_to_one")
     folds = sorted(set(table["fold"]) - {HOLDOUT_FOLD})

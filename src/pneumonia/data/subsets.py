@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 class Labelled:
     """The studies of one subset with their truth.
 
-    studies: study, person, category, target, view and whatever else studies.csv tells. boxes: study, x, y, width,
-    height in pixels of the original image; rows of other studies are ignored.
+    Attributes:
+        studies: study, person, category, target, view and whatever else studies.csv tells.
+        boxes: study, x, y, width, height in pixels of the original image; rows of other studies are ignored.
     """
 
     studies: pd.DataFrame
@@ -54,7 +55,11 @@ class Labelled:
 
 
 def subset(studies: pd.DataFrame, boxes: pd.DataFrame, split: pd.DataFrame, name: str) -> Labelled:
-    """The studies of one subset of `split`, sorted by id. Raises ValueError where it is empty or a study is unknown."""
+    """The studies of one subset of `split`, sorted by id.
+
+    Raises:
+        ValueError: it is empty or a study is unknown.
+    """
     ids = sorted(split["study"][split["subset"] == name])
     if not ids:
         raise ValueError(f"split.csv has no {name} study; split more studies or check split.folds and split.holdout")

@@ -36,8 +36,11 @@ Array = NDArray[np.float64]
 def coverage(boxes: ArrayLike, size: int, grid: tuple[int, int]) -> Array:
     """The share of each cell that lies in any of the boxes: float64 `[h, w]`, 0 to 1, exact.
 
-    boxes: `[n, 4]` x1, y1, x2, y2 in pixels of a square image of `size`; grid: (h, w) cells over the whole of it.
     A box (0, 0, 48, 32) at size 128 on a grid of 4 x 4 covers the first cell and half of the second.
+
+    Arguments:
+        boxes: `[n, 4]` x1, y1, x2, y2 in pixels of a square image of `size`.
+        grid: (h, w) cells over the whole of it.
     """
     corners = np.asarray(boxes, np.float64).reshape(-1, 4).clip(0, size)
     rows, columns = (np.linspace(0, size, count + 1) for count in grid)
@@ -67,7 +70,9 @@ def centres_inside(boxes: ArrayLike, size: int, grid: tuple[int, int]) -> NDArra
 def mass(maps: ArrayLike, shares: Array) -> Array:
     """The share of each map inside the boxes, of what is above zero: `[N]`; 0 where nothing is.
 
-    maps: `[N, h, w]`; shares: the `coverage` of each study's boxes, `[N, h, w]`.
+    Arguments:
+        maps: `[N, h, w]`.
+        shares: the `coverage` of each study's boxes, `[N, h, w]`.
     """
     heat = np.asarray(maps, np.float64).clip(0)
     total = heat.sum(axis=(1, 2))
@@ -85,7 +90,10 @@ def pointing(maps: ArrayLike, centres: NDArray[np.bool_]) -> Array:
 def usual_map(studies: pd.DataFrame, split: pd.DataFrame, maps: Mapping[str, NDArray[np.floating[Any]]]) -> Array:
     """The mean map of the validation studies without an opacity: `[h, w]`; zeros where there is none.
 
-    studies: study, target; split: study, subset; maps: study -> `[h, w]`.
+    Arguments:
+        studies: study, target.
+        split: study, subset.
+        maps: study -> `[h, w]`.
     """
     well = set(studies["study"][studies["target"] == 0])
     names = [s for s in sorted(split["study"][split["subset"] == "validation"]) if s in well and s in maps]
@@ -108,12 +116,16 @@ def explain(
 ) -> dict[str, Any]:
     """The content of metrics/explain.json: `cam`, `cam_relative`, `uniform`, `usual_place` with `pointing` and `mass`, and counts.
 
-    studies: study, person, target; boxes: study, x, y, width, height (pixels of the original image); split: study,
-    subset. maps: study -> activation map `[h, w]` over the resized square image of `size` pixels. to_resized: (study,
-    boxes `[n, 4]` x, y, width, height in original pixels) -> corners `[n, 4]` in resized pixels. resamples, seed: of
-    the 95% intervals, by resampling persons.
+    Arguments:
+        studies: study, person, target.
+        boxes: study, x, y, width, height (pixels of the original image).
+        split: study, subset.
+        maps: study -> activation map `[h, w]` over the resized square image of `size` pixels.
+        to_resized: (study, boxes `[n, 4]` x, y, width, height in original pixels) -> corners `[n, 4]` in resized pixels.
+        resamples, seed: of the 95% intervals, by resampling persons.
 
-    Raises ValueError where a study of the holdout has no map.
+    Raises:
+        ValueError: a study of the holdout has no map.
     """
     holdout = subset(studies, boxes, split, "holdout")
     ill = holdout.studies[holdout.targets == 1]

@@ -82,7 +82,8 @@ class MeasuredModel:
     def measures(self, weights: Array, wanted: Collection[str] | None = None) -> dict[str, Array]:
         """weights `[B, N]`, how often each study counts -> name -> `[B]`; NaN without a denominator.
 
-        wanted: names of measures, to spend no time on others; all where it is left out.
+        Arguments:
+            wanted: names of measures, to spend no time on others; all where it is left out.
         """
 
         def asked(name: str) -> bool:
@@ -101,7 +102,8 @@ class MeasuredModel:
     def pairs_at(self, threshold: float | Array, box_threshold: float | Array) -> dict[str, Pair]:
         """The measures of the calls and, of a detector, of the shown boxes, as pairs of sums over the studies.
 
-        threshold, box_threshold: one for all studies, or one a study, `[N]`.
+        Arguments:
+            threshold, box_threshold: one for all studies, or one a study, `[N]`.
         """
         result = call_pairs(self.scores >= threshold, self.targets)
         if self.table is not None:

@@ -15,7 +15,9 @@ NOTHING = "–"
 def table(evaluation: Mapping[str, Any], *, markdown: bool = False) -> str:
     """Every measure with its 95% interval, of the models that were evaluated; then what they were evaluated on.
 
-    evaluation: content of metrics/evaluation.json. markdown: a table of GitHub's kind instead of aligned columns.
+    Arguments:
+        evaluation: content of metrics/evaluation.json.
+        markdown: a table of GitHub's kind instead of aligned columns.
     """
     models = [name for name in EVALUATED if name in evaluation]
     froc = {key: f"FROC at {label}" for key, label in FROC_MEASURES.items() if key != "froc_mean"}

@@ -93,12 +93,13 @@ def study_groups(labelled: Labelled) -> list[Group]:
 def box_groups(labelled: Labelled, truth_boxes: Array, limits: tuple[float, float] | None) -> list[Group]:
     """Truth boxes by size, side and zone of the image; empty groups are left out.
 
-    truth_boxes: `[N, M, 4]` x1, y1, x2, y2 in pixels of the original image, NaN where a study has fewer.
-    limits: see `size_limits`; without them there is no size. Without rows and columns of the studies there is neither
+    Side is the person's own: on a radiograph shown as usual the right lung is on the image's left. Zones are thirds of
+    the image's height. A box belongs where its centre lies. Without rows and columns of the studies there is neither
     side nor zone.
 
-    Side is the person's own: on a radiograph shown as usual the right lung is on the image's left. Zones are thirds of
-    the image's height. A box belongs where its centre lies.
+    Arguments:
+        truth_boxes: `[N, M, 4]` x1, y1, x2, y2 in pixels of the original image, NaN where a study has fewer.
+        limits: see `size_limits`; without them there is no size.
     """
     area = arrays.area(truth_boxes)  # NaN: in no range
     edges = [] if limits is None else list(pairwise((0.0, *limits, np.inf)))
@@ -207,7 +208,10 @@ class Subgroups:
 def too_small(persons: int, measure: str, width: float) -> bool:
     """Whether a group says too little: fewer than 30 persons, or an interval of a share 0.30 wide or more.
 
-    persons: those in the denominator. width: of the 95% interval; NaN (no resamples) judges by the persons alone.
     Boxes a normal study are no share: only the persons count.
+
+    Arguments:
+        persons: those in the denominator.
+        width: of the 95% interval; NaN (no resamples) judges by the persons alone.
     """
     return persons < SMALL_PERSONS or (measure != "boxes_per_normal" and width >= WIDE_INTERVAL)

@@ -38,7 +38,8 @@ class Operating:
     At a fixed threshold a study is called where its score reaches it and a box is shown where its score does; in the
     chosen row each has its own (see `evaluation.thresholds.Thresholds`). Keys are (row, measure).
 
-    Raises ValueError where the model has more than one set of thresholds.
+    Raises:
+        ValueError: the model has more than one set of thresholds.
     """
 
     def __init__(self, model: MeasuredModel) -> None:

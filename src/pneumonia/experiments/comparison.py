@@ -90,7 +90,11 @@ def compare(
 
 
 def check_same(a: Labelled, b: Labelled) -> None:
-    """Raises ValueError, with how many studies, where two holdouts differ in studies, labels, views or boxes."""
+    """Check that two holdouts have the same studies, labels, views and boxes.
+
+    Raises:
+        ValueError: they differ; it says in how many studies.
+    """
     only_a, only_b = set(a.ids) - set(b.ids), set(b.ids) - set(a.ids)
     if only_a or only_b:
         raise ValueError(

@@ -35,7 +35,12 @@ FOLD = "split.fold"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A commit of the pipeline. params: of params.yaml, "section.key" -> value; lock: the stages of dvc.lock."""
+    """A commit of the pipeline.
+
+    Attributes:
+        params: of params.yaml, "section.key" -> value.
+        lock: the stages of dvc.lock.
+    """
 
     name: str
     rev: str
@@ -54,11 +59,13 @@ class Experiment:
 def gather(names: Sequence[str] = (), root: Path = Path()) -> list[Experiment]:
     """The experiments of a cross-validation, one a fold, checked to differ in `split.fold` only.
 
-    names: experiments, or any commits. None: of the checked-out commit and its experiments, the newest set with the
-    same params that has every fold; of several with the same fold the newest.
+    Arguments:
+        names: experiments, or any commits. None: of the checked-out commit and its experiments, the newest set with the
+            same params that has every fold; of several with the same fold the newest.
 
-    Raises ValueError where a name is unknown, no complete set is there, params, code or data differ, or a run did not
-    come to its end.
+    Raises:
+        ValueError: a name is unknown, no complete set is there, params, code or data differ, or a run did not come to
+            its end.
     """
     if names:
         chosen = [_load(name, _resolve(name, root), root) for name in names]
@@ -85,7 +92,8 @@ def read(experiments: Sequence[Experiment], root: Path = Path()) -> tuple[pd.Dat
 def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
     """Copy what an evaluation reads of an experiment to the same paths below `folder`, from DVC's cache or its remote.
 
-    Raises ValueError where one is in neither.
+    Raises:
+        ValueError: a file is in neither.
     """
     import dvc.api
 
@@ -128,7 +136,11 @@ def _folds(found: Mapping[int, Experiment]) -> int:
 
 
 def check(experiments: Sequence[Experiment]) -> None:
-    """Raise ValueError unless each came to its end and all have the same params but `split.fold`, code and data."""
+    """Check that each experiment came to its end and that all have the same params but `split.fold`, code and data.
+
+    Raises:
+        ValueError: they do not.
+    """
     for experiment in experiments:
         fault = _stale(experiment)
         if fault:

@@ -14,11 +14,14 @@ WORKSPACE = "workspace"
 def files_of(revision: str, paths: Sequence[str], root: str | Path = ".") -> Iterator[Path]:
     """Yield a folder that holds `paths` as `revision` has them; it is gone afterwards.
 
-    revision: a commit, branch, tag or the name of a DVC experiment; `workspace`: the files as they lie in `root`, which
-    is the folder then. paths: relative to `root`, the project's root; outs of DVC or files of git. Outs come from DVC's
-    cache or, where they are not there, from its default remote.
+    Arguments:
+        revision: a commit, branch, tag or the name of a DVC experiment; `workspace`: the files as they lie in `root`,
+            which is the folder then.
+        paths: relative to `root`, the project's root; outs of DVC or files of git. Outs come from DVC's cache or, where
+            they are not there, from its default remote.
 
-    Raises ValueError where the revision is unknown, where it has no such file, or where an out cannot be had.
+    Raises:
+        ValueError: the revision is unknown, it has no such file, or an out cannot be had.
     """
     if revision == WORKSPACE:
         for path in paths:

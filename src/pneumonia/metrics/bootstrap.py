@@ -26,8 +26,10 @@ def person_weights(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield weights `[b, N]`, b <= `block`, until `resamples` rows were given.
 
-    persons: one a study, `[N]`. The same persons and seed give the same resamples: two models evaluated with them are
-    compared on equal terms.
+    The same persons and seed give the same resamples: two models evaluated with them are compared on equal terms.
+
+    Arguments:
+        persons: one a study, `[N]`.
     """
     names, person = np.unique(np.asarray(persons, dtype=str), return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -47,8 +49,11 @@ def intervals(
 ) -> dict[Key, tuple[float, float]]:
     """Percentile interval of each measure.
 
-    measures: weights `[b, N]` -> name -> values `[b]`, called by several threads. Resamples where a measure is NaN are
-    left out of it; an interval without any is (NaN, NaN), and so is one from zero resamples.
+    Resamples where a measure is NaN are left out of it; an interval without any is (NaN, NaN), and so is one from zero
+    resamples.
+
+    Arguments:
+        measures: weights `[b, N]` -> name -> values `[b]`, called by several threads.
     """
     collected: dict[Key, list[NDArray[np.float64]]] = {}
     blocks_of_weights = person_weights(persons, resamples, seed)

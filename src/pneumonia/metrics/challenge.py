@@ -21,7 +21,8 @@ IOUS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 def study_scores(table: BoxTable, threshold: float | NDArray[np.float64] = 0.0) -> NDArray[np.float64]:
     """Each study's score with the detections of at least `threshold`: float64 `[N]`, NaN where it is left out.
 
-    threshold: one for all studies, or one a study, `[N]`.
+    Arguments:
+        threshold: one for all studies, or one a study, `[N]`.
     """
     return study_scores_at(table, [threshold])[0]
 
@@ -40,8 +41,9 @@ def study_scores_at(table: BoxTable, thresholds: Sequence[float | NDArray[np.flo
 def sweep(table: BoxTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The metric at every threshold that changes it.
 
-    Returns (thresholds `[K]` falling, values `[K]`): the distinct scores of the detections, and the metric when the
-    detections scoring at least that much are kept. Empty where there is no detection.
+    Returns:
+        (thresholds `[K]` falling, values `[K]`): the distinct scores of the detections, and the metric when the
+        detections scoring at least that much are kept. Empty where there is no detection.
     """
     prefix = _prefix_scores(table)
     first = table.rank == 0

@@ -31,7 +31,8 @@ def pr_curve(scores: Array, targets: NDArray[np.int64]) -> tuple[Array, Array, A
 def thinned(**columns: Array) -> pd.DataFrame:
     """At most `POINTS` points, the ends among them, spread evenly along the curve's length.
 
-    columns: x and y (and what goes with them) by name, `[K]` each, in the order of the curve.
+    Arguments:
+        columns: x and y (and what goes with them) by name, `[K]` each, in the order of the curve.
     """
     x, y, *_ = columns.values()
     along = np.r_[0.0, np.cumsum(np.hypot(np.diff(x / max(x.max(), 1e-9)), np.diff(y)))] if len(x) else x

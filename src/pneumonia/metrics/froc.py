@@ -13,8 +13,9 @@ RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 def froc(table: BoxTable, iou: float = BOX_IOU) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The curve over falling score thresholds.
 
-    Returns (false boxes a study `[K]`, sensitivity per truth box `[K]`), both non-decreasing, from (0, 0); one point
-    for each distinct score. Sensitivity is NaN without truth boxes.
+    Returns:
+        (false boxes a study `[K]`, sensitivity per truth box `[K]`), both non-decreasing, from (0, 0); one point for each
+        distinct score. Sensitivity is NaN without truth boxes.
     """
     matches = ranked(table, iou)
     hits = np.cumsum(matches.true_positive)

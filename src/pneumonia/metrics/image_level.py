@@ -13,8 +13,12 @@ Array = NDArray[np.float64]
 class Auc:
     """Area under the ROC curve of fixed scores, for any weights: the share of (positive, negative) pairs ranked right.
 
-    Ties count half (Mann-Whitney). scores: float `[N]`. targets: 0 or 1, `[N]`. members: bool `[N]`, the studies that
-    count; all where it is left out.
+    Ties count half (Mann-Whitney).
+
+    Arguments:
+        scores: float `[N]`.
+        targets: 0 or 1, `[N]`.
+        members: bool `[N]`, the studies that count; all where it is left out.
     """
 
     def __init__(self, scores: Array, targets: NDArray[np.int64], members: NDArray[np.bool_] | None = None) -> None:

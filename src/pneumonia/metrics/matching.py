@@ -119,8 +119,10 @@ def assigned(
 ) -> NDArray[np.int64]:
     """As `found`, but the place (0 to M - 1) of the truth box taken, -1 for none: int64 `[len(ious), D]`.
 
-    Of equal overlaps the later box is taken, as pycocotools does. wanted: bool `[N, M]`; a truth box that is not
-    wanted is taken only where the detection finds no wanted one.
+    Of equal overlaps the later box is taken, as pycocotools does.
+
+    Arguments:
+        wanted: bool `[N, M]`; a truth box that is not wanted is taken only where the detection finds no wanted one.
     """
     levels = np.asarray(ious, np.float64)
     result = np.full((len(levels), len(table.score)), -1, np.int64)

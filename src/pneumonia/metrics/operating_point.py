@@ -17,12 +17,15 @@ STEP = 1e-6  # scores on disk have six decimals
 def choose(scores: NDArray[np.float64], targets: NDArray[np.int64], rule: str, value: float = 0.5) -> float:
     """The threshold a study's score must reach to be called positive.
 
-    scores: float `[N]`; targets: 0 or 1, `[N]`.
-    rule: `threshold`: `value` itself. `best_f1`: the largest F1, of equal ones the highest threshold.
-        `min_sensitivity`: the highest threshold with at least this sensitivity.
-        `max_false_positive_rate`: the lowest threshold with at most this share of the negatives called.
+    Arguments:
+        scores: float `[N]`.
+        targets: 0 or 1, `[N]`.
+        rule: `threshold`: `value` itself. `best_f1`: the largest F1, of equal ones the highest threshold.
+            `min_sensitivity`: the highest threshold with at least this sensitivity.
+            `max_false_positive_rate`: the lowest threshold with at most this share of the negatives called.
 
-    Raises ValueError for an unknown rule, or where a rule lacks the positive or negative studies it needs.
+    Raises:
+        ValueError: an unknown rule, or a rule lacks the positive or negative studies it needs.
     """
     if rule == "threshold":
         return float(value)

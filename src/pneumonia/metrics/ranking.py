@@ -26,8 +26,13 @@ MAX_DETECTIONS = 100  # best detections of a study that count, as in COCO
 class Ranked:
     """Detections of all studies by falling score, and which of them find a truth box at each of K overlaps.
 
-    score: float `[D]`; study: int `[D]`; hits: bool `[K, D]`; truths: int `[N]`, truth boxes of each study.
     Detections of equal score keep their order, as in pycocotools.
+
+    Attributes:
+        score: float `[D]`.
+        study: int `[D]`.
+        hits: bool `[K, D]`.
+        truths: int `[N]`, truth boxes of each study.
     """
 
     score: Array
@@ -44,7 +49,9 @@ class Ranked:
 class BoxRanking:
     """Average precision at every overlap of every one of `parts`, and FROC of the first part's first overlap.
 
-    parts: of the same N studies; L is the sum of their overlaps. rates: R numbers of false boxes a study.
+    Arguments:
+        parts: of the same N studies; L is the sum of their overlaps.
+        rates: R numbers of false boxes a study.
     """
 
     def __init__(self, parts: Sequence[Ranked], rates: Sequence[float] = ()) -> None:
@@ -154,7 +161,10 @@ def size_ranked(table: BoxTable, low: float, high: float) -> Ranked:
     """The ranking at overlap 0.5 against the truth boxes of `low` <= area < `high`, as COCO's AP by area.
 
     Other truth boxes are neither to be found nor false when found: a detection that takes one is left out, and so is
-    one that takes none and lies outside the range itself. low, high: pixels of the original image, squared.
+    one that takes none and lies outside the range itself.
+
+    Arguments:
+        low, high: pixels of the original image, squared.
     """
     table = table.top(MAX_DETECTIONS)
     wanted = (table.truth_area >= low) & (table.truth_area < high)

@@ -19,7 +19,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Ratios(Generic[Key]):
-    """pairs: name -> (numerator `[N]`, denominator `[N]`). Columns that several pairs share are summed once."""
+    """Ratios of weighted sums over the studies. Columns that several pairs share are summed once.
+
+    Arguments:
+        pairs: name -> (numerator `[N]`, denominator `[N]`).
+    """
 
     def __init__(self, pairs: Mapping[Key, Pair]) -> None:
         columns: dict[bytes, int] = {}
@@ -37,9 +41,13 @@ class Ratios(Generic[Key]):
         self.columns = np.stack(kept, -1) if kept else np.zeros((0, 0))  # (N, C)
 
     def __call__(self, weights: Array) -> dict[Key, Array]:
-        """weights: how often each study counts, `[N]` or `[B, N]`. Returns name -> 0-d array, or `[B]`.
+        """The ratios under weights; one without a denominator is NaN.
 
-        A ratio without a denominator is NaN.
+        Arguments:
+            weights: how often each study counts, `[N]` or `[B, N]`.
+
+        Returns:
+            name -> 0-d array, or `[B]`.
         """
         if not self.keys:
             return {}

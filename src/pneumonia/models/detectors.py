@@ -27,8 +27,10 @@ def filled_batches(
     """`run` on parts of uint8 `[B, size, size]`, one result an image.
 
     Parts hold `largest` images at most and are filled up with black ones to a power of two (and to a multiple of the
-    devices that share them): a handful of shapes, so a handful of compilations. Raises ValueError for images of another
-    size.
+    devices that share them): a handful of shapes, so a handful of compilations.
+
+    Raises:
+        ValueError: images are of another size.
     """
     from keraskit.compute.backend import batch_multiple
 

@@ -47,7 +47,8 @@ def obtain(name: str, download: Callable[[Path], None], *, folder: Path = FOLDER
     Arguments:
         download: writes the file to a path, whole or not at all.
 
-    Raises ValueError where the file is not the one that the lock wants.
+    Raises:
+        ValueError: the file is not the one that the lock wants.
     """
     path = folder / name
     if not path.is_file():
@@ -57,7 +58,11 @@ def obtain(name: str, download: Callable[[Path], None], *, folder: Path = FOLDER
 
 
 def check(path: Path, *, lock: Path = LOCK) -> str:
-    """SHA-256 in hex of a weight file, after comparing it with the lock. Raises ValueError where they differ."""
+    """SHA-256 in hex of a weight file, after comparing it with the lock.
+
+    Raises:
+        ValueError: they differ.
+    """
     found = files.sha256(path)
     wanted = _read(lock).get(path.name)
     if wanted is None:

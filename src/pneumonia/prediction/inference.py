@@ -53,6 +53,8 @@ def predict_studies(
 ) -> int:
     """Write a model's predictions to `out`: scores.csv with detections.csv or cam.npy, as docs/design.md has them.
 
+    The arguments not named here are the section `predict` of params.yaml.
+
     Arguments:
         name: one of `pneumonia.schema.models.MODELS`.
         folder: of the trained model.
@@ -60,7 +62,8 @@ def predict_studies(
         studies: which; None: every study that is there.
         out: replaced whole.
 
-    Returns the number of studies. The other arguments are the section `predict` of params.yaml.
+    Returns:
+        the number of studies.
     """
     model = load(name, folder)
     store = ShardStore(Path(images) / str(model.image_size))

@@ -21,7 +21,8 @@ def read_detections(folder: str | Path) -> pd.DataFrame:
 def read_scores(folder: str | Path) -> pd.Series:
     """`scores.csv` of a folder: score (0 to 1) indexed by study, in the order of the file.
 
-    Raises ValueError where a study comes twice or a score is not between 0 and 1.
+    Raises:
+        ValueError: a study comes twice or a score is not between 0 and 1.
     """
     path = Path(folder) / SCORES.name
     frame = SCORES.read_file(path)
@@ -34,7 +35,11 @@ def read_scores(folder: str | Path) -> pd.Series:
 
 
 def same_studies(scores: dict[str, pd.Series]) -> list[str]:
-    """The studies all models scored, sorted. Raises ValueError where one model's differ from another's."""
+    """The studies all models scored, sorted.
+
+    Raises:
+        ValueError: one model's differ from another's.
+    """
     first = next(iter(scores))
     wanted = set(scores[first].index)
     for model, series in scores.items():
@@ -50,7 +55,8 @@ def same_studies(scores: dict[str, pd.Series]) -> list[str]:
 def write_predictions(folder: str | Path, detections: pd.DataFrame, scores: pd.DataFrame | pd.Series) -> None:
     """Write both tables to a fresh folder: rows sorted by study and falling score, 2 and 6 decimals.
 
-    scores: columns study, score, or a Series score indexed by study.
+    Arguments:
+        scores: columns study, score, or a Series score indexed by study.
     """
     if isinstance(scores, pd.Series):
         scores = pd.DataFrame({"study": scores.index, "score": scores.to_numpy()})

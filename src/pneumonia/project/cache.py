@@ -40,7 +40,11 @@ def remove(paths: Iterable[Path], root: Path = Path()) -> list[Path]:
 
 
 def folder(root: Path = Path()) -> Path:
-    """Where the project keeps its cache. Raises ValueError where `root` is no DVC project."""
+    """Where the project keeps its cache.
+
+    Raises:
+        ValueError: `root` is no DVC project.
+    """
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 

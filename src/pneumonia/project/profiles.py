@@ -24,9 +24,14 @@ def diff(name: str, params: Path = Path("params.yaml"), folder: Path = Path("pro
 
 
 def apply(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> str:
-    """Write the profile's values over `params`, atomically, comments kept. Returns the diff.
+    """Write the profile's values over `params`, atomically, comments kept.
 
-    Raises ParamsError for a profile that does not exist, a key that params.yaml does not have, or a result that the typed model refuses.
+    Returns:
+        the diff.
+
+    Raises:
+        ParamsError: the profile does not exist, params.yaml does not have one of its keys, or the typed model refuses
+            the result.
     """
     text = _merged(name, params, folder)
     difference = _difference(name, params, text)

@@ -18,8 +18,10 @@ def charts(
 ) -> list[tuple[str, str, str]]:
     """(title, what to look for, SVG) of ROC, PR, FROC and calibration, with the operating points on ROC and PR.
 
-    curves: `roc`, `pr`, `froc`, `calibration`, the column `model` first, or empty; settings: see `slider.settings`.
-    models: in the order of the page; the first is drawn on top.
+    Arguments:
+        curves: `roc`, `pr`, `froc`, `calibration`, the column `model` first, or empty.
+        settings: see `slider.settings`.
+        models: in the order of the page; the first is drawn on top.
     """
     roc_points, pr_points = [], []
     for model in reversed(models):

@@ -38,11 +38,15 @@ ORDER = {"missed": ["score"], "misplaced": ["-score"], "false": ["-score"], "fou
 class Case:
     """One study to show. Arrays are in pixels of the resized image.
 
-    number: counts through the report; it stands for the study, whose id the page does not name.
-    study: the id, for the list beside the page. ill: whether it shows an opacity.
-    facts: view, sex, age band, category, as words. scores: model -> the study's score.
-    truth: float `[n, 4]` x1, y1, x2, y2. boxes: model -> float `[m, 6]`, the same, the score and 1 where the box finds
-    a truth box (IoU 0.5, each truth box once), highest score first.
+    Attributes:
+        number: counts through the report; it stands for the study, whose id the page does not name.
+        study: the id, for the list beside the page.
+        ill: whether it shows an opacity.
+        facts: view, sex, age band, category, as words.
+        scores: model -> the study's score.
+        truth: float `[n, 4]` x1, y1, x2, y2.
+        boxes: model -> float `[m, 6]`, the same, the score and 1 where the box finds a truth box (IoU 0.5, each truth
+            box once), highest score first.
     """
 
     number: int
@@ -56,7 +60,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Cases of one kind, those that teach most first. total: how many holdout studies are of this kind."""
+    """Cases of one kind, those that teach most first.
+
+    Attributes:
+        total: how many holdout studies are of this kind.
+    """
 
     name: str
     title: str
@@ -77,10 +85,14 @@ def galleries(
 ) -> list[Gallery]:
     """Sort the holdout studies into kinds by the ensemble's call and boxes, and take the first `examples` of each.
 
-    scores: model -> study -> score, `ensemble` among them. detections: model -> study, x, y, width, height, score.
-    to_resized: (study, boxes `[n, 4]` x, y, width, height in original pixels) -> `[n, 4]` corners in resized pixels.
-    thresholds: model -> from which score it calls a study. box_threshold: from which score the ensemble's boxes show.
     A gallery holds one study a person: several of one are much alike.
+
+    Arguments:
+        scores: model -> study -> score, `ensemble` among them.
+        detections: model -> study, x, y, width, height, score.
+        to_resized: (study, boxes `[n, 4]` x, y, width, height in original pixels) -> `[n, 4]` corners in resized pixels.
+        thresholds: model -> from which score it calls a study.
+        box_threshold: from which score the ensemble's boxes show.
     """
     frame = holdout.studies.set_index("study")
     frame["score"] = scores["ensemble"].reindex(frame.index)

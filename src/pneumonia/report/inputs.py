@@ -31,10 +31,13 @@ TABLES = {"subgroups": SUBGROUPS, "operating": OPERATING}
 
 
 def read(root: Path, *, source: str, image_size: int, examples: int, params: Mapping[str, Any]) -> Inputs:
-    """Read it all from `root`.
+    """Read it all from `root`. What a project of another day may lack (curves, tables, metrics/explain.json) is empty.
 
-    source: where the studies come from (`fetch.source`). image_size: which of data/images/; examples: studies a
-    gallery; params: to be shown. What a project of another day may lack (curves, tables, metrics/explain.json) is empty.
+    Arguments:
+        source: where the studies come from (`fetch.source`).
+        image_size: which of data/images/.
+        examples: studies a gallery.
+        params: to be shown.
     """
     evaluation = read_json(root / EVALUATION)
     own = inputs.read(root)

@@ -53,13 +53,19 @@ PICTURES = ("box_places", "examples")  # figures that are no charts: dark mode l
 class Inputs:
     """All the page is made from.
 
-    source: where the studies come from, `fetch.source`. evaluation, clean, split, explain: the content of
-    metrics/<name>.json; explain may be empty. curves: `roc`, `pr`, `froc`, `calibration`, the column `model` first;
-    tables: `subgroups`, `operating`; both may be empty. histories: model -> epoch, measures.
-    settings: model -> what the slider runs through, see `slider.settings`.
-    galleries: see `gallery.galleries`. pixels, cam: study -> its image (uint8 `[S, S]`), its activation map `[h, w]`.
-    explore: (name, PNG bytes) of the first look. params: section -> values. data: (file, MD5) pairs; packages:
-    (package, version) pairs.
+    Attributes:
+        source: where the studies come from, `fetch.source`.
+        evaluation, clean, split, explain: the content of metrics/<name>.json; explain may be empty.
+        curves: `roc`, `pr`, `froc`, `calibration`, the column `model` first; may be empty.
+        tables: `subgroups`, `operating`; may be empty.
+        histories: model -> epoch, measures.
+        settings: model -> what the slider runs through, see `slider.settings`.
+        galleries: see `gallery.galleries`.
+        pixels, cam: study -> its image (uint8 `[S, S]`), its activation map `[h, w]`.
+        explore: (name, PNG bytes) of the first look.
+        params: section -> values.
+        data: (file, MD5) pairs.
+        packages: (package, version) pairs.
     """
 
     source: str
@@ -81,7 +87,11 @@ class Inputs:
 
 
 def render(inputs: Inputs) -> str:
-    """The page as HTML text. Raises ModuleNotFoundError, naming the extra, where Jinja is not installed."""
+    """The page as HTML text.
+
+    Raises:
+        ModuleNotFoundError: Jinja is not installed; it names the extra.
+    """
     extras.require("jinja2", "markupsafe", what="the report")
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup

@@ -19,12 +19,15 @@ def settings(
 ) -> pd.DataFrame:
     """One row a setting, thresholds rising; the chosen one is among them.
 
-    scores: study -> score. detections: study, x, y, width, height, score; None: a model without boxes.
-    threshold, box_threshold: the chosen ones, from which score a study is called and a box is shown.
+    Arguments:
+        scores: study -> score.
+        detections: study, x, y, width, height, score; None: a model without boxes.
+        threshold, box_threshold: the chosen ones, from which score a study is called and a box is shown.
 
-    Columns: threshold, box_threshold (see `matching_box_threshold`), chosen (0 or 1), true_positives,
-    false_positives, false_negatives, true_negatives (studies), boxes_found (truth boxes found at IoU 0.5) and
-    normal_boxes (boxes shown on studies without opacity). Of a model without boxes the last two are 0.
+    Returns:
+        columns threshold, box_threshold (see `matching_box_threshold`), chosen (0 or 1), true_positives, false_positives,
+        false_negatives, true_negatives (studies), boxes_found (truth boxes found at IoU 0.5) and normal_boxes (boxes shown
+        on studies without opacity). Of a model without boxes the last two are 0.
     """
     values = scores.reindex(holdout.ids).to_numpy(np.float64)
     ill = holdout.targets == 1

@@ -36,10 +36,11 @@ def line_chart(
 ) -> str:
     """An `<svg>` with axes, ticks, curves and a described title.
 
-    x_range, y_range: limits of the axes; what lies beyond is cut off.
-    points: (kind, x, y) of marked operating points; one without a value is drawn hidden at the origin.
-    whiskers: (kind, x, low, high) of intervals, drawn upright.
-    name: of the chart; with it the page's script finds points, axes and limits again.
+    Arguments:
+        x_range, y_range: limits of the axes; what lies beyond is cut off.
+        points: (kind, x, y) of marked operating points; one without a value is drawn hidden at the origin.
+        whiskers: (kind, x, low, high) of intervals, drawn upright.
+        name: of the chart; with it the page's script finds points, axes and limits again.
     """
     x_range, y_range = _wider(x_range), _wider(y_range)
 

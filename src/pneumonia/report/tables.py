@@ -66,7 +66,11 @@ class ForestRow(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """One measure over all groups; `overall`: the measure of all studies, as text."""
+    """One measure over all groups.
+
+    Attributes:
+        overall: the measure of all studies, as text.
+    """
 
     title: str
     overall: str

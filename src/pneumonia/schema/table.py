@@ -38,11 +38,19 @@ class Table:
         return Path(self.path).name
 
     def of(self, **blanks: str | int) -> Table:
-        """The table with the blanks of its path filled in. Raises KeyError where one is left."""
+        """The table with the blanks of its path filled in.
+
+        Raises:
+            KeyError: one is left.
+        """
         return replace(self, path=self.path.format(**blanks))
 
     def some(self, columns: Iterable[str]) -> dict[str, str]:
-        """`columns` with their dtypes. Raises ValueError for one that the table does not have."""
+        """`columns` with their dtypes.
+
+        Raises:
+            ValueError: the table does not have one of them.
+        """
         columns = list(columns)
         unknown = [name for name in columns if name not in self.columns]
         if unknown:
@@ -65,7 +73,11 @@ class Table:
         return read_csv(path, self.some(self.columns if columns is None else columns))
 
     def write(self, path: str | Path, frame: pd.DataFrame) -> None:
-        """Write the table's columns of `frame`, in their order, to `path`. Raises ValueError where `frame` lacks one."""
+        """Write the table's columns of `frame`, in their order, to `path`.
+
+        Raises:
+            ValueError: `frame` lacks one.
+        """
         missing = [name for name in self.columns if name not in frame.columns]
         if missing:
             raise ValueError(f"{path}: columns {missing} are missing, got {list(frame.columns)}")

@@ -21,7 +21,12 @@ def fetch_labelled(
 ) -> None:
     """Download the challenge to the folder `store` unless it lies there, and write the labelled studies into `folder`.
 
-    client: an authenticated `KaggleApi`; None makes one. Raises KaggleError, and what `pneumonia.sources.local` raises.
+    Arguments:
+        client: an authenticated `KaggleApi`; None makes one.
+
+    Raises:
+        KaggleError: the challenge cannot be had.
+        FileNotFoundError, ValueError: as `pneumonia.sources.local`.
     """
     local.fetch_labelled(download(store, client), folder, sha256, persons)
 
@@ -50,7 +55,11 @@ def download(store: Path, client: Any = None) -> Path:
 
 
 def connect() -> Any:
-    """An authenticated client. Raises KaggleError where it is not installed, or finds no credentials."""
+    """An authenticated client.
+
+    Raises:
+        KaggleError: it is not installed, or finds no credentials.
+    """
     advice = (
         "Kaggle credentials are missing or not valid: create an API token in your Kaggle account's settings and put it "
         "at ~/.kaggle/kaggle.json, or set KAGGLE_USERNAME and KAGGLE_KEY"

@@ -31,7 +31,9 @@ def read_labels(path: Table, name: str = "") -> pd.DataFrame:
     """stage_2_train_labels.csv as `study, x, y, width, height, target`: a row a box; one without box a negative study.
 
     Coordinates are float pixels of the original image, NaN where empty; target is 0 or 1; rows stay in their order.
-    Raises ValueError naming file, row and column where a value is no number, a target not 0 or 1, or an id empty.
+
+    Raises:
+        ValueError: a value is no number, a target not 0 or 1, or an id empty; it names file, row and column.
     """
     name = name or str(path)
     frame = read_table(path, ["patientId", *BOX, "Target"], name)
@@ -45,7 +47,10 @@ def read_labels(path: Table, name: str = "") -> pd.DataFrame:
 def read_classes(path: Table, name: str = "") -> pd.DataFrame:
     """stage_2_detailed_class_info.csv as `study, category`, a row for every row of the labels file.
 
-    category is normal, not_normal or opacity. Raises ValueError naming file, row and column for any other class.
+    category is normal, not_normal or opacity.
+
+    Raises:
+        ValueError: any other class; it names file, row and column.
     """
     name = name or str(path)
     frame = read_table(path, ["patientId", "class"], name)
@@ -64,8 +69,11 @@ def read_ids(path: str | Path) -> list[str]:
     """A list of study ids, sorted: a CSV with a column `patientId` or `study`, or a text file with an id a line.
 
     Lines that start with `#` and empty lines are passed over; a list without ids is empty. The challenge's sample
-    submissions are such CSVs. Raises FileNotFoundError, and ValueError for an id that stands there twice or a CSV
-    without such a column.
+    submissions are such CSVs.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: an id stands there twice, or a CSV has no such column.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,12 +100,14 @@ def read_ids(path: str | Path) -> list[str]:
 def read_table(path: Table, columns: Sequence[str], name: str = "") -> pd.DataFrame:
     """Some columns of a CSV as text, the first of them (the id) never empty, indexed by the number of the line.
 
+    A line may end in commas, as some programs leave them, and be too short, which reads as empty values. One with more
+    values than there are columns is refused: which of them is meant cannot be known.
+
     Arguments:
         path: the file, or an open one; `name` is then what errors call it.
 
-    A line may end in commas, as some programs leave them, and be too short, which reads as empty values. One with more
-    values than there are columns is refused: which of them is meant cannot be known. Raises ValueError naming what is
-    wrong.
+    Raises:
+        ValueError: the table is not so; it names what is wrong.
     """
     import pandas as pd
 

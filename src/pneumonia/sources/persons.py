@@ -22,8 +22,12 @@ PERSON_COLUMNS = ("person", "nih_patient")
 def read_mapping(path: str | Path) -> pd.DataFrame:
     """`study, person`, a row a study whose person is known, sorted by study.
 
-    path: a CSV with a column `patientId` (or `study`) and a column `person` (or `nih_patient`), or that JSON.
-    Raises FileNotFoundError, and ValueError where it is neither or gives one study two persons.
+    Arguments:
+        path: a CSV with a column `patientId` (or `study`) and a column `person` (or `nih_patient`), or that JSON.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is neither, or gives one study two persons.
     """
     path = Path(path)
     if not path.is_file():

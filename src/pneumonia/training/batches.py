@@ -104,7 +104,8 @@ def resized_boxes(store: ShardStore, boxes: pd.DataFrame, studies: Iterable[str]
     """`boxes` (columns study, x, y, width, height; original pixels) of these studies in the frame of the store's
     images.
 
-    Returns study -> float32 `[N, 4]` x1 y1 x2 y2; studies without boxes have `[0, 4]`.
+    Returns:
+        study -> float32 `[N, 4]` x1 y1 x2 y2; studies without boxes have `[0, 4]`.
     """
     groups = {str(study): group for study, group in boxes.groupby("study")}
     empty = np.zeros((0, 4), np.float32)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Inputs(NamedTuple):
     """What a training reads.
 
-    Fields:
+    Attributes:
         store: images of the training's size.
         studies: columns study, subset, target.
         boxes: columns study, x, y, width, height in original pixels, if asked for.

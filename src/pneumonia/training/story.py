@@ -42,7 +42,7 @@ class Trained(NamedTuple):
 class Place(NamedTuple):
     """Of a batch: all that its randomness depends on.
 
-    Fields:
+    Attributes:
         epoch: counts from 1; 0: validation studies, as they are.
         number: of the batch in its epoch, from 0.
     """
@@ -88,7 +88,11 @@ class TrainingData:
         )
 
     def batches(self, epoch: int) -> list[list[str]]:
-        """The studies of an epoch. Raises ValueError where there is none to train on."""
+        """The studies of an epoch.
+
+        Raises:
+            ValueError: there is none to train on.
+        """
         sampling = self.sampling
         listed = epoch_studies(self.train, sampling.negatives_per_positive, epoch, sampling.seed)
         return full_batches(listed, sampling.batch_size)

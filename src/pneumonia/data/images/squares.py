@@ -19,7 +19,8 @@ from keraskit.boxes.arrays import clip, xywh_to_xyxy, xyxy_to_xywh
 class Placement(NamedTuple):
     """Where a study lies in its resized square: `x_resized = x * scale + pad_x`, pads in resized pixels.
 
-    `aspect`: what rows are stretched by before, so that `y_resized = y * aspect * scale + pad_y`.
+    Attributes:
+        aspect: what rows are stretched by before, so that `y_resized = y * aspect * scale + pad_y`.
     """
 
     scale: float

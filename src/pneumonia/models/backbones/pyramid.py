@@ -29,8 +29,7 @@ def build(
         frozen_norm: batch normalisations keep the moments they have, and their scale and offset: for pretrained weights
             and batches of a few images.
         head: the map of stride 32 passes through the last 1x1 convolution that comes before the pooling in the
-        network's
-            own classifier (EfficientNet-Lite0 only; the others have none).
+            network's own classifier (EfficientNet-Lite0 only; the others have none).
 
     Returns:
         A model: `[B, S, S, channels]` with values 0 to 255, uint8 or float, normalised inside -> dict stride -> map,

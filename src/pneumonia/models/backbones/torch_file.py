@@ -28,7 +28,8 @@ TYPES: dict[str, np.dtype[Any]] = {
 def read(path: Path) -> dict[str, np.ndarray]:
     """Name -> array, as PyTorch's `torch.load` would give for a state dict.
 
-    Raises ValueError where the file is not of this kind, is cut short or holds anything but tensors.
+    Raises:
+        ValueError: the file is not of this kind, is cut short or holds anything but tensors.
     """
     storages: dict[str, tuple[np.dtype[Any], int]] = {}
     with Path(path).open("rb") as stream:

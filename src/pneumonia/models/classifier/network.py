@@ -22,7 +22,8 @@ def build(
 ) -> keras.Model:
     """The network: grey values `[B, S, S, 1]`, 0 to 255 -> probability `[B, 1]` float32.
 
-    hidden: units (ReLU) of a layer between the pooling and the score; 0: none.
+    Arguments:
+        hidden: units (ReLU) of a layer between the pooling and the score; 0: none.
     """
     import keras
 

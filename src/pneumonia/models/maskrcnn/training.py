@@ -156,7 +156,11 @@ def _phases(
     patience: int,
     optimization: Optimization,
 ) -> list[Phase]:
-    """Each of `phases` trains its layers at its own rate; layers: what `3+` and so on mean as a regular expression."""
+    """Each of `phases` trains its layers at its own rate.
+
+    Arguments:
+        layers: what `3+` and so on mean as a regular expression.
+    """
     from keraskit.compute.backend import jit_compile
     from keraskit.training.fit import Phase
     from mrcnn.weights import set_trainable

@@ -82,7 +82,8 @@ class Canvas:
     def film(self, layer: np.ndarray, posture: np.ndarray, size: int, *, sharp: bool = False) -> np.ndarray:
         """`layer` placed by `posture` (affine 2x3, canvas to film coordinates) on the film: float32 `[size, size]`.
 
-        sharp: cubic interpolation, which may overshoot; else linear.
+        Arguments:
+            sharp: cubic interpolation, which may overshoot; else linear.
         """
         to_canvas = np.array(
             [[1 / self.side, 0, 0.5 / self.side - MARGIN], [0, 1 / self.side, 0.5 / self.side - MARGIN], [0, 0, 1]]

@@ -56,7 +56,8 @@ def study_id(seed: int, kind: str, index: int) -> str:
 def sample_cohort(studies: int, seed: int, kind: str) -> list[Case]:
     """`studies` cases, class, box and view counts as near to the challenge's as whole numbers allow.
 
-    Raises ValueError where fewer than 4 studies are asked for: they cannot hold the three classes.
+    Raises:
+        ValueError: fewer than 4 studies are asked for: they cannot hold the three classes.
     """
     if studies < 4:
         raise ValueError(f"a cohort needs at least 4 studies to hold the three classes, got {studies}")

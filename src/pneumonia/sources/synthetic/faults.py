@@ -57,7 +57,9 @@ def break_file(fault: str, case: Case, pixels: np.ndarray) -> bytes | None:
 def break_labels(fault: str, rows: list[Row], target: int, label: str, size: int) -> tuple[list[Row], int, list[str]]:
     """Label rows, target and classes (one a row) of a study, with what is wrong with them; no rows: unlabelled.
 
-    rows, target, label: as they would rightly be. size: of the image, pixels.
+    Arguments:
+        rows, target, label: as they would rightly be.
+        size: of the image, pixels.
     """
     if fault == "no_labels":
         rows = []

@@ -65,7 +65,10 @@ def develop(attenuation: np.ndarray, veil: np.ndarray, exposure: Exposure) -> np
 def expose(grey: np.ndarray, overlay: np.ndarray, exposure: Exposure, rng: np.random.Generator) -> np.ndarray:
     """Put devices (uint8 overlay), noise, grid and collimator on developed grey values `[size, size]`, in place.
 
-    Noise is averaged away in a smaller film as it would be in the same film scaled down. Returns float32 0 to 255.
+    Noise is averaged away in a smaller film as it would be in the same film scaled down.
+
+    Returns:
+        float32 0 to 255.
     """
     size = grey.shape[0]
     drawn = overlay > 0

@@ -33,7 +33,12 @@ class Site:
 
 @dataclass(frozen=True)
 class Opacity:
-    """envelope: 0 to 1, `[n, n]`; density: the share of the air that it fills, of the same shape."""
+    """One opacity on the canvas.
+
+    Attributes:
+        envelope: 0 to 1, `[n, n]`.
+        density: the share of the air that it fills, of the same shape.
+    """
 
     site: Site
     kind: str

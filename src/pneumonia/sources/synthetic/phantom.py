@@ -23,8 +23,9 @@ Category = Literal["normal", "not_normal", "opacity"]
 class StudySpec:
     """The ground truth that a study is drawn from.
 
-    opacities: how many, 0 unless the category is `opacity`, then 1 to 4; each gets one box.
-    person_seed: seeds the build of the person, the same in all their studies.
+    Attributes:
+        opacities: how many, 0 unless the category is `opacity`, then 1 to 4; each gets one box.
+        person_seed: seeds the build of the person, the same in all their studies.
     """
 
     category: Category
@@ -45,11 +46,12 @@ class StudySpec:
 class Drawing:
     """A drawn study.
 
-    pixels: float32 `[size, size]`, grey values 0 (black, air) to 255.
-    boxes: float64 `[opacities, 4]`, x, y, width, height in its pixels.
-    opacity, lung: float32 `[m, m]`, the same frame at the resolution of the drawing: the share of the air that
-    opacities fill, and where the lungs are, both 0 to 1.
-    findings, devices: what else was drawn.
+    Attributes:
+        pixels: float32 `[size, size]`, grey values 0 (black, air) to 255.
+        boxes: float64 `[opacities, 4]`, x, y, width, height in its pixels.
+        opacity, lung: float32 `[m, m]`, the same frame at the resolution of the drawing: the share of the air that
+            opacities fill, and where the lungs are, both 0 to 1.
+        findings, devices: what else was drawn.
     """
 
     pixels: np.ndarray
@@ -68,8 +70,10 @@ class Drawing:
 def draw_study(rng: np.random.Generator, spec: StudySpec, size: int = 1024) -> Drawing:
     """Draw the study that `spec` describes on a film of `size` pixels a side; all that it leaves open comes from `rng`.
 
-    The same `rng` state and spec give the same patient at every size; only noise differs. Raises ValueError for a size
-    below 64.
+    The same `rng` state and spec give the same patient at every size; only noise differs.
+
+    Raises:
+        ValueError: a size below 64.
     """
     if size < 64:
         raise ValueError(f"a study needs at least 64 pixels a side to show a rib, got size={size}")

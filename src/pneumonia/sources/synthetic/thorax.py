@@ -22,8 +22,12 @@ AIR = 0.40  # what a full lung takes away from the attenuation
 class Thorax:
     """Layers `[n, n]` of one patient on the canvas.
 
-    lungs: by side, 1 in the lung, soft border. air: how thick the lung is, 0 to 1, times what is left of its air.
-    heart: 1 in its silhouette. body: soft tissue without the lungs. bones, vessels: added on top.
+    Attributes:
+        lungs: by side, 1 in the lung, soft border.
+        air: how thick the lung is, 0 to 1, times what is left of its air.
+        heart: 1 in its silhouette.
+        body: soft tissue without the lungs.
+        bones, vessels: added on top.
     """
 
     canvas: Canvas

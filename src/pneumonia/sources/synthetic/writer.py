@@ -60,8 +60,12 @@ def write_labelled(folder: Path, *, studies: int, size: int, seed: int, workers:
     classes.csv: the challenge's columns, one row a box. persons.csv: study, person. The bytes depend on `studies`,
     `size` and `seed` alone.
 
-    workers: processes, 0 for one a core. Raises FileNotFoundError without the folder, ValueError for fewer than 4
-    studies or a size below 64.
+    Arguments:
+        workers: processes, 0 for one a core.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        ValueError: fewer than 4 studies or a size below 64.
     """
     import pandas as pd
 
