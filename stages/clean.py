@@ -10,9 +10,10 @@ from pneumonia.schema.data import CLEAN, CLEAN_METRICS
 
 
 def main() -> None:
-    p = params.load().clean
+    p = params.load()
+    window = p.images.window.values()
     with fresh_dir(CLEAN) as folder:
-        metrics = clean(Path(raw.FOLDER), folder, min_box_side=p.min_box_side, max_age=p.max_age)
+        metrics = clean(Path(raw.FOLDER), folder, **p.clean.values(), window=window)
     write_json(CLEAN_METRICS, metrics)
 
 
