@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from tqdm import tqdm
+
 from pneumonia.archive import MAX_STUDY_BYTES, open_zip, path_fault
 from pneumonia.reading_room import heads
 from pneumonia.rejection import Reason, StudyError
@@ -116,7 +118,7 @@ class Inputs:
         else:
             alone = True
             self._files, found = _Files([self.path]), [_Seen(self.path.name, 0)]
-        for file in found:
+        for file in tqdm(found, "list", unit=" files", disable=None, leave=False):
             if not file.status:
                 self._look(file, meant=alone or is_named_dicom(file.path))
         self._tell_apart(found)
