@@ -9,12 +9,18 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check format lock report clean
+.PHONY: help setup unmoved repro test check format lock report clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## create .venv with the pinned packages and the project
+setup: unmoved $(STAMP) ## create .venv with the pinned packages and the project
+
+# Commands in an environment name the folder they were made in; a project that was moved or copied would run the old one's.
+unmoved:
+	@if [ -f "$(STAMP)" ] && ! head -c 4096 "$(BIN)/pip" | grep -qF "$(CURDIR)/$(BIN)/python"; then \
+	  echo "The project was moved or copied here: the commands in $(VENV) lead to where it was. Run make clean, then this again." >&2; \
+	  exit 1; fi
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found %s; name one: make $(MAKECMDGOALS) PYTHON=python3.12" % sys.version.split()[0])'

@@ -18,7 +18,7 @@ import numpy as np
 import pydicom
 
 from pneumonia import params
-from pneumonia.data.squares import resize_study
+from pneumonia.data.images.squares import resize_study
 from pneumonia.dicom.decoders import Layout, decode
 from pneumonia.dicom.windowing import study_to_uint8
 

@@ -25,10 +25,10 @@ import pandas as pd
 from pneumonia.data.split import split
 from pneumonia.files import write_csv
 from pneumonia.prediction.tables import write_predictions
-from pneumonia.schema.boxes import BOX
 from pneumonia.schema.data import BOXES, SPLIT, STUDIES
 from pneumonia.schema.models import CLASSIFIER, EVALUATED, FOLDERS, has_boxes
 from pneumonia.schema.predictions import SCORES
+from pneumonia.schema.table import BOX
 from pneumonia.sources.labels import CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -24,8 +24,8 @@ import pydicom
 
 from pneumonia import params
 from pneumonia.archive import StudyArchive
+from pneumonia.data.images.squares import resize_study
 from pneumonia.data.shards import CHUNK, Job, Task, archive_reader, fill
-from pneumonia.data.squares import resize_study
 from pneumonia.dicom import decoders
 from pneumonia.dicom.parsing import parse
 from pneumonia.dicom.study import read_study

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pneumonia import params
-from pneumonia.data.store import ShardStore
+from pneumonia.data.images.store import ShardStore
 from pneumonia.evaluation.explanations import explain
 from pneumonia.files import write_json
 from pneumonia.prediction.tables import read_scores

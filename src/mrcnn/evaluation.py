@@ -1,6 +1,6 @@
 """How well detections of one image fit its instances, by the overlap of their masks, as in Matterport's notebooks.
 
-The pipeline's own measure over many images is `keraskit.boxes.average_precision`.
+The pipeline's own measure over many images is `keraskit.average_precision`.
 """
 
 from __future__ import annotations

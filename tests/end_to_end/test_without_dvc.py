@@ -93,6 +93,10 @@ def plain(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(project / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", "requirements.lock"):
         shutil.copy2(project / name, folder / name)
+    for path in [*project.glob("data/**/.gitignore"), *project.glob("models/.gitignore")]:
+        target = folder / path.relative_to(project)  # git has them, and the report lists what lies in these folders
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
     pipeline.change(folder, "enabled: true", "enabled: false")  # tracking: changes no output
     hook = folder / "hook"
     hook.mkdir()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.places import DATA, SHARED
 
-from keraskit.boxes.average_precision import average_precision
+from keraskit.average_precision import average_precision
 from keraskit.training.optimizers import adamw
 from yolov3 import architectures, cfg, network, weights
 from yolov3.cfg import Convolutional, Description, Yolo

@@ -20,8 +20,8 @@ from typing import Any
 import pandas as pd
 
 from pneumonia.files import write_atomic
-from pneumonia.schema.boxes import BOX
-from pneumonia.schema.values import SUBSETS
+from pneumonia.schema.data import SUBSETS
+from pneumonia.schema.table import BOX
 
 CATEGORY = "pneumonia"
 SIZE_COLUMNS = ["study", "rows", "columns"]  # read of studies.csv

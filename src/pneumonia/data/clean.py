@@ -18,9 +18,8 @@ from pneumonia.dicom.decoders import MissingDecoderError
 from pneumonia.dicom.study import read_study
 from pneumonia.rejection import Reason, StudyError
 from pneumonia.schema import raw as sources
-from pneumonia.schema.boxes import BOX
-from pneumonia.schema.data import BOXES, REJECTED, STUDIES
-from pneumonia.schema.values import CATEGORIES, SEXES, UNKNOWN, VIEWS
+from pneumonia.schema.data import BOXES, CATEGORIES, REJECTED, SEXES, STUDIES, UNKNOWN, VIEWS
+from pneumonia.schema.table import BOX
 from pneumonia.sources.labels import read_classes, read_labels, read_persons
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from pneumonia.schema import explore as schema
-from pneumonia.schema.boxes import BOX
-from pneumonia.schema.values import CATEGORIES, UNKNOWN
+from pneumonia.schema.data import CATEGORIES, UNKNOWN
+from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -35,16 +35,16 @@ import pandas as pd
 from tqdm import tqdm
 
 from pneumonia import processes
-from pneumonia.data.squares import Placement, placement, resize_study, square_rows
-from pneumonia.data.store import shard_name
+from pneumonia.data.images.squares import Placement, placement, resize_study, square_rows
+from pneumonia.data.images.store import shard_name
 from pneumonia.files import read_json, source, write_json
 from pneumonia.schema.data import INDEX, UNREADABLE
 
 # The modules that decide the bytes of an image: those that this one reaches, but for how work is spread and files are written.
 DECIDING = (
-    "keraskit.boxes.arrays", "pneumonia.archive", "pneumonia.data.shards", "pneumonia.data.squares", "pneumonia.data.store",
-    "pneumonia.dicom.decoders", "pneumonia.dicom.elements", "pneumonia.dicom.parsing", "pneumonia.dicom.study",
-    "pneumonia.dicom.windowing", "pneumonia.rejection",
+    "keraskit.boxes.arrays", "pneumonia.archive", "pneumonia.data.images.squares", "pneumonia.data.images.store",
+    "pneumonia.data.shards", "pneumonia.dicom.decoders", "pneumonia.dicom.elements", "pneumonia.dicom.parsing",
+    "pneumonia.dicom.study", "pneumonia.dicom.windowing", "pneumonia.rejection",
 )  # fmt: skip
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
 

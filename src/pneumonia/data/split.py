@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pneumonia.schema.data import SPLIT
-from pneumonia.schema.values import SUBSETS, UNKNOWN
+from pneumonia.schema.data import SPLIT, SUBSETS, UNKNOWN
 
 HOLDOUT_FOLD = -1
 AGE_EDGES = (20.0, 40.0, 60.0, 80.0)  # years; bands [0, 20), [20, 40) ... [80, inf)

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pneumonia.data.subsets import subset
 from pneumonia.evaluation.estimates import estimate
-from pneumonia.schema.boxes import BOX
+from pneumonia.schema.table import BOX
 
 Array = NDArray[np.float64]
 

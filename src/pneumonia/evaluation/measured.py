@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from keraskit.boxes.average_precision import COCO_IOUS
+from keraskit.average_precision import COCO_IOUS
 from pneumonia.data.subsets import Labelled
 from pneumonia.evaluation.inputs import Predictions
 from pneumonia.evaluation.thresholds import Thresholds
@@ -25,8 +25,8 @@ from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, assigned, box_table
 from pneumonia.metrics.ranking import BoxRanking, coco_ranked, size_ranked
 from pneumonia.metrics.ratios import Array, Pair, Ratios, mean_pair
+from pneumonia.schema.data import VIEWS
 from pneumonia.schema.results import SIZES
-from pneumonia.schema.values import VIEWS
 
 FROC_KEYS = tuple(f"froc_{rate:g}".replace("0.", "0") for rate in RATES)  # froc_0125, froc_025 ... froc_8
 CHALLENGE_STEPS = tuple(np.arange(1, 20) / 20)  # score thresholds 0.05, 0.10 ... 0.95

@@ -22,8 +22,8 @@ from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.tables import Estimates
 from pneumonia.metrics.image_level import Auc
 from pneumonia.metrics.ratios import Array, Pair, Ratios
+from pneumonia.schema.data import UNKNOWN, VIEWS
 from pneumonia.schema.results import SIZES
-from pneumonia.schema.values import UNKNOWN, VIEWS
 
 # Two of the limits at which the U.S. National Center for Health Statistics suppresses a proportion (Parker et al. 2017,
 # Vital and Health Statistics 2(175)): fewer than 30 independent observations, a 95% interval 0.30 wide or more.

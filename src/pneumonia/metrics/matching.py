@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keraskit.average_precision import Matches
 from keraskit.boxes import arrays
-from keraskit.boxes.average_precision import Matches
-from pneumonia.schema.boxes import BOX
+from pneumonia.schema.table import BOX
 
 BOX_IOU = 0.5  # the overlap at which a box counts as found in AP, FROC and box sensitivity
 
@@ -148,7 +148,7 @@ def assigned(
 
 
 def ranked(table: BoxTable, iou: float = BOX_IOU, max_detections: int = 100) -> Matches:
-    """The table's detections by falling score over all studies, for `keraskit.boxes.average_precision`."""
+    """The table's detections by falling score over all studies, for `keraskit.average_precision`."""
     table = table.top(max_detections)
     hits = found(table, [iou], strict=False)[0]
     order = np.argsort(-table.score, kind="stable")

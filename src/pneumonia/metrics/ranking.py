@@ -1,6 +1,6 @@
 """Average precision and FROC of boxes under any weighting of the studies: what a bootstrap of them needs.
 
-With all weights 1 the average precision is COCO's (Lin et al. 2014), as `keraskit.boxes.average_precision` and pycocotools
+With all weights 1 the average precision is COCO's (Lin et al. 2014), as `keraskit.average_precision` and pycocotools
 compute it; with bootstrap weights it is that of the resample. The detections stay ranked as they are and each counts as
 often as its study. Both measures need the running sums only where a truth box is found (and, for FROC, where a group
 of equal scores ends): between two such places recall stands still while precision falls and false boxes grow.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keraskit.boxes.average_precision import COCO_IOUS, RECALL_POINTS
+from keraskit.average_precision import COCO_IOUS, RECALL_POINTS
 from pneumonia.metrics.matching import BOX_IOU, BoxTable, assigned
 
 Array = NDArray[np.float64]

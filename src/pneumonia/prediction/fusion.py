@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from keraskit.boxes import arrays
-from pneumonia.schema.boxes import BOX
 from pneumonia.schema.predictions import DETECTIONS
+from pneumonia.schema.table import BOX
 
 Array = NDArray[np.float64]
 

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from keraskit.boxes import arrays
 from pneumonia import files
-from pneumonia.data.store import ShardStore
+from pneumonia.data.images.store import ShardStore
 from pneumonia.prediction.tables import write_predictions
-from pneumonia.schema.boxes import BOX
 from pneumonia.schema.predictions import DETECTIONS, MAPS, SCORES
+from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ Detections = NDArray[np.float32]  # [n, 5] x1 y1 x2 y2 score
 
 
 class Store(Protocol):
-    """Images of one size, and the way back to original pixels: `pneumonia.data.store.ShardStore`, or studies in memory."""
+    """Images of one size, and the way back to original pixels: `pneumonia.data.images.store.ShardStore`, or studies in memory."""
 
     def batch(self, studies: Sequence[str]) -> NDArray[np.uint8]:
         """uint8 `[B, size, size]`."""
@@ -128,7 +128,7 @@ def detect(
 
     options: dict[str, Any] = {"score_floor": score_floor, "nms_iou": nms_iou, "max_detections": max_detections}
     tables = []
-    title = type(model).__module__.rpartition(".")[2] if progress else None
+    title = type(model).__module__.split(".")[-2] if progress else None  # pneumonia.models.<name>.trained
     for names, images in _batches(store, studies, batch_size, title):
         found = model.detect(images, **options)
         if flip:

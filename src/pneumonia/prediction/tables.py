@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from pneumonia.files import fresh_dir
-from pneumonia.schema.boxes import BOX
 from pneumonia.schema.data import INDEX
 from pneumonia.schema.predictions import DETECTIONS, SCORES
+from pneumonia.schema.table import BOX
 
 
 def read_detections(folder: str | Path) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pneumonia.data.squares import placement, resize_study
+from pneumonia.data.images.squares import placement, resize_study
 from pneumonia.dicom.windowing import Rendering
 from pneumonia.prediction.fusion import Fused, fuse
 from pneumonia.prediction.inference import classify, detect, load

@@ -27,9 +27,9 @@ from pneumonia.reading_room.objects.findings import Findings
 from pneumonia.reading_room.outcomes import Outcomes, counts, described
 from pneumonia.reading_room.reader import BLANK, Answer, Reader
 from pneumonia.rejection import StudyError
-from pneumonia.schema.boxes import BOX
 from pneumonia.schema.predictions import DETECTIONS
 from pneumonia.schema.results import NEW_STUDIES, SUBMISSION
+from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pneumonia.data.subsets import Labelled
 from pneumonia.metrics.matching import BOX_IOU, box_table, found
-from pneumonia.schema.boxes import BOX
 from pneumonia.schema.results import CASES
+from pneumonia.schema.table import BOX
 
 MAX_BOXES = 6  # detections of a model that a picture holds
 KINDS = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pneumonia.data.store import ShardStore
+from pneumonia.data.images.store import ShardStore
 from pneumonia.data.subsets import Labelled, subset
 from pneumonia.evaluation import inputs
 from pneumonia.files import read_json

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from pneumonia.schema.boxes import BOX_DECIMALS, BOX_TYPES
-from pneumonia.schema.table import Table
+from pneumonia.schema.table import BOX_DECIMALS, BOX_TYPES, Table
+
+# What may stand in the columns that hold words.
+CATEGORIES = ("normal", "not_normal", "opacity")
+VIEWS = ("AP", "PA")
+SEXES = ("F", "M")
+UNKNOWN = "unknown"  # in place of an empty view, sex or age, where studies are grouped by it
+SUBSETS = ("train", "validation", "holdout")
 
 CLEAN = "data/clean"
 STUDIES = Table(
@@ -11,11 +17,11 @@ STUDIES = Table(
     {
         "study": "str",
         "person": "str",
-        "category": "str",  # one of values.CATEGORIES
+        "category": "str",  # one of CATEGORIES
         "target": "int",  # 1: opacity
         "boxes": "int",  # a count
-        "view": "str",  # one of values.VIEWS, or empty
-        "sex": "str",  # one of values.SEXES, or empty
+        "view": "str",  # one of VIEWS, or empty
+        "sex": "str",  # one of SEXES, or empty
         "age": "float",  # years
         "rows": "int",
         "columns": "int",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pneumonia.schema.data import CATEGORIES
 from pneumonia.schema.table import Table
-from pneumonia.schema.values import CATEGORIES
 
 FOLDER = "plots/explore"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pneumonia.schema.boxes import BOX_DECIMALS, BOX_TYPES
-from pneumonia.schema.table import Table
+from pneumonia.schema.table import BOX_DECIMALS, BOX_TYPES, Table
 
 PREDICTIONS, TEST_PREDICTIONS = "data/predictions", "data/predictions_test"  # a folder a model
 FUSED = "data/ensemble"

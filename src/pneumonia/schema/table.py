@@ -1,4 +1,4 @@
-"""A CSV file of the project: where it lies, which columns it has, how it is read and written."""
+"""A CSV file of the project: where it lies, which columns it has, how it is read and written; the columns of a box."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from pneumonia.files import read_csv, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# A box on disk: top-left corner and sides, float pixels of the original image.
+BOX = ["x", "y", "width", "height"]
+BOX_TYPES = dict.fromkeys(BOX, "float")
+BOX_DECIMALS = dict.fromkeys(BOX, 2)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from pneumonia.schema.boxes import BOX
-from pneumonia.schema.values import CATEGORIES
+from pneumonia.schema.data import CATEGORIES
+from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     import pandas as pd

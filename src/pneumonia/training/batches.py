@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files
-from pneumonia.schema.boxes import BOX
+from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from pneumonia.data.store import ShardStore
+    from pneumonia.data.images.store import ShardStore
     from pneumonia.training.augmentation import Augmentation
 
 

@@ -26,7 +26,7 @@ def validation(detect: Detect, data: TrainingData, monitor: str, loss: Callable[
     Arguments:
         loss: the mean loss of the validation studies as they are.
     """
-    from keraskit.boxes.average_precision import average_precision
+    from keraskit.average_precision import average_precision
 
     studies = list(data.validation["study"])
     truths = [data.validation_boxes[study] for study in studies]

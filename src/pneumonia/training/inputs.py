@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pneumonia.data.store import ShardStore
+from pneumonia.data.images.store import ShardStore
 from pneumonia.files import write_json
 from pneumonia.schema.data import BOXES, IMAGES, SPLIT, STUDIES
 from pneumonia.schema.training import METRICS, history

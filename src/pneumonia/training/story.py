@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from keraskit.training.fit import Phase
-    from pneumonia.data.store import ShardStore
+    from pneumonia.data.images.store import ShardStore
     from pneumonia.training.augmentation import Augmentation
     from pneumonia.training.groups import Epochs, Sampling
 

@@ -14,9 +14,9 @@ from tests.places import ROOT, SHARED
 from tests.pneumonia.data.small_shards import WINDOW, content, open_broken_reader, open_reader, write
 
 from pneumonia.data import shards
+from pneumonia.data.images.squares import Placement
+from pneumonia.data.images.store import ShardStore
 from pneumonia.data.shards import write_shards
-from pneumonia.data.squares import Placement
-from pneumonia.data.store import ShardStore
 from pneumonia.project.code_deps import reached
 
 

@@ -12,7 +12,7 @@ from tests import hostile
 from pneumonia import archive as archives
 from pneumonia.archive import StudyArchive
 from pneumonia.data.clean import read_images
-from pneumonia.data.squares import resize_study
+from pneumonia.data.images.squares import resize_study
 from pneumonia.dicom import parsing
 from pneumonia.dicom.study import read_pixels
 from pneumonia.dicom.windowing import study_to_uint8

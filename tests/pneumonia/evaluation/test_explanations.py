@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumonia.data.squares import Placement
+from pneumonia.data.images.squares import Placement
 from pneumonia.evaluation.explanations import centres_inside, coverage, explain, mass, pointing
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keraskit.boxes.average_precision import match, ranked_average_precision
+from keraskit.average_precision import match, ranked_average_precision
 from pneumonia.metrics.matching import assigned, box_table, found, ranked
 
 BOX = ["study", "x", "y", "width", "height"]

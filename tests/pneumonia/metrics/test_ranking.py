@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keraskit.boxes.average_precision import ranked_average_precision
+from keraskit.average_precision import ranked_average_precision
 from pneumonia.metrics.froc import RATES, froc
 from pneumonia.metrics.matching import box_table, ranked
 from pneumonia.metrics.ranking import BoxRanking, Ranked, coco_ranked, size_ranked

@@ -10,11 +10,10 @@ import pytest
 import yaml
 from tests.places import ROOT
 
-from pneumonia.data.store import StudyRow
+from pneumonia.data.images.store import StudyRow
 from pneumonia.files import read_csv
 from pneumonia.schema import data, explore, models, predictions, raw, results, training
-from pneumonia.schema.boxes import BOX
-from pneumonia.schema.table import Table
+from pneumonia.schema.table import BOX, Table
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
@@ -88,11 +87,12 @@ def test_what_dvc_tracks_is_what_the_schema_names():
         raw.FOLDER, raw.TEST_FOLDER, data.CLEAN, data.CLEAN_METRICS, data.IMAGES, data.TEST_IMAGES, data.SPLIT_FOLDER,
         data.SPLIT_METRICS, data.ANNOTATIONS, explore.FOLDER, predictions.FUSED, results.EVALUATION, results.EXPLAIN,
         results.SUBMISSION, results.SUBMISSION_METRICS, results.REPORT, results.SUBGROUPS.path, results.OPERATING.path,
-        results.CONFUSION.path, f"{predictions.PREDICTIONS}/{{model}}", f"{predictions.TEST_PREDICTIONS}/{{model}}",
+        results.CONFUSION.path,
         *(Path(curve.path).parent.as_posix() for curve in results.CURVES.values()),
         *(f"{training.MODELS}/{model}" for model in models.MODELS),
         *(training.METRICS.format(model=model) for model in models.MODELS),
         *(training.HISTORY.format(model=model) for model in models.MODELS),
+        *(f"{folder}/{model}" for folder in (predictions.PREDICTIONS, predictions.TEST_PREDICTIONS) for model in models.MODELS),
     }  # fmt: skip
 
 
@@ -138,6 +138,6 @@ def test_the_design_names_the_columns_of_tables_in_several_folders(table: Table)
 
 
 def test_importing_the_schema_loads_no_pandas():
-    names = "data, explore, models, predictions, raw, results, training, values"
+    names = "data, explore, models, predictions, raw, results, table, training"
     code = f"import sys; from pneumonia.schema import {names}; sys.exit(any(m in sys.modules for m in ('pandas', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keraskit.boxes.arrays import xywh_to_xyxy
-from pneumonia.schema.boxes import BOX
+from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     import pandas as pd

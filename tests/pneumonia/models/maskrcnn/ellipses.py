@@ -12,7 +12,7 @@ SIZE = 64
 
 
 class Store:
-    """What the adapter needs of `pneumonia.data.store.ShardStore`; original and resized frame are the same."""
+    """What the adapter needs of `pneumonia.data.images.store.ShardStore`; original and resized frame are the same."""
 
     def __init__(self, images):
         self.images, self.size = images, next(iter(images.values())).shape[0]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tests.pneumonia.models.maskrcnn.ellipses import fit, made_up
 
-from keraskit.boxes.average_precision import average_precision
+from keraskit.average_precision import average_precision
 from pneumonia.models.maskrcnn.trained import load
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keraskit.boxes.average_precision import average_precision
+from keraskit.average_precision import average_precision
 from pneumonia.sources.synthetic.canvas import Canvas, curve
 from pneumonia.sources.synthetic.cohort import sample_cohort
 from pneumonia.sources.synthetic.phantom import StudySpec, draw_study

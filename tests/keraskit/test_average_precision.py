@@ -9,9 +9,9 @@ import math
 import numpy as np
 import pytest
 
-from keraskit.boxes.average_precision import (
+from keraskit.average_precision import (
+    COCO_IOUS,
     average_precision,
-    coco_average_precision,
     match,
     match_overlaps,
     ranked_average_precision,
@@ -142,7 +142,8 @@ def coco_stats(detections, truths):
 def test_equals_pycocotools(seed):
     detections, truths = random_case(seed)
     stats = coco_stats(detections, truths)
-    assert coco_average_precision(detections, truths) == pytest.approx(stats[0], abs=1e-6)
+    every = [average_precision(detections, truths, iou) for iou in COCO_IOUS]
+    assert np.mean(every) == pytest.approx(stats[0], abs=1e-6)
     assert average_precision(detections, truths, 0.5) == pytest.approx(stats[1], abs=1e-6)
     assert average_precision(detections, truths, 0.75) == pytest.approx(stats[2], abs=1e-6)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumonia.data.squares import placement
-from pneumonia.data.store import ShardStore, StudyRow
+from pneumonia.data.images.squares import placement
+from pneumonia.data.images.store import ShardStore, StudyRow
 
 
 def test_reading_images(folder):

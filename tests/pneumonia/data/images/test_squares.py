@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumonia.data.squares import Placement, placement, resize_study
+from pneumonia.data.images.squares import Placement, placement, resize_study
 
 
 def test_placement_worked_out_by_hand():

@@ -1,4 +1,4 @@
-"""Studies as square uint8 images: `ShardStore` reads what `pneumonia.data.shards` wrote (frames: `pneumonia.data.squares`)."""
+"""Studies as square uint8 images: `ShardStore` reads what `pneumonia.data.shards` wrote (frames: `pneumonia.data.images.squares`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pneumonia.data.squares import Placement
+from pneumonia.data.images.squares import Placement
 from pneumonia.schema.data import INDEX
 
 

@@ -54,13 +54,6 @@ def average_precision(
     return ranked_average_precision(match(detections, truths, iou, max_detections))
 
 
-def coco_average_precision(
-    detections: Sequence[ArrayLike], truths: Sequence[ArrayLike], ious: Sequence[float] = COCO_IOUS
-) -> float:
-    """Mean of `average_precision` over `ious`; with the default, COCO's AP over 0.50, 0.55 ... 0.95."""
-    return float(np.mean([average_precision(detections, truths, iou) for iou in ious]))
-
-
 def match(
     detections: Sequence[ArrayLike], truths: Sequence[ArrayLike], iou: float = 0.5, max_detections: int = 100
 ) -> Matches:
