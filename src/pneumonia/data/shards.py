@@ -44,7 +44,7 @@ from pneumonia.schema.data import INDEX, UNREADABLE
 DECIDING = (
     "keraskit.boxes.arrays", "pneumonia.archive", "pneumonia.data.images.squares", "pneumonia.data.images.store",
     "pneumonia.data.shards", "pneumonia.dicom.decoders", "pneumonia.dicom.elements", "pneumonia.dicom.parsing",
-    "pneumonia.dicom.study", "pneumonia.dicom.windowing", "pneumonia.rejection",
+    "pneumonia.dicom.study", "pneumonia.dicom.tables", "pneumonia.dicom.windowing", "pneumonia.rejection",
 )  # fmt: skip
 CHUNK = 16  # studies a task: about 0.1 s of work, so that the workers end together and the progress bar moves
 

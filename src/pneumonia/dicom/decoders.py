@@ -30,11 +30,13 @@ _JPEG = {
 }
 _JPEG_LS = {"1.2.840.10008.1.2.4.80": "JPEG-LS Lossless", "1.2.840.10008.1.2.4.81": "JPEG-LS Near-Lossless"}
 _JPEG_2000 = {"1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless", "1.2.840.10008.1.2.4.91": "JPEG 2000"}
+_LOSSY = {f"1.2.840.10008.1.2.4.{last}" for last in (50, 51, 81, 91)}
 TRANSFER_SYNTAXES = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
 
 # Markers of a JPEG frame header (ITU T.81, table B.1): DCT baseline, extended, progressive; lossless; JPEG-LS (T.87).
 _DCT, _LOSSLESS, _LS = {0xC0, 0xC1, 0xC2}, {0xC3}, {0xF7}
 _BARE = {0x01, *range(0xD0, 0xDA)}  # markers that no length follows
+OVERSHOOT = 8  # beside an edge a lossy code goes beyond its values, by less than an eighth of their range
 MAX_SCANS = 32  # a grey image has one, or about ten where it is progressive; each one costs a pass over the image
 
 
@@ -86,6 +88,7 @@ class _Stream(NamedTuple):
     decoder: str
     precision: int  # bits
     signed: bool | None  # None where the format knows no sign
+    lossy: bool = False
 
 
 def decode(pixel_data: bytes, vr: str, layout: Layout, transfer_syntax: str) -> Decoded:
@@ -109,7 +112,7 @@ def decode(pixel_data: bytes, vr: str, layout: Layout, transfer_syntax: str) -> 
     frame = _encapsulated(pixel_data)
     if transfer_syntax in _RLE:
         return Decoded(_align(_run_lengths(frame, layout), layout), "rle", ())
-    stream = _decode(frame, layout, transfer_syntax)
+    stream = _decode(frame, layout, transfer_syntax)._replace(lossy=transfer_syntax in _LOSSY)
     if stream.values.shape != (layout.rows, layout.columns):
         said = f"Rows and Columns: found {layout.rows}x{layout.columns}"
         raise StudyError(Reason.UNREADABLE, f"{said}; wanted {stream.values.shape}, as the frame is decoded")
@@ -273,6 +276,9 @@ def _fit(stream: _Stream, layout: Layout, notes: list[str]) -> np.ndarray:
             _refuse_bits(bits, stored)
     low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1) if layout.signed else (0, 2**stored - 1)
     wide = stream.signed is not None or bits > stored
+    if stream.lossy and wide and 0 < max(low - int(values.min()), int(values.max()) - high) <= 2**stored // OVERSHOOT:
+        values = np.clip(values, low, high)
+        notes.append("The lossy frame goes a little beyond what BitsStored allows, and is cut off there.")
     if wide and not (values.min() >= low and values.max() <= high):
         _refuse_bits(bits, stored)
     size = 1 if stored <= 8 else 2 if stored <= 16 else 4

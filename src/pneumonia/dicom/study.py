@@ -2,7 +2,7 @@
 
 A file is trusted for nothing: sizes are checked against each other before anything of that size is made, and whatever
 is wrong ends in a `StudyError` with a reason. The parser stands in `pneumonia.dicom.parsing`, what is read of an element
-in `pneumonia.dicom.elements`, decoders in `pneumonia.dicom.decoders`.
+in `pneumonia.dicom.elements`, lookup tables in `pneumonia.dicom.tables`, decoders in `pneumonia.dicom.decoders`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pneumonia.dicom.decoders import TRANSFER_SYNTAXES, Layout, decode
 from pneumonia.dicom.elements import Elements
 from pneumonia.dicom.parsing import parse, why_no_pixels
+from pneumonia.dicom.tables import Lut, modality_lut, voi_luts
 from pneumonia.rejection import Reason, StudyError
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 MAX_PIXELS = 64_000_000  # the largest radiography detectors have about 20 million
 MAX_SIDE = 16_384  # pixels, once they are square: an image is padded to a square of this side at most
@@ -64,22 +61,6 @@ class StudyHeader:
     def in_hounsfield(self) -> bool:
         """Whether values after the modality LUT are in HU: the file says so, or it is a CT that says nothing else."""
         return self.rescale_type == "HU" or (self.modality == "CT" and not self.rescale_type)
-
-
-@dataclass(frozen=True)
-class Lut:
-    """A DICOM lookup table (PS3.3, C.11.1.1): `first + i` becomes `table[i]`; values outside take the nearest end."""
-
-    first: int
-    table: np.ndarray  # uint16 [entries]
-    bits: int
-
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """float32 array of the shape of `values`."""
-        table = self.table.astype(np.float32)
-        index = np.rint(values).astype(np.int64)
-        index -= self.first
-        return table[np.clip(index, 0, len(table) - 1, out=index)]
 
 
 @dataclass(frozen=True)
@@ -301,7 +282,7 @@ def _layout(elements: Elements, header: StudyHeader) -> Layout:
         elements.refuse("PhotometricInterpretation", "no value", "MONOCHROME1 or MONOCHROME2")
     if samples != 1 or not grey:
         raise StudyError(
-            Reason.COLOUR, f"{samples} samples a pixel, photometric interpretation {_word(header.photometric)}"
+            Reason.COLOUR, f"SamplesPerPixel {samples}, PhotometricInterpretation {_word(header.photometric)}"
         )
     frames = _only(elements, "NumberOfFrames", sure=False)
     if frames > 1:
@@ -362,10 +343,10 @@ def _pixels(elements: Elements, header: StudyHeader, layout: Layout) -> Pixels:
         )
 
     slope, intercept = _rescale(elements)
-    modality_lut = _modality_lut(elements, header.signed, rescaled=(slope, intercept) != (1.0, 0.0))
+    lut = modality_lut(elements, header.signed, rescaled=(slope, intercept) != (1.0, 0.0))
     transform: Callable[[np.ndarray], np.ndarray] | None = None
-    if modality_lut:
-        transform, low, high = modality_lut, 0, 2**modality_lut.bits - 1
+    if lut:
+        transform, low, high = lut, 0, 2**lut.bits - 1
     elif (slope, intercept) != (1.0, 0.0):
         first, last = low * slope + intercept, high * slope + intercept
         if slope == 0 or max(abs(first), abs(last)) > np.finfo(np.float32).max:
@@ -383,10 +364,10 @@ def _pixels(elements: Elements, header: StudyHeader, layout: Layout) -> Pixels:
         for rows in blocks(stored.shape):
             values[rows] = transform(stored[rows])
     # A VOI LUT is indexed by values after the modality LUT; they are signed where that can go below zero (C.11.2.1.1).
-    voi_luts = _voi_luts(elements, header, low, high)
-    if header.window_fault and not voi_luts and not header.in_hounsfield:
+    luts = voi_luts(elements, low, high, has_window=bool(header.windows))
+    if header.window_fault and not luts and not header.in_hounsfield:
         raise StudyError(Reason.UNREADABLE, header.window_fault)
-    return Pixels(values, padding, float(low), float(high), voi_luts, decoder, tuple(elements.notes))
+    return Pixels(values, padding, float(low), float(high), luts, decoder, tuple(elements.notes))
 
 
 def _rescale(elements: Elements) -> tuple[float, float]:
@@ -434,131 +415,6 @@ def _padding_value(elements: Elements, keyword: str, stored: np.ndarray, layout:
             elements.refuse(keyword, f"{value}", f"{low} to {high}, as BitsStored says")
         elements.note(f"{keyword} lies outside the values that BitsStored allows.")
     return value
-
-
-def _modality_lut(elements: Elements, signed: bool, *, rescaled: bool) -> Lut | None:
-    """The table of the modality LUT sequence, which goes before a rescale."""
-    items = _items(elements, "ModalityLUTSequence")
-    if not items:
-        return None
-    if len(items) > 1:
-        elements.note("ModalityLUTSequence has several items: the first is used.")
-    if _is_empty(items[0]):
-        if "RescaleSlope" not in elements:
-            elements.refuse("ModalityLUTSequence", "an item without LUTDescriptor or LUTData", "both")
-        elements.note("ModalityLUTSequence has an item without values: the rescale is used.")
-        return None
-    if rescaled:
-        elements.note("ModalityLUTSequence stands beside a rescale: the table is used.")
-    low, high = (-(2**31), 0) if signed else (0, 2**31)
-    return _lut(elements, items[0], "ModalityLUTSequence", low, high)
-
-
-def _voi_luts(elements: Elements, header: StudyHeader, low: float, high: float) -> tuple[Lut, ...]:
-    """The usable tables of the VOI LUT sequence; a window of the file takes the place of those that are not."""
-    luts: list[Lut] = []
-    fault: StudyError | None = None
-    try:
-        items = _items(elements, "VOILUTSequence")
-    except StudyError as error:
-        items, fault = [], error
-    for item in items:
-        try:
-            if _is_empty(item):
-                elements.refuse("VOILUTSequence", "an item without LUTDescriptor or LUTData", "both")
-            luts.append(_lut(elements, item, "VOILUTSequence", low, high))
-        except StudyError as error:
-            fault = fault or error
-    if fault and not luts and not header.windows:
-        raise fault
-    if fault:
-        others = "its other tables are" if luts else "the window is"
-        elements.note(f"VOILUTSequence has an item that is not readable: {others} used.")
-    return tuple(luts)
-
-
-def _items(elements: Elements, keyword: str) -> list[Dataset]:
-    if keyword not in elements:
-        return []
-    try:
-        items = elements.dataset[keyword].value
-        items = [] if items is None or items == b"" else list(items)
-    except Exception:
-        items = [None]
-    if any(not hasattr(item, "get_item") for item in items):
-        elements.refuse(keyword, "no items", "a sequence")
-    if not items:
-        elements.note(f"{keyword} has no items and counts as absent.")
-    return items
-
-
-def _is_empty(item: Dataset) -> bool:
-    own = Elements(item)
-    return any(keyword not in own or not own.raw(keyword)[1] for keyword in ("LUTDescriptor", "LUTData"))
-
-
-def _lut(elements: Elements, item: Dataset, name: str, low: float, high: float) -> Lut:
-    """The table of an item of a LUT sequence (PS3.3, C.11.1.1), for values from `low` to `high`.
-
-    Its descriptor is believed only as far as the data bear it out.
-    """
-    own = Elements(item)
-    vr, descriptor, little = own.raw("LUTDescriptor")
-    order = "<" if little else ">"
-    if len(descriptor) != 6 or vr not in ("US", "SS", "US or SS"):
-        elements.refuse(f"LUTDescriptor of {name}", f"{len(descriptor)} bytes", "three values of 2 bytes")
-    entries, first, bits = (int(word) for word in np.frombuffer(descriptor, f"{order}u2"))
-    entries = entries or 2**16
-    if not 0 < bits <= 16:
-        elements.refuse(f"LUTDescriptor of {name}", f"{bits} bits", "8 to 16")
-    # Its VR may be the wrong one of US and SS: the first value has the sign of the values it is applied to.
-    if low < 0 and first >= 2**15:
-        if vr != "SS" and first <= high:
-            elements.refuse(
-                f"LUTDescriptor of {name}", f"first value {first} or {first - 2**16}", "one that is possible"
-            )
-        first -= 2**16
-    elif vr == "SS" and first >= 2**15:
-        elements.note(f"LUTDescriptor of {name} has VR SS beside unsigned values: its first value is read unsigned.")
-    table = _entries(elements, own, name, entries, bits)
-    return Lut(first, table, _depth(elements, table, name, bits))
-
-
-def _entries(elements: Elements, item: Elements, name: str, entries: int, bits: int) -> np.ndarray:
-    """The table's uint16 values, from words, or from bytes where there is one for each entry of at most 8 bits."""
-    element = item.dataset.get_item("LUTData")
-    vr, data, little = item.raw("LUTData")
-    if not isinstance(element.value, bytes) or vr in ("DS", "IS", "LO"):  # made here, or text
-        numbers = item.numbers("LUTData") or []
-        if any(isinstance(number, str) or not 0 <= number < 2**16 for number in numbers):
-            elements.refuse(f"LUTData of {name}", "no whole numbers of 16 bits", f"{entries}")
-        table = np.array(numbers, np.uint16)
-    elif len(data) in (entries, entries + entries % 2) and bits <= 8 and entries > 1:
-        table = np.frombuffer(data, "u1")
-        if not little and element.VR == "OW" and len(data) % 2 == 0:  # two entries a word, whose bytes are swapped
-            table = table.reshape(-1, 2)[:, ::-1].ravel()
-        table = table.astype(np.uint16)
-    else:
-        table = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if little else ">u2").astype(np.uint16)
-    if not entries <= len(table) <= entries + 1:
-        elements.refuse(f"LUTData of {name}", f"{len(table):,} entries", f"{entries:,}, as LUTDescriptor says")
-    if len(table) > entries:
-        elements.note(f"LUTData of {name} has one entry more than LUTDescriptor says, which is left out.")
-    return table[:entries]
-
-
-def _depth(elements: Elements, table: np.ndarray, name: str, bits: int) -> int:
-    """The bits of a table's values: what the descriptor says, unless the values cannot be of so many."""
-    top = int(table.max())
-    needed = top.bit_length()
-    if needed > bits:
-        steps = np.diff(table.astype(np.int32))
-        if (steps < 0).any() and (steps > 0).any():
-            elements.refuse(f"LUTDescriptor of {name}", f"{bits} bits beside values of {needed}", f"{needed} bits")
-    elif not (bits - needed >= 2 or (needed < bits and top == 2**needed - 1)) or needed == 0:
-        return bits
-    elements.note(f"LUTDescriptor of {name} says {bits} bits, LUTData has values of {needed}, which are taken.")
-    return needed
 
 
 def _word(text: str) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from pneumonia.dicom.study import FUNCTIONS, Pixels, StudyHeader, blocks, is_window, read_study
 from pneumonia.rejection import Reason, StudyError
 
+EXTREME = 0.95  # share of black and white pixels above which a window is worth a look
 MODES = ("auto", "hu", "dicom", "percentile", "none")
 
 Grey = Callable[[np.ndarray], np.ndarray]  # values after the modality LUT -> 0 (black) to 1 (white), in float64
@@ -98,22 +99,26 @@ def to_uint8(
         image = 255 - pixels.values if inverted else pixels.values  # the challenge's files: nothing to compute
     else:
         image = _quantize(pixels.values, chosen.grey, inverted)
-        _check_contrast(image if pixels.padding is None else image[~pixels.padding], chosen)
+        chosen = _check_contrast(image if pixels.padding is None else image[~pixels.padding], chosen)
     if pixels.padding is not None:
         image = np.where(pixels.padding, np.uint8(0), image)
     notes = tuple(dict.fromkeys((*header.notes, *pixels.notes, *chosen.notes)))
     return Rendering(image, header, pixels.decoder, chosen.window, chosen.center, chosen.width, inverted, notes)
 
 
-def _check_contrast(seen: np.ndarray, chosen: _Choice) -> None:
-    """Refuse an image of one grey value: its pixels differ, so the window is not of these pixels."""
-    if seen.min() == seen.max():
+def _check_contrast(seen: np.ndarray, chosen: _Choice) -> _Choice:
+    """Refuse an image of one grey value: its pixels differ, so the window is not of these pixels. Note one of nearly two."""
+    low, high = int(seen.min()), int(seen.max())
+    if low == high:
         window = f"center {chosen.center:g}, width {chosen.width:g}" if chosen.window != "voi_lut" else "the table"
         element = {"dicom": "WindowCenter and WindowWidth: ", "voi_lut": "VOILUTSequence: "}.get(chosen.window, "")
         raise StudyError(
-            Reason.CONSTANT_PIXELS,
-            f"{element}window {chosen.window} ({window}) makes every pixel {seen.flat[0]} of 255",
+            Reason.CONSTANT_PIXELS, f"{element}window {chosen.window} ({window}) makes every pixel {low} of 255"
         )
+    if np.count_nonzero((seen == 0) | (seen == 255)) > EXTREME * seen.size:
+        note = f"The window makes more than {EXTREME:.0%} of the pixels black or white."
+        return chosen._replace(notes=(*chosen.notes, note))
+    return chosen
 
 
 def window(values: np.ndarray, center: float, width: float, function: str = "LINEAR") -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless
+from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless
 from tests.dicom_files import RAMP, dataset, encode, rejected
 
 from pneumonia.dicom.study import read_study
@@ -107,6 +107,20 @@ class TestDepth:
                 assert rejected(encode(made)).startswith(wanted)
             else:
                 assert read_study(encode(made))[1].values.tolist() == RAMP.tolist()
+
+    def test_a_lossy_stream_may_go_a_little_beyond(self):
+        imagecodecs = pytest.importorskip("imagecodecs", reason="the extra 'dicom' is not installed")
+        for top, wanted in ((1040, None), (1500, "BitsStored: found 10; wanted 12")):
+            picture = np.full((8, 8), 500, np.uint16)
+            picture[:, 4:] = top
+            frame = imagecodecs.jpeg8_encode(picture, level=95, bitspersample=12)
+            made = dataset(picture, JPEGExtended12Bit, BitsStored=10, HighBit=9, PixelData=encapsulate([frame]))
+            if wanted:
+                assert rejected(encode(made)).startswith(wanted)
+            else:
+                _, pixels = read_study(encode(made))
+                assert pixels.values.max() == 1023
+                assert pixels.notes[-1].startswith("The lossy frame goes a little beyond")
 
     def test_more_bits_than_the_decoder_keeps(self):
         frame = bytearray(jpeg_2000(RAMP, precision=16, signed=False))

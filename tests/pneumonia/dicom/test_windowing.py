@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumonia.dicom.study import Lut, Pixels, StudyHeader
+from pneumonia.dicom.study import Pixels, StudyHeader
+from pneumonia.dicom.tables import Lut
 from pneumonia.dicom.windowing import percentile_range, to_uint8, window
 from pneumonia.rejection import Reason, StudyError
 
