@@ -18,6 +18,7 @@ import resource
 import shutil
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -26,9 +27,9 @@ import pandas as pd
 from tests.hostile import mutants, write_hostile_zip
 
 from pneumonia import params
-from pneumonia.archive import StudyArchive
 from pneumonia.data.clean import clean
 from pneumonia.reading_room.ensemble import Batch
+from pneumonia.reading_room.inputs import Inputs
 from pneumonia.reading_room.objects.findings import Algorithm
 from pneumonia.reading_room.predict import predict_new
 from pneumonia.reading_room.reader import Reader
@@ -36,6 +37,7 @@ from pneumonia.rejection import StudyError
 
 BATCH = 500
 SECONDS = 600  # for a zip; more is a hang
+UID = b"1.2.3\0"  # of the studies of tests.hostile
 OUTSIDE = Path("/tmp/pneumonia-x.dcm")  # where one of the members would like to be
 
 
@@ -53,7 +55,7 @@ def main() -> None:
         for start in range(0, arguments.studies, BATCH):
             batch = [next(drawn) for _ in range(min(BATCH, arguments.studies - start))]
             kinds = {f"study{number:06d}": kind for number, (kind, _) in batch}
-            files = dict(zip(kinds, (data for _, (_, data) in batch), strict=True))
+            files = {f"study{number:06d}": _renamed(data, number) for number, (_, data) in batch}
             faulthandler.dump_traceback_later(SECONDS, exit=True)
             began = time.monotonic()
             for stage, reasons in _run(Path(name), files, arguments.seed + start, arguments.models).items():
@@ -95,10 +97,14 @@ def _run(root: Path, files: dict[str, bytes], seed: int, models: Path | None) ->
 
     began = time.monotonic()
     reasons = _read(raw / "images.zip") if models is None else _predict(raw / "images.zip", out / "predict", models)
-    used = pd.Series([study for study, reason in reasons.items() if reason == "used"], dtype=str)
-    failed = pd.Series({study: reason for study, reason in reasons.items() if reason != "used"})
-    _check(files, attacks, used, failed.index.to_series(), failed)
-    result["predict"] = {**failed.str.partition(":")[0].to_dict(), "": time.monotonic() - began}
+    with zipfile.ZipFile(raw / "images.zip") as archive:
+        assert len(reasons) == len(archive.infolist()), "a member is lost, or listed twice"
+    failed = pd.Series({Path(path).stem: why for path, why in reasons.items() if path.startswith("images/") and why})
+    assert len([path for path in reasons if path.startswith("images/")]) == len(files)
+    result["predict"] = {
+        **failed.str.replace(r"(a copy) of .*|:.*", r"\1", regex=True).to_dict(),
+        "": time.monotonic() - began,
+    }
 
     outside = {path for path in _files(root) - before if out not in (path, *path.parents)}
     assert not outside, f"files outside the output: {outside}"
@@ -107,19 +113,18 @@ def _run(root: Path, files: dict[str, bytes], seed: int, models: Path | None) ->
 
 
 def _read(archive: Path) -> dict[str, str]:
-    """What `predict_new` does before a model sees a study: id -> used, or the reason why not."""
-    studies = StudyArchive(archive)
+    """What `predict_new` does before a model sees a study: path -> the reason why it is not used, empty where it is."""
+    inputs = Inputs(archive, unique=False)
     window = params.load().images.window.values()
     reader = Reader(predict=_none, window=window, threshold=0.3, max_boxes=1, algorithm=Algorithm("", "", ""))
-    said = studies.duplicates | studies.unsafe
-    for study in studies.studies:
+    said = {entry.path: entry.reason for entry in inputs.entries}
+    for entry in inputs.studies():
         try:
-            own = reader.read(studies.read(study), study)
+            own = reader.read(inputs.read(entry), entry.key)
         except StudyError as error:
-            said[study] = str(error)
+            said[entry.path] = str(error)
         else:
-            assert Batch(256, {study: own}).batch([study]).shape == (1, 256, 256)
-            said[study] = "used"
+            assert Batch(256, {entry.key: own}).batch([entry.key]).shape == (1, 256, 256)
     return said
 
 
@@ -140,11 +145,11 @@ def _predict(archive: Path, out: Path, models: Path) -> dict[str, str]:
         max_boxes=p.submission.max_boxes,
     )
     predict_new(archive, out, load, batch_size=p.predict.batch_size, limit=None, overlays=True)
-    failed = pd.read_csv(out / "failed.csv", dtype=str).set_index("patientId")["reason"].to_dict()
+    rows = pd.read_csv(out / "studies.csv", dtype=str, keep_default_na=False)
     used = pd.read_csv(out / "submission.csv", dtype=str)["patientId"]
-    assert used.is_unique, "used twice"
-    assert not {*used} & {*failed}, "both used and failed"
-    return dict.fromkeys(used, "used") | failed
+    assert sorted(used) == sorted(rows.loc[rows["status"] == "results", "study"]), "the tables differ"
+    assert (rows["reason"].ne("") == rows["status"].ne("results")).all(), "no reason, or one too many"
+    return dict(zip(rows["path"], rows["reason"], strict=True))
 
 
 def _check(files: dict[str, bytes], attacks: set[str], used: pd.Series, listed: pd.Series, reasons: pd.Series) -> None:
@@ -155,6 +160,11 @@ def _check(files: dict[str, bytes], attacks: set[str], used: pd.Series, listed: 
     assert reasons.str.len().min() > 0, "a reason is empty"
     assert {*used, *listed} == {*files} | attacks, {*used, *listed} ^ ({*files} | attacks)
     assert not {*used} & attacks, {*used} & attacks
+
+
+def _renamed(data: bytes, number: int) -> bytes:
+    """The same file as an image of its own: mutants are made of few studies, and two images of one UID are not read."""
+    return data.replace(UID, b"1.%04d" % (number % 10_000))
 
 
 def _files(root: Path) -> set[Path]:

@@ -21,8 +21,6 @@ TESTED_IN = {
     "mrcnn/test_projects.py": ["mrcnn.dataset", "mrcnn.evaluation", "mrcnn.images", "mrcnn.utils", "mrcnn.visualize"],
     # a network is what its cfg says: shapes and numbers of a whole one
     "yolov3/test_model.py": ["yolov3.architectures"],
-    # every transfer syntax, bound and reason, through the one call that uses them
-    "pneumonia/dicom/test_study.py": ["pneumonia.dicom.decoders", "pneumonia.dicom.parsing"],
     # each as the classifier's and as a pyramid, in one table
     "pneumonia/models/test_backbones.py": ["pneumonia.models.backbones.*"],
     # what a table says is worked out by hand with what it is made of

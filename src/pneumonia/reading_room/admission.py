@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pneumonia.dicom.parsing import parse
 from pneumonia.reading_room.objects.source import require_short
-from pneumonia.rejection import StudyError
+from pneumonia.rejection import Reason, StudyError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -126,6 +126,8 @@ def doubt(data: bytes) -> str:
         check_said(data)
     except StudyError as error:
         return str(error)
+    except Exception as error:  # nobody foresaw it; its text may quote the file
+        return f"{Reason.UNREADABLE}: the header ({type(error).__name__})"
     return ""
 
 

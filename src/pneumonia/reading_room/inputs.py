@@ -10,13 +10,15 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 import zipfile
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+from tqdm import tqdm
 
 from pneumonia.archive import MAX_STUDY_BYTES, open_zip, path_fault
 from pneumonia.reading_room import heads
@@ -29,9 +31,9 @@ SUFFIXES = (
     ".dic",
     ".ima",
 )  # a file so named is meant to be DICOM: where it is not, that is a failure
-_STEM = re.compile(r"[^\x00-\x1f\x7f/\\:*?\"<>|.][^\x00-\x1f\x7f/\\:*?\"<>|]{0,199}(?<![. ])")  # a portable file name
+_STEM = re.compile(r"[^/\\:*?\"<>|.][^/\\:*?\"<>|]*(?<![. ])")  # of a portable file name, not hidden
+MAX_STEM = 200  # bytes: file systems allow 255, and `.sr.dcm` and a temporary name's letters are still to come
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows keeps for itself
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 _ARCHIVES = (b"PK\3\4", b"PK\5\6", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0")
 NAMED = 2  # other files that a reason names
 
@@ -116,7 +118,7 @@ class Inputs:
         else:
             alone = True
             self._files, found = _Files([self.path]), [_Seen(self.path.name, 0)]
-        for file in found:
+        for file in tqdm(found, "list", unit=" files", disable=None, leave=False):
             if not file.status:
                 self._look(file, meant=alone or is_named_dicom(file.path))
         self._tell_apart(found)
@@ -216,13 +218,13 @@ def _name(found: Sequence[_Seen]) -> None:
     own = [file for file in found if file.dicom and file.original is None]
     files = sorted(own, key=lambda file: (file.linked, file.path, file.number))
     stems = [_stem(file.path) for file in files]
-    count = Counter(stem.lower() for stem in stems)
+    count = Counter(map(_folded, stems))
     taken: set[str] = set()
     rest = []
     for file, stem in zip(files, stems, strict=True):
-        if count[stem.lower()] == 1 and _STEM.fullmatch(stem) and not _DEVICES.fullmatch(stem):
+        if count[_folded(stem)] == 1 and _is_portable(stem):
             file.key = stem
-            taken.add(stem.lower())
+            taken.add(_folded(stem))
         else:
             rest.append(file)
     for file in rest:  # the first file of a UID has it; a second has failed, and needs a name only in tables
@@ -241,6 +243,17 @@ def _name(found: Sequence[_Seen]) -> None:
 def _stem(path: str) -> str:
     name = PurePosixPath(path).name
     return PurePosixPath(name).stem if is_named_dicom(name) else name
+
+
+def _folded(stem: str) -> str:
+    """What two names have in common that are one on some file system."""
+    return unicodedata.normalize("NFC", stem).casefold()
+
+
+def _is_portable(stem: str) -> bool:
+    if not (stem.isprintable() and _STEM.fullmatch(stem)) or _DEVICES.fullmatch(stem):
+        return False  # bytes that are no UTF-8 are not printable either
+    return len(stem.encode()) <= MAX_STEM
 
 
 def _printable(path: str) -> str:
@@ -301,7 +314,9 @@ class _Members:
         try:
             with archive.open(info) as stream:
                 return stream.read(size) if size >= 0 else stream.read()
-        except _DAMAGED as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a hostile archive makes of its own fields, or its decoder
             raise StudyError(Reason.UNREADABLE, f"damaged archive member: {error}") from error
 
     def __getstate__(self) -> dict[str, Any]:

@@ -201,6 +201,17 @@ def test_a_damaged_member_fails_alone(tmp_path: Path, monkeypatch: pytest.Monkey
         inputs.read(third)
 
 
+def test_names_that_some_file_system_cannot_hold_or_tell_apart(tmp_path: Path):
+    long = "\u80ba" * 80  # 240 bytes
+    names = ["caf\u00e9.dcm", "cafe\u0301.dic", "R\u00d6NTGEN.dcm", long, "a.", "b\u202ec.dcm", "aux.1.dcm"]
+    write_archive(tmp_path / "a.zip", [(name, image(number)) for number, name in enumerate(names)])
+    keys = [Inputs(tmp_path / "a.zip").entries[place].key for place in range(7)]
+    assert sorted(keys) == sorted([*(f"1.2.3.{number}" for number in (0, 1, 3, 4, 5, 6)), "R\u00d6NTGEN"])
+    (tmp_path / "in").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/\xff.dcm")).write_bytes(image(2))
+    assert [entry.key for entry in Inputs(tmp_path / "in").studies()] == ["1.2.3.2"]
+
+
 def test_a_path_is_shown_in_letters_that_a_table_can_hold(tmp_path: Path):
     (tmp_path / "a\nb\x1b.dcm").write_bytes(image(1))
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.dcm")).write_bytes(image(2))
