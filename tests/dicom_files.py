@@ -57,6 +57,14 @@ def lut(first, table, bits):
     return [item]
 
 
+def read_header(data, study=""):
+    return read_study(data, study)[0]
+
+
+def read_pixels(data):
+    return read_study(data)[1]
+
+
 def reason(data):
     with pytest.raises(StudyError) as caught:
         read_study(data)

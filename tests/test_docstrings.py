@@ -12,22 +12,6 @@ from tests.places import ROOT
 
 SRC = ROOT / "src"
 HEADINGS = {"Arguments", "Attributes", "Returns", "Raises"}
-# Files still in another form. One that is put right leaves the list, or its test fails.
-TO_DO = {
-    "pneumonia/archive.py",
-    "pneumonia/data/clean.py",
-    "pneumonia/data/shards.py",
-    "pneumonia/dicom/decoders.py",
-    "pneumonia/dicom/parsing.py",
-    "pneumonia/dicom/study.py",
-    "pneumonia/dicom/windowing.py",
-    "pneumonia/reading_room/node/queue.py",
-    "pneumonia/reading_room/node/status.py",
-    "pneumonia/reading_room/node/transport.py",
-    "pneumonia/reading_room/objects/capture.py",
-    "pneumonia/reading_room/objects/presentation.py",
-    "pneumonia/sources/local.py",
-}
 
 Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -76,15 +60,10 @@ def faults_of(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("package", ["keraskit", "mrcnn", "pneumonia", "yolov3"])
 def test_docstrings_have_one_form(package):
-    files = [path for path in sorted((SRC / package).rglob("*.py")) if str(path.relative_to(SRC)) not in TO_DO]
+    files = sorted((SRC / package).rglob("*.py"))
     assert files
     found = [fault for path in files for fault in faults_of(path)]
     assert not found, "\n".join(found)
-
-
-@pytest.mark.parametrize("name", sorted(TO_DO))
-def test_files_to_do_still_have_something_to_do(name):
-    assert faults_of(SRC / name), f"{name} is in the one form now: take it off TO_DO"
 
 
 GOOD = """The share of each cell that lies in any of the boxes.

@@ -32,7 +32,12 @@ class Studies(Protocol):
     unsafe: dict[str, str]
 
     def read(self, study: str) -> bytes:
-        """The bytes of the file of `study`. Raises KeyError for an unknown id, StudyError for a damaged file."""
+        """The bytes of the file of `study`.
+
+        Raises:
+            KeyError: an unknown id.
+            StudyError: (unreadable) a damaged file.
+        """
 
 
 class StudyArchive:
@@ -40,7 +45,13 @@ class StudyArchive:
 
     `studies` is sorted and holds the ids that occur once; an id of several members is in `duplicates` instead, and a
     member whose name is absolute, climbs with `..` or is no portable file name, or which is a link, in `unsafe`.
-    Raises FileNotFoundError, or ValueError where `path` is not a whole zip.
+
+    Arguments:
+        path: of the zip.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is not a whole zip.
     """
 
     def __init__(self, path: str | Path) -> None:

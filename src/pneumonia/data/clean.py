@@ -121,10 +121,15 @@ def check(
 ) -> Tables:
     """Join images with labels; each study ends in `studies` or in `rejected`, with the first reason that fits.
 
-    images: the readable ones; failed: the others, whose reasons stand. labels, classes, persons: as `pneumonia.sources.labels`
-    reads them. A study of unknown person is a person of its own. A box over the border is clipped to the image; a box
-    with a side below `min_box_side` pixels (after clipping) is an annotation slip, so its study is left out; an age
-    above `max_age` years counts as missing; "No Lung Opacity / Not Normal" is negative.
+    A study of unknown person is a person of its own. A box over the border is clipped to the image. "No Lung Opacity /
+    Not Normal" is negative.
+
+    Arguments:
+        images: the readable ones.
+        failed: the others, whose reasons stand.
+        labels, classes, persons: as `pneumonia.sources.labels` reads them.
+        min_box_side: pixels; a box with a shorter side (after clipping) is an annotation slip: its study is left out.
+        max_age: years; an age above it counts as missing.
     """
     import pandas as pd
 

@@ -101,7 +101,7 @@ def write_shards(
 ) -> dict[str, int]:
     """Write `studies` in every size to `folder/<size>/`; returns the counts `studies`, `resumed`, `unreadable`.
 
-    Args:
+    Arguments:
         archive_path: the zip of studies.
         studies: ids to write, in any order; rows follow the sorted ids.
         folder: replaced as a whole at the end.
@@ -326,7 +326,11 @@ def _fingerprint(archive: Path, inputs: list[Any]) -> str:
 
 
 def _versions() -> str:
-    """Hash of the code that decides the bytes, and of OpenCV's version. Raises ModuleNotFoundError where a module is gone."""
+    """Hash of the code that decides the bytes, and of OpenCV's version.
+
+    Raises:
+        ModuleNotFoundError: a module is gone.
+    """
     digest = hashlib.sha256(cv2.__version__.encode())
     for name in DECIDING:
         digest.update(source(name).read_bytes())

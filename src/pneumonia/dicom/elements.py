@@ -92,7 +92,11 @@ class Elements:
         return [float(value) if math.isfinite(value) else "no finite number" for value in values]
 
     def number(self, keyword: str) -> float | None:
-        """The only value of an element; None where it is absent or has no value. Raises StudyError (unreadable)."""
+        """The only value of an element; None where it is absent or has no value.
+
+        Raises:
+            StudyError: (unreadable) it has several values, or one that is no number.
+        """
         values = self.numbers(keyword)
         if values is None:
             return None
@@ -125,7 +129,12 @@ class Elements:
     def signed_word(self, keyword: str, signed: bool) -> int | None:
         """The value of an element of VR "US or SS", with the sign of the pixels whatever the file says (PS3.5, 6.2, note).
 
-        Raises StudyError (unreadable) where it is not one value of two bytes or of text.
+        Arguments:
+            keyword: of the element.
+            signed: whether the pixels are.
+
+        Raises:
+            StudyError: (unreadable) it is not one value of two bytes or of text.
         """
         if keyword not in self:
             return None
@@ -140,7 +149,11 @@ class Elements:
         return word
 
     def refuse(self, keyword: str, found: str, wanted: str) -> NoReturn:
-        """Raise StudyError (unreadable) that names the element."""
+        """Refuse the file for an element.
+
+        Raises:
+            StudyError: (unreadable) it names the element, what was found and what was wanted.
+        """
         raise StudyError(Reason.UNREADABLE, f"{keyword}: found {found}; wanted {wanted}")
 
     def _without_empty_ends(self, keyword: str, values: list[str]) -> list[str]:

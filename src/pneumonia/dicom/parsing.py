@@ -57,7 +57,12 @@ class _Stream(io.BytesIO):
 def parse(data: bytes, *, pixels: bool) -> Dataset:
     """The data set of a DICOM file, with its `file_meta`, holding only elements that this package uses.
 
-    pixels: with the pixel data; else reading stops before it. Raises StudyError (unreadable).
+    Arguments:
+        data: of the file.
+        pixels: with the pixel data; else reading stops before it.
+
+    Raises:
+        StudyError: (unreadable) it is no DICOM file, cannot be followed, or goes beyond a bound.
     """
     import pydicom
 

@@ -67,11 +67,13 @@ class StudyHeader:
 class Pixels:
     """The image of a study.
 
-    values: `[rows, columns]`, the stored integers where the file has no modality LUT, else float32 after it.
-    padding: bool of the same shape, True where the file says "no image here", or None.
-    low, high: the range the file could represent, after the modality LUT.
-    decoder: which decoder was used.
-    notes: what was mended in the pixels and tables, in fixed sentences.
+    Attributes:
+        values: `[rows, columns]`, the stored integers where the file has no modality LUT, else float32 after it.
+        padding: bool of the same shape, True where the file says "no image here", or None.
+        low, high: the range the file could represent, after the modality LUT.
+        voi_luts: the file's own, of values after the modality LUT.
+        decoder: which decoder was used.
+        notes: what was mended in the header, the pixels and the tables, in fixed sentences.
     """
 
     values: np.ndarray
@@ -83,15 +85,15 @@ class Pixels:
     notes: tuple[str, ...] = ()
 
 
-def read_header(data: bytes, study: str = "") -> StudyHeader:
-    """The header of a DICOM file. Raises StudyError (unreadable) where it, or an element that decides pixels, is not readable."""
-    return _header(Elements(parse(data, pixels=False)), study)
-
-
 def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
     """Header and pixels of a DICOM file: one greyscale frame of an accepted modality.
 
-    Raises StudyError: unreadable, wrong_modality, no_pixels, colour, multiframe or constant_pixels.
+    Arguments:
+        data: of the file.
+        study: its id.
+
+    Raises:
+        StudyError: unreadable, wrong_modality, no_pixels, colour, multiframe or constant_pixels.
     """
     elements = Elements(parse(data, pixels=True))
     with warnings.catch_warnings():
@@ -104,11 +106,6 @@ def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
             raise
         except Exception as error:  # any damage may surface anywhere; its text may quote the file: left out
             raise StudyError(Reason.UNREADABLE, f"pixels cannot be decoded ({type(error).__name__})") from error
-
-
-def read_pixels(data: bytes) -> Pixels:
-    """The pixels of a DICOM file; see `read_study`."""
-    return read_study(data)[1]
 
 
 def parse_age(text: str) -> float:
@@ -259,7 +256,11 @@ def _rescale_type(elements: Elements) -> str:
 
 
 def _check_kind(elements: Elements, data: bytes) -> None:
-    """Raise StudyError unless the file is of an accepted modality and has pixels."""
+    """Refuse a file of another modality, or without pixels.
+
+    Raises:
+        StudyError: wrong_modality, no_pixels or unreadable.
+    """
     modality = elements.code("Modality")
     if modality not in MODALITIES:
         wanted = ", ".join(sorted(MODALITIES - {""}))
@@ -275,7 +276,11 @@ def _check_kind(elements: Elements, data: bytes) -> None:
 
 
 def _layout(elements: Elements, header: StudyHeader) -> Layout:
-    """What the header says of the pixels. Raises StudyError unless it is one greyscale frame of a sane size."""
+    """What the header says of the pixels.
+
+    Raises:
+        StudyError: colour, multiframe or unreadable: they are not one greyscale frame of a sane size.
+    """
     grey = header.photometric in ("MONOCHROME1", "MONOCHROME2")
     samples = _only(elements, "SamplesPerPixel", sure=grey)
     if not header.photometric:

@@ -60,9 +60,15 @@ def study_to_uint8(
     choice: int = 1,
     study: str = "",
 ) -> Rendering:
-    """One DICOM file as the models see it; see `to_uint8`.
+    """One DICOM file as the models see it.
 
-    Raises StudyError as `pneumonia.dicom.study.read_study` does, and constant_pixels where one grey value is left.
+    Arguments:
+        data: of the file.
+        mode, center, width, percentiles, choice: as `to_uint8` takes them.
+        study: its id.
+
+    Raises:
+        StudyError: as `pneumonia.dicom.study.read_study` and `to_uint8` do.
     """
     header, pixels = read_study(data, study)
     return to_uint8(header, pixels, mode=mode, center=center, width=width, percentiles=percentiles, choice=choice)
@@ -80,16 +86,20 @@ def to_uint8(
 ) -> Rendering:
     """The image in 8 bits.
 
-    Raises StudyError: constant_pixels, where the window leaves one grey value; unreadable, where the file's own window is
-    asked for and is none.
+    Arguments:
+        header, pixels: as `pneumonia.dicom.study.read_study` gives them.
+        mode: `hu` applies `center` and `width` to whatever the values are; `dicom` the file's own VOI LUT or window;
+            `percentile` makes the two `percentiles` black and white; `none` maps the whole range that the file could
+            hold, so that 8-bit files stay as they are; `auto` chooses (see the module). `dicom` goes on like `auto`
+            where the file has no window of its own.
+        center, width: the window of `hu`, in HU, by the linear function of PS3.3, C.11.2.1.2.1.
+        percentiles: two of them, per cent of the pixels without padding.
+        choice: which of the file's VOI LUTs or windows, 1 the first; the last where it has fewer. They are alternative
+            views (PS3.3, C.11.2), and the first is what its maker would show first.
 
-    mode: `hu` applies `center` and `width` to whatever the values are; `dicom` the file's own VOI LUT or window;
-        `percentile` makes the two `percentiles` (per cent of the pixels without padding) black and white; `none` maps
-        the whole range that the file could hold, so that 8-bit files stay as they are; `auto` chooses (see the module).
-        `dicom` goes on like `auto` where the file has no window of its own.
-    center, width: the window of `hu`, in HU, by the linear function of PS3.3, C.11.2.1.2.1.
-    choice: which of the file's VOI LUTs or windows, 1 the first; the last where it has fewer. They are alternative views
-        (PS3.3, C.11.2), and the first is what its maker would show first.
+    Raises:
+        StudyError: constant_pixels, where the window leaves one grey value; unreadable, where the file's own window is
+            asked for and is none.
     """
     if mode not in MODES:
         raise ValueError(f"window mode must be one of {', '.join(MODES)}, got {mode!r}")

@@ -63,7 +63,11 @@ class _Found(Protocol):
     """The files of an input, by their numbers."""
 
     def read(self, number: int, size: int = -1) -> bytes:
-        """The file, or its first `size` bytes. Raises StudyError where it cannot be read."""
+        """The file, or its first `size` bytes.
+
+        Raises:
+            StudyError: (unreadable) it cannot be read.
+        """
 
 
 @dataclass(slots=True)
@@ -281,7 +285,7 @@ class _Files:
         self._paths = files
 
     def read(self, number: int, size: int = -1) -> bytes:
-        """The file, or its first `size` bytes. Raises StudyError where it cannot be read."""
+        """The file, or its first `size` bytes, as `_Found` says."""
         try:
             with self._paths[number].open("rb") as stream:
                 if size < 0:
@@ -306,7 +310,7 @@ class _Members:
         return self._open_zip
 
     def read(self, number: int, size: int = -1) -> bytes:
-        """The member, checked against its CRC, or its first `size` bytes. Raises StudyError where it is damaged."""
+        """The member, checked against its CRC, or its first `size` bytes, as `_Found` says."""
         archive = self.archive()
         info = archive.infolist()[number]
         if size < 0:

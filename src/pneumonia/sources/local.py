@@ -31,9 +31,16 @@ Files = dict[str, Callable[[], bytes]]  # posix name -> its content
 def fetch_labelled(source: Path, folder: Path, sha256: str = "", persons: Path | None = None) -> None:
     """Write images.zip, labels.csv, classes.csv and persons.csv of the labelled studies into `folder`.
 
-    source: the challenge's zip, or a folder of its files (images and CSVs as they are, or each in a zip of its name),
-        at any depth. sha256: what the zip must hash to; empty checks nothing. persons: see `pneumonia.sources.persons`.
-    Raises FileNotFoundError or ValueError with one sentence: what is missing, extra, cut short or has other columns.
+    Arguments:
+        source: the challenge's zip, or a folder of its files (images and CSVs as they are, or each in a zip of its
+            name), at any depth.
+        folder: made where there is none.
+        sha256: what the zip must hash to; empty checks nothing.
+        persons: see `pneumonia.sources.persons`.
+
+    Raises:
+        FileNotFoundError: what is missing, in one sentence.
+        ValueError: what is extra, cut short or has other columns, in one sentence.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = _open(source, sha256)

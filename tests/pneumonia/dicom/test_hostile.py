@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
 from tests import hostile
+from tests.dicom_files import read_pixels
 
 from pneumonia import archive as archives
 from pneumonia.archive import StudyArchive
 from pneumonia.data.clean import read_images
 from pneumonia.data.images.squares import resize_study
 from pneumonia.dicom import parsing
-from pneumonia.dicom.study import read_pixels
 from pneumonia.dicom.windowing import study_to_uint8
 from pneumonia.rejection import StudyError
 

@@ -26,12 +26,12 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from tests.dicom_files import RAMP, dataset, encode, jpeg, lut, reason
+from tests.dicom_files import RAMP, dataset, encode, jpeg, lut, read_header, read_pixels, reason
 from tests.places import SHARED
 
 from pneumonia.dicom import parsing
 from pneumonia.dicom.decoders import MissingDecoderError
-from pneumonia.dicom.study import parse_age, read_header, read_pixels, read_study
+from pneumonia.dicom.study import parse_age, read_study
 from pneumonia.rejection import Reason, StudyError
 
 

@@ -4,9 +4,8 @@ import struct
 
 import numpy as np
 import pytest
-from tests.dicom_files import RAMP, dataset, element, rejected, with_elements
+from tests.dicom_files import RAMP, dataset, element, read_pixels, rejected, with_elements
 
-from pneumonia.dicom.study import read_pixels
 from pneumonia.dicom.windowing import study_to_uint8
 
 AUTO = {"mode": "auto", "center": -600.0, "width": 1500.0, "percentiles": (0.5, 99.5)}

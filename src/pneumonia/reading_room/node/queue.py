@@ -52,7 +52,14 @@ CREATE INDEX IF NOT EXISTS by_peer ON deliveries (peer, due);
 
 @dataclass(frozen=True)
 class Image:
-    """An image to read. tries: how often that was begun, this time included."""
+    """An image to read.
+
+    Attributes:
+        ticket: its name in the queue and the log.
+        path: its file in the queue.
+        sender: the AE title that sent it.
+        tries: how often reading was begun, this time included.
+    """
 
     ticket: str
     path: Path
@@ -62,7 +69,16 @@ class Image:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A result to send. tries: how often it was tried in vain; failing: since when, None where it was not."""
+    """A result to send.
+
+    Attributes:
+        ticket: of the image that it is of.
+        peer: name of the peer that it is for.
+        path: its file in the queue.
+        received: when the image came in, seconds since the epoch.
+        tries: how often it was tried in vain.
+        failing: since when, seconds since the epoch; None where it was not tried in vain.
+    """
 
     ticket: str
     peer: str

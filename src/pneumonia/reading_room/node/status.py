@@ -62,7 +62,12 @@ class Metrics:
             self._reading.observe(seconds)
 
     def sent(self, outcome: str, seconds: float | None) -> None:
-        """A result was sent, or not. seconds: since the image came in, where this was the last of its results."""
+        """A result was sent, or not.
+
+        Arguments:
+            outcome: a label of the count.
+            seconds: since the image came in, where this was the last of its results.
+        """
         self._sent.labels(outcome).inc()
         if seconds is not None:
             self._latency.observe(seconds)

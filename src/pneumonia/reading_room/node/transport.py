@@ -34,7 +34,13 @@ REFUSALS = 16  # connections beyond the limit that are told so; more are closed
 
 @dataclass(frozen=True)
 class Bounds:
-    """associations: at once, and from one host. seconds: that a peer may be silent, or take over one PDU."""
+    """What a peer may take.
+
+    Attributes:
+        associations, associations_per_host: at once, of all peers and of one host.
+        pdu_bytes, object_bytes: of one PDU and of one stored object.
+        seconds: that it may be silent, or take over one PDU.
+    """
 
     associations: int
     associations_per_host: int

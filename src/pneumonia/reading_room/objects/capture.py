@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 def secondary_capture(source: Dataset, image: NDArray[np.uint8], findings: Findings, algorithm: Algorithm) -> SCImage:
-    """A colour picture of one image. image: uint8 `[rows, columns]`, windowed. The others as in `presentation_state`."""
+    """A colour picture of one image.
+
+    Arguments:
+        source: header of the image, as `pneumonia.reading_room.objects.source.read_source` gives it.
+        image: uint8 `[rows, columns]`, windowed.
+        findings: of the image, boxes in its pixels.
+        algorithm: that found them.
+    """
     from highdicom.sc import SCImage
 
     result = SCImage.from_ref_dataset(

@@ -17,7 +17,13 @@ COLOUR = (255, 64, 64)  # RGB
 
 
 def presentation_state(source: Dataset, findings: Findings, algorithm: Algorithm) -> GrayscaleSoftcopyPresentationState:
-    """The presentation state of one image. source: of `read_source`."""
+    """The presentation state of one image.
+
+    Arguments:
+        source: header of the image, as `pneumonia.reading_room.objects.source.read_source` gives it.
+        findings: of the image, boxes in its pixels.
+        algorithm: that found them.
+    """
     from highdicom import pr
     from highdicom.color import CIELabColor
     from highdicom.content import PresentationLUTTransformation
