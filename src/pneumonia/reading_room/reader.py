@@ -137,4 +137,5 @@ class Reader:
         Raises:
             StudyError: the file names no study or image that an object could refer to.
         """
-        return make.make(data, study.image, findings, self.algorithm, capture=self.capture)
+        notes = study.rendering.notes if study.rendering else ()
+        return make.make(data, study.image, findings, self.algorithm, notes=notes, capture=self.capture)

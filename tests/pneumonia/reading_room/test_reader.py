@@ -103,6 +103,16 @@ def test_objects_of_a_study(capture: bool, kinds: list[str]):
     assert len(objects["pr"].GraphicAnnotationSequence[0].GraphicObjectSequence) == 3  # of four boxes, at 0.5
 
 
+def test_the_report_of_a_mended_file_says_so():
+    pytest.importorskip("highdicom")
+    own, data = reader(), image(PresentationLUTShape="INVERSE")
+    study = own.read(data, "a")
+    (note,) = study.rendering.notes
+    assert "PresentationLUTShape" in note
+    report = own.objects(data, study, own.answer({"a": study}).findings["a"])["sr"]
+    assert f"Image: {note}" in report.to_json()
+
+
 def test_a_study_that_no_object_can_refer_to():
     pytest.importorskip("highdicom")
     own, data = reader(), image(StudyInstanceUID=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pneumonia.reading_room.objects.findings import NAME, WARNING, Algorithm, Findings, identity, uid
@@ -11,13 +12,18 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm) -> ComprehensiveSR:
+def structured_report(
+    source: Dataset, findings: Findings, algorithm: Algorithm, notes: Sequence[str] = ()
+) -> ComprehensiveSR:
     """The report on one image.
 
     Boxes are closed polylines in pixels of the image as stored (SCOORD: column, row; the corner of the first pixel is 0.0, 0.0).
 
     Arguments:
-        source: of `read_source`.
+        source: header of the image, as `pneumonia.reading_room.objects.source.read_source` gives it.
+        findings: of the image, boxes in its pixels.
+        algorithm: that found them.
+        notes: what was mended or chosen when the image was made of the file; parameters of the algorithm (TID 4019).
     """
     from highdicom import sr
     from pydicom.sr.codedict import codes as standard
@@ -34,6 +40,7 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
             f"Operating point: score of at least {findings.threshold:.6f}",
             f"Models (SHA-256): {algorithm.digest}",
             *([algorithm.settings] if algorithm.settings else []),
+            *(f"Image: {note}" for note in notes),
         ],
     )
 
