@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
@@ -33,12 +34,12 @@ class Elements:
 
     Attributes:
         dataset: as `pneumonia.dicom.parsing.parse` gives it.
-        notes: what was mended, in fixed sentences without a word of the file.
+        notes: what was mended, in fixed sentences without a word of the file; those of `parse` come first.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, notes: Iterable[str] = ()) -> None:
         self.dataset = dataset
-        self.notes: list[str] = []
+        self.notes = list(notes)
 
     def note(self, sentence: str) -> None:
         """Keep a sentence, once."""

@@ -54,8 +54,8 @@ class _Stream(io.BytesIO):
         return super().read(size)
 
 
-def parse(data: bytes, *, pixels: bool) -> Dataset:
-    """The data set of a DICOM file, with its `file_meta`, holding only elements that this package uses.
+def parse(data: bytes, *, pixels: bool) -> tuple[Dataset, list[str]]:
+    """The data set of a DICOM file, with its `file_meta`, holding only elements that this package uses; what was mended for it.
 
     Arguments:
         data: of the file.
@@ -86,24 +86,26 @@ def why_no_pixels(data: bytes) -> str:
     return f"header cannot be followed: no element begins at byte {place:,}, before the pixel data"
 
 
-def _read_or_mend(data: bytes, pixels: bool) -> Dataset:
+def _read_or_mend(data: bytes, pixels: bool) -> tuple[Dataset, list[str]]:
     try:
         dataset = _read(data, pixels)
         if not pixels or "PixelData" in dataset:
             _check_sizes(dataset)
-            return dataset
+            return dataset, []
         failure = None
     except StudyError:
         raise
     except Exception as error:
         failure = error
+    notes = []
     mended, _ = _mend_representations(data)
     if mended is not None:
         dataset = _read(mended, pixels)
+        notes = ["An element has no value representation of the standard, and was followed all the same."]
     elif failure is not None:
         raise failure
     _check_sizes(dataset)
-    return dataset
+    return dataset, notes
 
 
 def _mend_representations(data: bytes) -> tuple[bytes | None, int | None]:

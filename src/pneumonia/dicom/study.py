@@ -95,7 +95,7 @@ def read_study(data: bytes, study: str = "") -> tuple[StudyHeader, Pixels]:
     Raises:
         StudyError: unreadable, wrong_modality, no_pixels, colour, multiframe or constant_pixels.
     """
-    elements = Elements(parse(data, pixels=True))
+    elements = Elements(*parse(data, pixels=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

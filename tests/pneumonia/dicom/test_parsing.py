@@ -21,6 +21,9 @@ def test_a_private_element_is_followed(vr, value):
     data = with_elements(dataset(WindowCenter=20, WindowWidth=30), private(vr, value))
     header, pixels = read_study(data)
     assert (header.windows, pixels.values.tolist()) == (((20.0, 30.0),), RAMP.tolist())
+    # two capitals, and eight zeros, lead on to the next element as they stand: nothing is mended
+    note = "An element has no value representation of the standard, and was followed all the same."
+    assert pixels.notes == (() if vr == b"ZZ" or (vr, value) == (b"\0\0", b"") else (note,))
 
 
 def test_a_representation_of_the_future_has_a_length_of_4_bytes():
