@@ -125,7 +125,12 @@ class Reader:
         detections, scores = self.predict(studies)
         counting = detections[detections["score"] >= self.threshold]
         counting = counting.groupby("study", sort=False).head(self.max_boxes)
-        said = {name: of_study(counting, name, float(scores[name]), self.threshold) for name in studies}
+        said = {
+            name: of_study(
+                counting, name, float(scores[name]), self.threshold, study.rendering.notes if study.rendering else ()
+            )
+            for name, study in studies.items()
+        }
         return Answer(detections, scores, said)
 
     def objects(self, data: bytes, study: Study, findings: Findings) -> dict[str, Dataset]:

@@ -34,6 +34,7 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
             f"Operating point: score of at least {findings.threshold:.6f}",
             f"Models (SHA-256): {algorithm.digest}",
             *([algorithm.settings] if algorithm.settings else []),
+            *(f"Image: {note}" for note in findings.notes),
         ],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def test_the_report_says_each_box_and_score(tmp_path: Path):
     stored = (tmp_path / "study.sr.dcm").read_bytes()
     for words in (WARNING, "score of at least 0.250000", "ab" * 32, "1.2.3"):
         assert words.encode() in stored
+
+
+def test_the_report_says_what_was_mended_in_the_image(tmp_path: Path):
+    note = "HighBit is taken for BitsStored - 1."
+    written(tmp_path, image(), replace(FOUND, notes=(note,)))
+    assert f"Image: {note}".encode() in (tmp_path / "study.sr.dcm").read_bytes()
 
 
 def test_a_negative_study_says_so(tmp_path: Path):
