@@ -10,9 +10,15 @@ from pneumonia.schema.data import CLEAN, CLEAN_METRICS
 
 
 def main() -> None:
-    p = params.load().clean
+    p = params.load()
     with fresh_dir(CLEAN) as folder:
-        metrics = clean(Path(raw.FOLDER), folder, min_box_side=p.min_box_side, max_age=p.max_age)
+        metrics = clean(
+            Path(raw.FOLDER),
+            folder,
+            min_box_side=p.clean.min_box_side,
+            max_age=p.clean.max_age,
+            window=p.images.window.values(),
+        )
     write_json(CLEAN_METRICS, metrics)
 
 

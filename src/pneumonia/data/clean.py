@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from pneumonia import processes
 from pneumonia.archive import Studies, StudyArchive
 from pneumonia.dicom.decoders import MissingDecoderError
 from pneumonia.dicom.study import read_study
+from pneumonia.dicom.windowing import to_uint8
 from pneumonia.rejection import Reason, StudyError
 from pneumonia.schema import raw as sources
 from pneumonia.schema.data import BOXES, CATEGORIES, REJECTED, SEXES, STUDIES, UNKNOWN, VIEWS
@@ -58,16 +59,26 @@ class Tables(NamedTuple):
     mended: dict[str, int]
 
 
-def clean(raw: Path, out: Path, *, min_box_side: float, max_age: float, workers: int = 0) -> dict[str, Any]:
-    """Read data/raw, write studies.csv, boxes.csv and rejected.csv into the folder `out`, return the metrics.
+def clean(
+    raw: Path, out: Path, *, min_box_side: float, max_age: float, window: Mapping[str, Any], workers: int = 0
+) -> dict[str, Any]:
+    """Read data/raw, write studies.csv, boxes.csv and rejected.csv into the folder `out`.
 
-    workers: processes, 0 for one a core. Decodes every study, at about 4 ms each a core. Raises ValueError for a file
-    that is not what it should be, and RuntimeError where a study needs a decoder that is not installed: which studies
-    are in must not depend on the installation.
+    Arguments:
+        window: the section `images.window` of params.yaml as plain values; a study to which it cannot be applied is left
+            out here, or window_resize would end there.
+        workers: processes, 0 for one a core. Each decodes a study in about 4 ms.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: a file is not what it should be.
+        RuntimeError: a study needs a decoder that is not installed; which studies are in must not depend on that.
     """
     labels, classes = read_labels(raw / sources.LABELS), read_classes(raw / sources.CLASSES)
     persons = read_persons(raw / sources.PERSONS)
-    images, failed = read_images(StudyArchive(raw / sources.IMAGES), workers)
+    images, failed = read_images(StudyArchive(raw / sources.IMAGES), window, workers)
     tables = check(images, failed, labels, classes, persons, min_box_side=min_box_side, max_age=max_age)
     write(out, tables)
     return summarize(tables) | {"decoder": dict(Counter(image.decoder for image in images))}
@@ -80,14 +91,16 @@ def write(out: Path, tables: Tables) -> None:
     REJECTED.write(out / REJECTED.name, tables.rejected)
 
 
-def read_images(studies: Studies, workers: int = 0) -> tuple[list[Image], list[Rejected]]:
+def read_images(studies: Studies, window: Mapping[str, Any], workers: int = 0) -> tuple[list[Image], list[Rejected]]:
     """Decode every study in parallel: what was read, and what was not (also what the archive itself refuses)."""
     from tqdm import tqdm
 
     images: list[Image] = []
     rejected = [Rejected(study, Reason.DUPLICATE_ID, detail) for study, detail in studies.duplicates.items()]
     rejected += [Rejected(name, Reason.UNSAFE_NAME, detail) for name, detail in studies.unsafe.items()]
-    for result in tqdm(_read_all(studies, workers), "clean", len(studies.studies), unit=" studies", disable=None):
+    for result in tqdm(
+        _read_all(studies, window, workers), "clean", len(studies.studies), unit=" studies", disable=None
+    ):
         if isinstance(result, Image):
             images.append(result)
         else:
@@ -229,19 +242,20 @@ def _counts(values: pd.Series, names: Iterable[str]) -> dict[str, int]:
     return {name: counts[name] for name in names}
 
 
-def _read_all(studies: Studies, workers: int) -> Iterator[Image | Rejected]:
+def _read_all(studies: Studies, window: Mapping[str, Any], workers: int) -> Iterator[Image | Rejected]:
     """Read every study, in order of their ids."""
     workers = processes.count(workers)
     if workers == 1 or len(studies.studies) <= CHUNK:
-        yield from (_read(studies, study) for study in studies.studies)
+        yield from (_read(studies, window, study) for study in studies.studies)
         return
-    with processes.pool(workers, _start_process, studies) as executor:
+    with processes.pool(workers, _start_process, studies, window) as executor:
         yield from executor.map(_read_in_process, studies.studies, chunksize=CHUNK)
 
 
-def _read(studies: Studies, study: str) -> Image | Rejected:
+def _read(studies: Studies, window: Mapping[str, Any], study: str) -> Image | Rejected:
     try:
         header, pixels = read_study(studies.read(study), study)
+        to_uint8(header, pixels, **window)
     except MissingDecoderError as error:
         raise RuntimeError(f"study {study}: {error.detail}") from error
     except StudyError as error:
@@ -256,12 +270,13 @@ def _read(studies: Studies, study: str) -> Image | Rejected:
 
 
 _studies: Studies  # of a worker process
+_window: Mapping[str, Any]
 
 
-def _start_process(studies: Studies) -> None:
-    global _studies
-    _studies = studies
+def _start_process(studies: Studies, window: Mapping[str, Any]) -> None:
+    global _studies, _window
+    _studies, _window = studies, window
 
 
 def _read_in_process(study: str) -> Image | Rejected:
-    return _read(_studies, study)
+    return _read(_studies, _window, study)

@@ -17,6 +17,8 @@ from pneumonia.rejection import Reason
 from pneumonia.sources.labels import read_classes, read_labels
 from pneumonia.sources.persons import read_mapping
 
+AUTO = {"mode": "auto", "center": -600.0, "width": 1500.0, "percentiles": [0.5, 99.5], "choice": 1}
+
 BOX = (100.0, 200.0, 300.0, 400.0)
 NONE = (math.nan,) * 4
 
@@ -210,7 +212,7 @@ def raw(tmp_path_factory):
 
 
 def test_from_raw_files_to_tables(raw, tmp_path):
-    metrics = clean(raw, tmp_path, min_box_side=16, max_age=110, workers=2)
+    metrics = clean(raw, tmp_path, min_box_side=16, max_age=110, window=AUTO, workers=2)
     studies = (tmp_path / "studies.csv").read_text().splitlines()
     assert studies[:3] == [
         "study,person,category,target,boxes,view,sex,age,rows,columns,spacing",
@@ -233,7 +235,7 @@ def test_from_raw_files_to_tables(raw, tmp_path):
 
 def test_any_number_of_processes_gives_the_same_bytes(raw, tmp_path):
     for workers in (1, 2):
-        clean(raw, tmp_path / str(workers), min_box_side=16, max_age=110, workers=workers)
+        clean(raw, tmp_path / str(workers), min_box_side=16, max_age=110, window=AUTO, workers=workers)
     for name in ("studies.csv", "boxes.csv", "rejected.csv"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
@@ -244,7 +246,16 @@ def test_a_decoder_that_is_not_installed_stops_it(raw, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "read_study", missing)
     with pytest.raises(RuntimeError, match=r"study constant: JPEG-LS Lossless .*'\.\[dicom\]'"):
-        clean(raw, tmp_path, min_box_side=16, max_age=110, workers=1)
+        clean(raw, tmp_path, min_box_side=16, max_age=110, window=AUTO, workers=1)
+
+
+def test_a_study_that_the_window_makes_one_grey_value_is_left_out(raw, tmp_path):
+    above = AUTO | {"mode": "hu", "center": 5000.0}  # no stored value comes near
+    clean(raw, tmp_path, min_box_side=16, max_age=110, window=above, workers=1)
+    rejected = pd.read_csv(tmp_path / "rejected.csv").set_index("study")
+    assert rejected.loc["good00", "reason"] == "constant_pixels"
+    assert "window hu (center 5000, width 1500) makes every pixel 0 of 255" in rejected.loc["good00", "detail"]
+    assert len(pd.read_csv(tmp_path / "studies.csv")) == 0
 
 
 def test_what_nobody_foresaw_rejects_one_study(raw, tmp_path, monkeypatch):
@@ -256,7 +267,7 @@ def test_what_nobody_foresaw_rejects_one_study(raw, tmp_path, monkeypatch):
         return real(data, study)
 
     monkeypatch.setattr(module, "read_study", fail)
-    clean(raw, tmp_path, min_box_side=16, max_age=110, workers=1)
+    clean(raw, tmp_path, min_box_side=16, max_age=110, window=AUTO, workers=1)
     rejected = pd.read_csv(tmp_path / "rejected.csv").set_index("study")
     assert rejected.loc["good03"].tolist() == ["unreadable", "cannot be read (KeyError)"]
     assert len(pd.read_csv(tmp_path / "studies.csv")) == 18

@@ -45,7 +45,7 @@ def test_an_archive_that_attacks_who_unpacks_it(tmp_path, monkeypatch):
     folder = tmp_path / "raw"
     folder.mkdir()
     attacks = hostile.write_hostile_zip(folder / "images.zip", {"good": sound, "cut": sound[:-9]}, seed=0, megabytes=1)
-    images, rejected = read_images(StudyArchive(folder / "images.zip"), workers=1)
+    images, rejected = read_images(StudyArchive(folder / "images.zip"), WINDOW, workers=1)
     assert [image.study for image in images] == ["good"]
     assert {item.study for item in rejected} == attacks | {"cut"}
     reasons = {item.study: (str(item.reason), item.detail) for item in rejected}
