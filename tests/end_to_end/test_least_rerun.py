@@ -37,7 +37,7 @@ TABLE = {
     "clean": {"clean"} | AFTER_CLEAN,
     "explore": {"explore", "report"},
     "images": AFTER_PIXELS,
-    "images.window": {"explore"} | AFTER_PIXELS,  # which draws examples
+    "images.window": {"clean"} | AFTER_CLEAN | AFTER_PIXELS,  # clean leaves out what it does not fit
     "images.workers": NOTHING,
     "images.executor": NOTHING,
     "images.scheduler": NOTHING,
