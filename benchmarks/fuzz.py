@@ -88,8 +88,7 @@ def _run(root: Path, files: dict[str, bytes], seed: int, models: Path | None) ->
     result: dict[str, dict[str, object]] = {}
 
     began = time.monotonic()
-    window = params.load().images.window.values()
-    clean(raw, out / "clean", min_box_side=16, max_age=110, window=window)
+    clean(raw, out / "clean", min_box_side=16, max_age=110, window=params.load().images.window.values())
     rejected = pd.read_csv(out / "clean" / "rejected.csv", dtype=str)
     kept = pd.read_csv(out / "clean" / "studies.csv", dtype=str)["study"]
     _check(files, attacks, kept, rejected["study"], rejected["reason"])

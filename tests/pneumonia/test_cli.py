@@ -64,6 +64,21 @@ def test_predict_does_not_write_over_results(project: Path, capsys: pytest.Captu
     assert "out exists and is not empty" in capsys.readouterr().err
 
 
+def test_no_object_states_that_any_image_is_of_a_chest(project: Path, capsys: pytest.CaptureFixture[str]):
+    for option in ("--dicom", "--capture"):
+        assert cli.main(["predict", "x.dcm", "--output", "out", "--any-image", option]) == 2
+        assert "--any-image goes with tables and pictures alone" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_said(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pneumonia.reading_room.render.render", fail)
+    assert cli.main(["render", "x.dcm", "--output", "out"]) == 2
+    assert capsys.readouterr().err == "pneumonia: out of memory; nothing was written\n"
+
+
 def test_the_settings_of_a_node_are_checked(project: Path, capsys: pytest.CaptureFixture[str]):
     shutil.copy(ROOT / "docs" / "serve.yaml", project)
     assert cli.main(["serve", "--check", "serve.yaml"]) == 2

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pneumonia.dicom.decoders import MissingDecoderError
 from pneumonia.schema import explore as schema
 from pneumonia.schema.data import CATEGORIES, UNKNOWN
 from pneumonia.schema.table import BOX
@@ -301,7 +302,7 @@ def _draw_examples(
         for ax, study in zip(axes[row], chosen[name], strict=False):
             try:
                 image = read_image(study)
-            except MemoryError:
+            except (MemoryError, MissingDecoderError):  # no fault of the study
                 raise
             except Exception:  # one picture less; window_resize says which study it is and why
                 ax.text(0.5, 0.5, "cannot be shown", ha="center", va="center")

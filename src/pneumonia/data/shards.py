@@ -181,8 +181,7 @@ def fill(job: Job, read: ReadStudy, task: Task) -> tuple[int, list[Row]]:
         except Exception as error:  # whatever a hostile file makes a decoder raise
             if job.unreadable == "raise":
                 raise ValueError(
-                    f"study {study} cannot be read ({error}): run the stage clean, which rejects what cannot be decoded; "
-                    "where it is the window that does not fit, choose another (images.window) or take the study out"
+                    f"study {study} cannot be read ({error}): run the stage clean, which rejects it"
                 ) from error
             reason = str(getattr(error, "reason", "")) or f"{type(error).__name__}: {error}"
             image, used, aspect = np.zeros((max(job.sizes), max(job.sizes)), np.uint8), "unreadable", 1.0

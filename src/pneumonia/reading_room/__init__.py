@@ -2,5 +2,6 @@
 
 Read `reader` first: a file's bytes become a study, an answer, objects. It asks `ensemble`, the models in memory; `admission`
 says which images are wanted; `objects` makes the DICOM results. Two bring it studies: `predict` from a folder or a zip, `node`
-from a PACS.
+from a PACS. `inputs` lists every file of a folder or a zip (`heads` knows DICOM by its first bytes), `outcomes` says what became
+of each, and `render` shows the images as the models get them.
 """

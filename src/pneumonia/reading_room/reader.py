@@ -125,7 +125,10 @@ class Reader:
         detections, scores = self.predict(studies)
         counting = detections[detections["score"] >= self.threshold]
         counting = counting.groupby("study", sort=False).head(self.max_boxes)
-        said = {name: of_study(counting, name, float(scores[name]), self.threshold) for name in studies}
+        said: dict[str, Findings] = {}
+        for name, study in studies.items():
+            notes = study.rendering.notes if study.rendering else ()
+            said[name] = of_study(counting, name, float(scores[name]), self.threshold, notes)
         return Answer(detections, scores, said)
 
     def objects(self, data: bytes, study: Study, findings: Findings) -> dict[str, Dataset]:
@@ -137,5 +140,4 @@ class Reader:
         Raises:
             StudyError: the file names no study or image that an object could refer to.
         """
-        notes = study.rendering.notes if study.rendering else ()
-        return make.make(data, study.image, findings, self.algorithm, notes=notes, capture=self.capture)
+        return make.make(data, study.image, findings, self.algorithm, capture=self.capture)

@@ -115,7 +115,7 @@ def test_a_set_without_positives_or_of_few_can_be_looked_at(tmp_path):
 
 
 def test_importing_loads_nothing_heavy():
-    modules = ", ".join(f"pneumonia.data.{name}" for name in ("explore", "store", "shards", "split", "annotate"))
+    modules = ", ".join(f"pneumonia.data.{name}" for name in ("explore", "images.store", "shards", "split", "annotate"))
     heavy = {"tensorflow", "keras", "mlflow", "matplotlib", "sklearn", "imgaug"}
     code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -73,6 +73,23 @@ def test_a_file_that_is_not_admitted_is_not_decoded(monkeypatch: pytest.MonkeyPa
     assert caught.value.discreet == "view: lateral"
 
 
+def test_what_was_mended_in_an_image_goes_with_its_findings():
+    own = reader()
+    study = own.read(chest(PixelSpacing=[0, 0]), "a")
+    answer = own.answer({"a": study, "b": Study(IMAGE, 1.0)})
+    assert answer.findings["a"].notes == ("PixelSpacing is not above 0 and not used.",)
+    assert answer.findings["b"].notes == ()
+
+
+def test_too_little_memory_is_no_fault_of_a_file(monkeypatch: pytest.MonkeyPatch):
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "study_to_uint8", fail)
+    with pytest.raises(MemoryError):
+        reader().read(image(), "a")
+
+
 def test_findings_reach_the_operating_point_and_are_the_best_of_a_study():
     answer = reader(max_boxes=2).answer(dict.fromkeys("ab", Study(IMAGE, 1.0)))
     assert answer.detections["score"].tolist() == [0.9, 0.7, 0.5, 0.2]  # all that was seen

@@ -67,6 +67,8 @@ class Worker:
                 batch[image.ticket] = self._reader.read(data, image.ticket)
             except StudyError as error:
                 self._refuse(image, error.reason, error.discreet, began)
+            except MemoryError:
+                LOG.error("failed image=%s error=MemoryError", image.ticket)  # tried again, then given up
             else:
                 files[image.ticket] = image, data
         if batch:

@@ -49,12 +49,14 @@ class Findings:
         scores: `[N]`, 0 to 1.
         study_score: 0 to 1.
         threshold: the operating point, that each box's score reaches.
+        notes: what was mended or chosen in the image that they were found in, in fixed sentences.
     """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
     study_score: float
     threshold: float
+    notes: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -66,16 +68,17 @@ class Findings:
         return np.stack([np.stack(c, -1) for c in ((x, y), (right, y), (right, bottom), (x, bottom), (x, y))], axis=1)
 
 
-def of_study(found: pd.DataFrame, study: str, score: float, threshold: float) -> Findings:
+def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, notes: tuple[str, ...] = ()) -> Findings:
     """What stands of one study in a table.
 
     Arguments:
         found: study, x, y, width, height, score; best first of each study.
         score: of the study, 0 to 1.
+        notes: see `Findings`.
     """
     rows = found[found["study"] == study]
     boxes = rows[BOX].to_numpy(np.float64)
-    return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold)
+    return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold, notes)
 
 
 def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algorithm:

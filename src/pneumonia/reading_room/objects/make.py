@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +18,7 @@ if TYPE_CHECKING:
 
 
 def make(
-    data: bytes,
-    image: NDArray[np.uint8],
-    findings: Findings,
-    algorithm: Algorithm,
-    *,
-    notes: Sequence[str] = (),
-    capture: bool = False,
+    data: bytes, image: NDArray[np.uint8], findings: Findings, algorithm: Algorithm, *, capture: bool = False
 ) -> dict[str, Dataset]:
     """`sr` (Comprehensive SR), `pr` (presentation state) and, with `capture`, `sc` (secondary capture) of one image.
 
@@ -37,7 +30,6 @@ def make(
         image: its pixels, uint8 `[rows, columns]`.
         findings: of the image, boxes in its pixels.
         algorithm: that found them.
-        notes: what was mended or chosen when the image was made of the file, as `Rendering` has them; the report says it.
         capture: whether a secondary capture is wanted.
 
     Raises:
@@ -52,7 +44,7 @@ def make(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that the image has and DICOM would not allow; they are copied
         result: dict[str, Dataset] = {
-            "sr": structured_report(source, findings, algorithm, notes),
+            "sr": structured_report(source, findings, algorithm),
             "pr": presentation_state(source, findings, algorithm),
         }
         if capture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pneumonia.reading_room.objects.findings import NAME, WARNING, Algorithm, Findings, identity, uid
@@ -12,18 +11,16 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def structured_report(
-    source: Dataset, findings: Findings, algorithm: Algorithm, notes: Sequence[str] = ()
-) -> ComprehensiveSR:
+def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm) -> ComprehensiveSR:
     """The report on one image.
 
+    What was mended in the image is among the parameters of the algorithm (TID 4019).
     Boxes are closed polylines in pixels of the image as stored (SCOORD: column, row; the corner of the first pixel is 0.0, 0.0).
 
     Arguments:
         source: header of the image, as `pneumonia.reading_room.objects.source.read_source` gives it.
         findings: of the image, boxes in its pixels.
         algorithm: that found them.
-        notes: what was mended or chosen when the image was made of the file; parameters of the algorithm (TID 4019).
     """
     from highdicom import sr
     from pydicom.sr.codedict import codes as standard
@@ -40,7 +37,7 @@ def structured_report(
             f"Operating point: score of at least {findings.threshold:.6f}",
             f"Models (SHA-256): {algorithm.digest}",
             *([algorithm.settings] if algorithm.settings else []),
-            *(f"Image: {note}" for note in notes),
+            *(f"Image: {note}" for note in findings.notes),
         ],
     )
 

@@ -81,6 +81,19 @@ def test_objects_that_cannot_be_made_are_tried_three_times(
     assert counted == ["failed"]
 
 
+def test_too_little_memory_is_tried_again(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    accept(queue)
+    own = worker(queue, [])
+    with monkeypatch.context() as patched:
+        patched.setattr(Reader, "read", fail)
+        assert own.step() == 1
+    assert own.step() == 1
+    assert queue.counts()["answering"] == 1
+
+
 def test_a_disk_that_fails_costs_no_try(queue: Queue, monkeypatch: pytest.MonkeyPatch):
     def fail(*arguments: object) -> None:
         raise OSError(28, "No space left on device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_the_report_says_what_was_mended_for_the_image(tmp_path: Path):
     from highdicom.sr import srread
 
     note = "RescaleSlope has a decimal comma, which is read as a decimal point."
-    written(tmp_path, image(), FOUND, notes=(note,))
+    written(tmp_path, image(), replace(FOUND, notes=(note,)))
     (whole,) = srread(tmp_path / "study.sr.dcm").content.get_image_measurement_groups()
     (identification,) = [item for item in whole[0].ContentSequence if item.name.meaning == "Algorithm Name"]
     parameters = [
@@ -179,7 +180,7 @@ def test_algorithm_follows_the_models_and_the_params(tmp_path: Path):
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not installed")
 @pytest.mark.parametrize("findings", [FOUND, NOTHING], ids=["positive", "negative"])
 def test_dciodvfy_finds_no_error(tmp_path: Path, findings: Findings):
-    written(tmp_path, image(), findings, notes=("HighBit is taken for BitsStored - 1.",))
+    written(tmp_path, image(), replace(findings, notes=("HighBit is taken for BitsStored - 1.",)))
     for path in tmp_path.glob("*.dcm"):
         said = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
         assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == [], path.name
