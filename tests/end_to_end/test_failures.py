@@ -54,15 +54,14 @@ def test_a_wrong_param_is_named_and_its_correction_trains_nothing_again(project:
 def test_a_disk_that_is_full_leaves_nothing_half_written(project: Path):
     """As a full disk does, a limit on the size of files lets writes fail; DVC's own database may be the first to."""
     shrink(project, 0.9)
+    before = (project / "data/ensemble/detections.csv").read_bytes()
     # Before 3.12.8 and 3.13.1 (gh-126606) Python leaves half a .pyc on a full disk, which no later run can read.
     code = (
         "import resource, runpy, signal, sys; sys.dont_write_bytecode = True; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, resource.RLIM_INFINITY)); "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2}, resource.RLIM_INFINITY)); "
         "runpy.run_path('stages/ensemble.py', run_name='__main__')"
     )
-    before = (project / "data/ensemble/detections.csv").read_bytes()
-    assert len(before) > 2048
     output = run(project, "python", "-c", code, status=1)
     assert "File too large" in output
     assert (project / "data/ensemble/detections.csv").read_bytes() == before

@@ -171,6 +171,7 @@ def test_dvc_yaml_is_compared_and_corrected(tmp_path: Path, monkeypatch: pytest.
     files(tmp_path, {
         "dvc.yaml": PIPELINE,
         "stages/feed.py": "import load\n",
+        "src/pneumonia/extras.py": "",
         "src/pneumonia/params.py": "",
         "src/pneumonia/training/tracking.py": "",
     })  # fmt: skip
