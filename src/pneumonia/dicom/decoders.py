@@ -8,6 +8,7 @@ libjpeg-turbo), which is an extra. What a compressed frame says of its own size 
 from __future__ import annotations
 
 import io
+import re
 import struct
 from typing import Any, NamedTuple, NoReturn
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from pneumonia.rejection import Reason, StudyError
 
-_NATIVE = {
+NATIVE = {
     "1.2.840.10008.1.2": "Implicit VR Little Endian",
     "1.2.840.10008.1.2.1": "Explicit VR Little Endian",
     "1.2.840.10008.1.2.1.99": "Deflated Explicit VR Little Endian",
@@ -31,12 +32,14 @@ _JPEG = {
 _JPEG_LS = {"1.2.840.10008.1.2.4.80": "JPEG-LS Lossless", "1.2.840.10008.1.2.4.81": "JPEG-LS Near-Lossless"}
 _JPEG_2000 = {"1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless", "1.2.840.10008.1.2.4.91": "JPEG 2000"}
 _LOSSY = {f"1.2.840.10008.1.2.4.{last}" for last in (50, 51, 81, 91)}
-TRANSFER_SYNTAXES = _NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
+TRANSFER_SYNTAXES = NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
 
 # Markers of a JPEG frame header (ITU T.81, table B.1): DCT baseline, extended, progressive; lossless; JPEG-LS (T.87).
 _DCT, _LOSSLESS, _LS = {0xC0, 0xC1, 0xC2}, {0xC3}, {0xF7}
 _BARE = {0x01, *range(0xD0, 0xDA)}  # markers that no length follows
 OVERSHOOT = 8  # beside an edge a lossy code goes beyond its values, by less than an eighth of their range
+_STREAM_HEAD = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51|.{4}jP  ", re.DOTALL)  # JPEG and JPEG-LS, JPEG 2000, JP2
+_RLE_HEAD = re.compile(rb"[\1-\x0f]\0{3}\x40\0{3}")  # PS3.5, G.5: up to 15 planes, the first after 64 bytes
 MAX_SCANS = 32  # a grey image has one, or about ten where it is progressive; each one costs a pass over the image
 
 
@@ -106,12 +109,14 @@ def decode(pixel_data: bytes, vr: str, layout: Layout, transfer_syntax: str) -> 
         StudyError: unreadable, where the frame contradicts the header or is cut short; colour. And whatever the decoder
             raises where the frame is damaged.
     """
-    if transfer_syntax in _NATIVE:
+    if transfer_syntax in NATIVE:
         values, notes = _native(pixel_data, vr, layout, transfer_syntax)
-        return Decoded(_align(values, layout), "pydicom", notes)
-    frame = _encapsulated(pixel_data)
+        aligned, more = _align(values, layout)
+        return Decoded(aligned, "pydicom", notes + more)
+    frame = _encapsulated(pixel_data, _RLE_HEAD if transfer_syntax in _RLE else _STREAM_HEAD)
     if transfer_syntax in _RLE:
-        return Decoded(_align(_run_lengths(frame, layout), layout), "rle", ())
+        aligned, notes = _align(_run_lengths(frame, layout), layout)
+        return Decoded(aligned, "rle", notes)
     stream = _decode(frame, layout, transfer_syntax)._replace(lossy=transfer_syntax in _LOSSY)
     if stream.values.shape != (layout.rows, layout.columns):
         said = f"Rows and Columns: found {layout.rows}x{layout.columns}"
@@ -130,7 +135,7 @@ def _decode(frame: bytes, layout: Layout, transfer_syntax: str) -> _Stream:
         return _jpeg_2000(frame, layout)
     head = _frame_header(frame)
     _expect(head.rows, head.columns, head.components, layout)
-    if frame.rfind(b"\xff\xd9", max(0, len(frame) - 256)) < 0:
+    if not frame.rstrip(b"\0")[-256:].count(b"\xff\xd9"):
         raise StudyError(Reason.UNREADABLE, f"{name} frame is cut short: its end marker is missing")
     if frame.count(b"\xff\xda") > MAX_SCANS:  # a start of scan: compressed data cannot hold these two bytes
         raise StudyError(Reason.UNREADABLE, f"{name} frame of more than {MAX_SCANS} scans")
@@ -191,10 +196,28 @@ def _with_imagecodecs(frame: bytes, name: str, right: bool, codec: str) -> tuple
     return getattr(imagecodecs, f"{codec}_decode")(frame), f"imagecodecs-{codec}"
 
 
-def _encapsulated(pixel_data: bytes) -> bytes:
-    from pydicom.encaps import get_frame
+def _encapsulated(pixel_data: bytes, head: re.Pattern[bytes]) -> bytes:
+    """The fragments of the one frame, joined; for that the basic offset table is not needed (PS3.5, A.4).
 
-    return get_frame(pixel_data, 0, number_of_frames=1)
+    Arguments:
+        pixel_data: value of the element.
+        head: how a frame begins.
+
+    Raises:
+        StudyError: multiframe, where another frame begins in a later fragment; unreadable, where there is none.
+    """
+    from pydicom.encaps import generate_fragments
+
+    try:
+        fragments = list(generate_fragments(pixel_data))[1:]  # the first is the table
+    except ValueError as error:
+        raise StudyError(Reason.UNREADABLE, "PixelData: its fragments cannot be followed to their end") from error
+    if not fragments:
+        raise StudyError(Reason.UNREADABLE, "PixelData: found no fragment; wanted the frame's")
+    begun = sum(1 for fragment in fragments if head.match(fragment))
+    if begun > 1:
+        raise StudyError(Reason.MULTIFRAME, f"PixelData holds {begun} compressed frames; wanted one")
+    return b"".join(fragments)
 
 
 def _frame_header(frame: bytes) -> _Frame:
@@ -330,22 +353,29 @@ def _unpack(packed: bytes, size: int) -> bytearray:
     return plane[:size]
 
 
-def _align(values: np.ndarray, layout: Layout) -> np.ndarray:
-    """Keep the stored bits only, moved to the bottom, with the sign that Pixel Representation gives (PS3.5, 8.1.1)."""
+def _align(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Keep the stored bits only, moved to the bottom, with the sign that Pixel Representation gives (PS3.5, 8.1.1).
+
+    Returns:
+        The values, and a note where there are other bits, which may be overlays, or values that the header denies.
+    """
     stored, signed, shift = layout.stored, layout.signed, layout.high_bit + 1 - layout.stored
     width = 8 * values.dtype.itemsize
     if shift < 0 or shift + stored > width:
         raise StudyError(
             Reason.UNREADABLE, f"HighBit: found {layout.high_bit}; wanted {stored - 1} to {width - 1} of {width} bits"
         )
+    size = 1 if stored <= 8 else 2 if stored <= 16 else 4
     if (values.dtype.kind == "i") == signed and (
         stored >= width or (not signed and not shift and values.max() < 2**stored)
     ):
-        return values
-    size = 1 if stored <= 8 else 2 if stored <= 16 else 4
+        return values.astype(f"{values.dtype.kind}{size}", copy=False), ()
     # Left to the top of the type, which drops what stands above, then back, which fills in zeros or the sign.
     room = max(width, 8 * size)
     bits = values.view(f"u{width // 8}").astype(f"u{room // 8}") << np.uint8(room - stored - shift)
-    return (bits.view(f"{'i' if signed else 'u'}{room // 8}") >> np.uint8(room - stored)).astype(
-        f"{'i' if signed else 'u'}{size}"
-    )
+    aligned = bits.view(f"{'i' if signed else 'u'}{room // 8}") >> np.uint8(room - stored)
+    raw, mask = values.view(f"u{width // 8}"), (2**stored - 1) << shift
+    extended = signed and not shift and (values.view(f"i{width // 8}") == aligned).all()
+    others = not extended and (raw & np.array(~mask & (2**width - 1), raw.dtype)).any()
+    notes = ("PixelData has bits outside those of BitsStored and HighBit, which are left out.",) if others else ()
+    return aligned.astype(f"{'i' if signed else 'u'}{size}"), notes

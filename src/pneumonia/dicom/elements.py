@@ -85,6 +85,8 @@ class Elements:
                 keyword, [item.strip(_STRIPPED) for item in found.decode("latin-1").split("\\")]
             )
             return [self._number(keyword, text) for text in texts]
+        if _dictionary_vr(keyword) in ("DS", "IS") and re.fullmatch(rb"[-+0-9.eE\\ \0]*[0-9][-+0-9.eE\\ \0]*", found):
+            return [f"{vr} that may be text"]
         code = _BINARY["US" if vr == "US or SS" else vr]
         size = struct.calcsize(f"={code}")
         if len(found) % size:

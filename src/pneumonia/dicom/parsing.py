@@ -29,12 +29,13 @@ IMPLICIT = "1.2.840.10008.1.2"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_SEQUENCES = ("ModalityLUTSequence", "VOILUTSequence")
+_FUNCTIONAL_GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+_SEQUENCES = ("ModalityLUTSequence", "VOILUTSequence", *_FUNCTIONAL_GROUPS)
 _USED = (
     *_PIXELS, *_SEQUENCES, "BitsAllocated", "BitsStored", "Columns", "HighBit", "ImagerPixelSpacing", "Modality", "NumberOfFrames",
     "PatientAge", "PatientSex", "PhotometricInterpretation", "PixelAspectRatio", "PixelPaddingRangeLimit", "PixelPaddingValue",
-    "PixelRepresentation", "PixelSpacing", "RescaleIntercept", "RescaleSlope", "RescaleType", "Rows", "SOPClassUID",
-    "SamplesPerPixel", "PresentationLUTShape", "VOILUTFunction", "ViewPosition", "WindowCenter", "WindowWidth",
+    "PixelRepresentation", "PixelSpacing", "PresentationLUTShape", "RescaleIntercept", "RescaleSlope", "RescaleType", "Rows",
+    "SOPClassUID", "SamplesPerPixel", "VOILUTFunction", "ViewPosition", "WindowCenter", "WindowWidth",
 )  # fmt: skip
 _ITEM_TAG = b"\xfe\xff\x00\xe0"  # (FFFE,E000) in little-endian
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0"  # (FFFE,E0DD)
@@ -93,9 +94,7 @@ def _read_or_mend(data: bytes, pixels: bool) -> tuple[Dataset, list[str]]:
             _check_sizes(dataset)
             return dataset, []
         failure = None
-    except StudyError:
-        raise
-    except Exception as error:
+    except Exception as error:  # also beyond a bound, where a length is taken for another
         failure = error
     notes = []
     mended, _ = _mend_representations(data)
@@ -200,6 +199,7 @@ def _meta(data: bytes) -> tuple[_Stream, Dataset]:
 
 
 def _read(data: bytes, pixels: bool) -> Dataset:
+    from pydicom.datadict import keyword_for_tag
     from pydicom.dataset import FileMetaDataset
     from pydicom.filereader import read_dataset
 
@@ -208,13 +208,15 @@ def _read(data: bytes, pixels: bool) -> Dataset:
     syntax = str(meta.get("TransferSyntaxUID", ""))
     if syntax == DEFLATED:
         stream = _Stream(_inflate(data[stream.tell() :]))
-    dataset = read_dataset(
-        stream,
-        syntax == IMPLICIT,
-        syntax != BIG_ENDIAN,
-        stop_when=None if pixels else lambda tag, vr, length: tag in _tags(_PIXELS),
-        specific_tags=list(tags),
-    )
+    seen: set[Any] = set()
+
+    def stop(tag: Any, vr: str | None, length: int) -> bool:
+        if tag in tags and tag in seen:  # readers differ in which one they take
+            raise StudyError(Reason.UNREADABLE, f"{keyword_for_tag(tag)}: found twice; wanted once (PS3.5, 7.1)")
+        seen.add(tag)
+        return not pixels and tag in _tags(_PIXELS)
+
+    dataset = read_dataset(stream, syntax == IMPLICIT, syntax != BIG_ENDIAN, stop_when=stop, specific_tags=list(tags))
     dataset.file_meta = FileMetaDataset(meta)
     return dataset
 

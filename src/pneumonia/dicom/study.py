@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pneumonia.dicom.decoders import TRANSFER_SYNTAXES, Layout, decode
+from pneumonia.dicom.decoders import NATIVE, TRANSFER_SYNTAXES, Layout, decode
 from pneumonia.dicom.elements import Elements
 from pneumonia.dicom.parsing import parse, why_no_pixels
 from pneumonia.dicom.tables import Lut, modality_lut, voi_luts
@@ -27,6 +27,7 @@ ASPECTS = (0.25, 4.0)  # believable height / width of a detector's pixel
 # Projection radiographs; CT for its scout view. A file that names no modality is given the benefit of the doubt.
 MODALITIES = frozenset({"CR", "DX", "RG", "CT", ""})
 
+UNDEFINED = 0xFFFFFFFF  # the length of an element that ends with a delimiter
 _PIXEL_DATA_TAG = b"\xe0\x7f\x10\x00"  # (7FE0,0010) in little-endian
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")  # PS3.3, C.11.2.1.2 and C.11.2.1.3
 _AGE = re.compile(r"(\d{1,4}(?:\.\d+)?)([DWMY]?)")
@@ -52,6 +53,7 @@ class StudyHeader:
     bits_stored: int
     signed: bool
     rescale_type: str
+    rescaled: bool  # whether the file has a rescale slope and intercept
     windows: tuple[tuple[float, float], ...]  # (centre, width), in values after the modality LUT
     window_function: str  # LINEAR, LINEAR_EXACT or SIGMOID
     window_fault: str = ""  # why the file's windows cannot be used, naming the element, where it has some
@@ -59,8 +61,11 @@ class StudyHeader:
 
     @property
     def in_hounsfield(self) -> bool:
-        """Whether values after the modality LUT are in HU: the file says so, or it is a CT that says nothing else."""
-        return self.rescale_type == "HU" or (self.modality == "CT" and not self.rescale_type)
+        """Whether the file says that values after the modality LUT are in HU: by its type, or as a CT with a rescale.
+
+        They can be only where one below 0 is possible: air has -1,000 HU. See `Pixels.low`.
+        """
+        return self.rescale_type == "HU" or (self.modality == "CT" and not self.rescale_type and self.rescaled)
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def _header(elements: Elements, study: str) -> StudyHeader:
         bits_stored=elements.integer("BitsStored") or 0,
         signed=elements.integer("PixelRepresentation") == 1,
         rescale_type=_rescale_type(elements),
+        rescaled=bool(elements.numbers("RescaleSlope") and elements.numbers("RescaleIntercept")),
         windows=windows,
         window_function=function if function in FUNCTIONS else "LINEAR",
         window_fault=fault,
@@ -265,6 +271,9 @@ def _check_kind(elements: Elements, data: bytes) -> None:
     if modality not in MODALITIES:
         wanted = ", ".join(sorted(MODALITIES - {""}))
         raise StudyError(Reason.WRONG_MODALITY, f"modality {_word(modality)}; wanted one of {wanted}")
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        if keyword in elements:  # rescale, window and spacing stand in them
+            elements.refuse(keyword, "an enhanced image", "one frame of a plain image object; convert the file")
     if "PixelData" not in elements:
         if "FloatPixelData" in elements or "DoubleFloatPixelData" in elements:
             raise StudyError(Reason.NO_PIXELS, "floating-point pixel data; wanted integers")
@@ -273,6 +282,12 @@ def _check_kind(elements: Elements, data: bytes) -> None:
         raise StudyError(Reason.NO_PIXELS, "no pixel data element")
     if not elements.raw("PixelData")[1]:
         raise StudyError(Reason.NO_PIXELS, "the pixel data element is empty")
+    found = elements.dataset.get_item("PixelData")
+    if _transfer_syntax(elements) in NATIVE and getattr(found, "length", 0) == UNDEFINED:
+        elements.refuse("PixelData", "fragments", "native pixels, as TransferSyntaxUID says")
+    rows = elements.dataset.get_item("Rows")
+    if found.VR is None and rows is not None and rows.VR is not None:  # its length was read as another kind's
+        elements.refuse("PixelData", "no known value representation", "OB or OW")
 
 
 def _layout(elements: Elements, header: StudyHeader) -> Layout:
@@ -342,10 +357,10 @@ def _pixels(elements: Elements, header: StudyHeader, layout: Layout) -> Pixels:
         low, high = -(2 ** (layout.stored - 1)), 2 ** (layout.stored - 1) - 1
     padding = _padding(elements, stored, layout)
     seen = stored if padding is None else stored[~padding]
-    if seen.size == 0 or seen.min() == seen.max():
-        raise StudyError(
-            Reason.CONSTANT_PIXELS, f"every pixel is {stored.flat[0]}" if seen.size else "every pixel is padding"
-        )
+    if seen.size == 0:
+        raise StudyError(Reason.CONSTANT_PIXELS, "every pixel is padding, as PixelPaddingValue says")
+    if seen.min() == seen.max():
+        raise StudyError(Reason.CONSTANT_PIXELS, f"every pixel is {seen[0] if padding is not None else stored.flat[0]}")
 
     slope, intercept = _rescale(elements)
     lut = modality_lut(elements, header.signed, rescaled=(slope, intercept) != (1.0, 0.0))
@@ -370,7 +385,7 @@ def _pixels(elements: Elements, header: StudyHeader, layout: Layout) -> Pixels:
             values[rows] = transform(stored[rows])
     # A VOI LUT is indexed by values after the modality LUT; they are signed where that can go below zero (C.11.2.1.1).
     luts = voi_luts(elements, low, high, has_window=bool(header.windows))
-    if header.window_fault and not luts and not header.in_hounsfield:
+    if header.window_fault and not luts and not (header.in_hounsfield and low < 0):
         raise StudyError(Reason.UNREADABLE, header.window_fault)
     return Pixels(values, padding, float(low), float(high), luts, decoder, tuple(elements.notes))
 
@@ -397,7 +412,7 @@ def _padding(elements: Elements, stored: np.ndarray, layout: Layout) -> np.ndarr
     limit = _padding_value(elements, "PixelPaddingRangeLimit", stored, layout)
     if padding is None:
         if limit is not None:
-            elements.note("PixelPaddingRangeLimit stands without PixelPaddingValue and is not used.")
+            elements.note("PixelPaddingRangeLimit stands without a usable PixelPaddingValue and is not used.")
         return None
     first, last = sorted((padding, padding if limit is None else limit))
     mask = (stored >= first) & (stored <= last)
@@ -418,7 +433,8 @@ def _padding_value(elements: Elements, keyword: str, stored: np.ndarray, layout:
             bits < layout.allocated and (stored == (value & (2**bits - 1))).any()
         ):  # was the padding cut off like the rest?
             elements.refuse(keyword, f"{value}", f"{low} to {high}, as BitsStored says")
-        elements.note(f"{keyword} lies outside the values that BitsStored allows.")
+        elements.note(f"{keyword} lies outside the values that BitsStored allows, and is not used.")
+        return None
     return value
 
 

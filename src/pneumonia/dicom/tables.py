@@ -44,16 +44,17 @@ def modality_lut(elements: Elements, signed: bool, *, rescaled: bool) -> Lut | N
     if not items:
         return None
     if len(items) > 1:
-        elements.note("ModalityLUTSequence has several items: the first is used.")
-    if _is_empty(items[0]):
-        if "RescaleSlope" not in elements:
-            elements.refuse("ModalityLUTSequence", "an item without LUTDescriptor or LUTData", "both")
-        elements.note("ModalityLUTSequence has an item without values: the rescale is used.")
-        return None
-    if rescaled:
-        elements.note("ModalityLUTSequence stands beside a rescale: the table is used.")
+        elements.note("ModalityLUTSequence has several items: the first that is readable is used.")
     low, high = (-(2**31), 0) if signed else (0, 2**31)
-    return _lut(elements, items[0], "ModalityLUTSequence", low, high)
+    luts, fault = _readable(elements, items, "ModalityLUTSequence", low, high)
+    if luts:
+        if rescaled:
+            elements.note("ModalityLUTSequence stands beside a rescale: the table is used.")
+        return luts[0]
+    if fault and elements.number("RescaleSlope") is None:
+        raise fault
+    elements.note("ModalityLUTSequence has no item that is readable: the rescale is used.")
+    return None
 
 
 def voi_luts(elements: Elements, low: float, high: float, *, has_window: bool) -> tuple[Lut, ...]:
@@ -67,18 +68,10 @@ def voi_luts(elements: Elements, low: float, high: float, *, has_window: bool) -
         StudyError: unreadable, naming the element, where neither is usable.
     """
     luts: list[Lut] = []
-    fault: StudyError | None = None
     try:
-        items = _items(elements, "VOILUTSequence")
+        luts, fault = _readable(elements, _items(elements, "VOILUTSequence"), "VOILUTSequence", low, high)
     except StudyError as error:
-        items, fault = [], error
-    for item in items:
-        try:
-            if _is_empty(item):
-                elements.refuse("VOILUTSequence", "an item without LUTDescriptor or LUTData", "both")
-            luts.append(_lut(elements, item, "VOILUTSequence", low, high))
-        except StudyError as error:
-            fault = fault or error
+        fault = error
     if fault and not luts and not has_window:
         raise fault
     if fault:
@@ -100,6 +93,22 @@ def _items(elements: Elements, keyword: str) -> list[Dataset]:
     if not items:
         elements.note(f"{keyword} has no items and counts as absent.")
     return items
+
+
+def _readable(
+    elements: Elements, items: list[Dataset], name: str, low: float, high: float
+) -> tuple[list[Lut], StudyError | None]:
+    """The tables of a sequence that can be read, and why the first other one cannot."""
+    luts: list[Lut] = []
+    fault: StudyError | None = None
+    for item in items:
+        try:
+            if _is_empty(item):
+                elements.refuse(name, "an item without LUTDescriptor or LUTData", "both")
+            luts.append(_lut(elements, item, name, low, high))
+        except StudyError as error:
+            fault = fault or error
+    return luts, fault
 
 
 def _is_empty(item: Dataset) -> bool:

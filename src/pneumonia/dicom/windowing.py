@@ -184,8 +184,12 @@ def _choose(
     percentiles: Sequence[float],
     choice: int,
 ) -> _Choice:
-    if mode == "hu" or (mode == "auto" and header.in_hounsfield):
+    if mode == "hu" or (mode == "auto" and header.in_hounsfield and pixels.low < 0):
         return _Choice(lambda values: window(values, center, width), "hu", center, width)
+    if mode == "auto" and header.in_hounsfield:
+        chosen = _choose(header, pixels, "dicom", center, width, percentiles, choice)
+        note = "The file says HU, but no value can be below 0, as air is: the lung window is not used."
+        return chosen._replace(notes=(*chosen.notes, note))
     if mode in ("auto", "dicom"):
         own = [pair for pair in header.windows if is_window(pair[1], header.window_function)]
         there = len(pixels.voi_luts) or len(own)

@@ -6,12 +6,13 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, itemize_fragment
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless
 from tests.dicom_files import RAMP, dataset, encode, rejected
 
 from pneumonia.dicom.study import read_study
 from pneumonia.dicom.windowing import study_to_uint8
+from pneumonia.rejection import StudyError
 
 AUTO = {"mode": "auto", "center": -600.0, "width": 1500.0, "percentiles": (0.5, 99.5)}
 
@@ -144,3 +145,73 @@ class TestNative:
         made = dataset(RAMP.astype(np.uint8), ExplicitVRBigEndian)
         made.PixelData = struct.pack(">24H", *np.frombuffer(RAMP.astype(np.uint8).tobytes(), "<u2"))
         assert read_study(encode(made))[1].values.tolist() == RAMP.tolist()
+
+
+class TestFragments:
+    """One frame is all its fragments, whatever the offset table says (PS3.5, A.4)."""
+
+    FRAME = jpeg_2000(RAMP.astype(int) * 600, precision=16, signed=False)
+
+    def data(self, fragments, table=b""):
+        items = [table, *fragments]
+        return encode(dataset(RAMP, JPEG2000Lossless, PixelData=b"".join(itemize_fragment(item) for item in items)))
+
+    @pytest.mark.parametrize("offsets", [[], [0], [0, 68], [8], [9999]])
+    def test_of_one_frame(self, offsets):
+        fragments = [self.FRAME[:60], self.FRAME[60:] + b"\0" * (len(self.FRAME) % 2)]
+        data = self.data(fragments, struct.pack(f"<{len(offsets)}L", *offsets))
+        assert read_study(data)[1].values.tolist() == (RAMP * 600).tolist()
+
+    @pytest.mark.parametrize("table", [b"", b"\0\0\0\0"])
+    def test_of_two_frames(self, table):
+        frame = self.FRAME + b"\0" * (len(self.FRAME) % 2)
+        with pytest.raises(StudyError, match="multiframe: PixelData holds 2 compressed frames; wanted one"):
+            read_study(self.data([frame, frame], table))
+
+    def test_of_none(self):
+        assert rejected(self.data([])) == "PixelData: found no fragment; wanted the frame's"
+
+    def test_in_a_file_of_native_pixels(self):
+        head = b"\xe0\x7f\x10\0OW\0\0"
+        data = encode(dataset())
+        data = (
+            data[: data.index(head)]
+            + head
+            + b"\xff" * 4
+            + encapsulate([RAMP.tobytes()])
+            + b"\xfe\xff\xdd\xe0"
+            + bytes(4)
+        )
+        assert rejected(data) == "PixelData: found fragments; wanted native pixels, as TransferSyntaxUID says"
+
+    @pytest.mark.parametrize("vr", [b"ow", b"  ", b"??"])
+    def test_pixels_of_no_known_representation(self, vr):
+        data = encode(dataset())
+        data = data.replace(b"\xe0\x7f\x10\0OW", b"\xe0\x7f\x10\0" + vr)
+        with pytest.raises(StudyError, match="unreadable"):
+            read_study(data)
+
+
+class TestUnusedBits:
+    NOTE = "PixelData has bits outside those of BitsStored and HighBit, which are left out."
+
+    @pytest.mark.parametrize(
+        ("stored", "elements", "noted"),
+        [
+            (RAMP, {"BitsStored": 12, "HighBit": 11}, False),
+            (RAMP | 0x4000, {"BitsStored": 12, "HighBit": 11}, True),
+            (RAMP << 4, {"BitsStored": 12, "HighBit": 15}, False),
+            ((RAMP << 4) + 3, {"BitsStored": 12, "HighBit": 15}, True),
+            (RAMP.astype(np.int16) - 20, {"BitsStored": 12, "HighBit": 11}, False),  # filled with the sign
+            ((RAMP.astype(np.int16) - 20) & 0xFFF, {"BitsStored": 12, "HighBit": 11}, False),  # filled with zeros
+            ((RAMP.astype(np.int16) - 20) ^ 0x4000, {"BitsStored": 12, "HighBit": 11}, True),
+        ],
+    )
+    def test_are_noted_where_something_stands_in_them(self, stored, elements, noted):
+        pixels = read_study(encode(dataset(stored, **elements)))[1]
+        assert pixels.notes == ((self.NOTE,) if noted else ())
+        assert np.ptp(pixels.values) == 47
+
+    def test_values_of_eight_bits_in_words_are_those_in_bytes(self):
+        words = study_to_uint8(encode(dataset(RAMP + 40, BitsStored=8, HighBit=7)), **AUTO)
+        assert (words.window, words.image.tolist()) == ("none", (RAMP + 40).tolist())

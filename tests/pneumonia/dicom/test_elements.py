@@ -166,6 +166,11 @@ class TestWindows:
         )
         assert study_to_uint8(data, **LUNG).window == "hu"
 
+    @pytest.mark.parametrize(("vr", "value"), [("FD", b"-1024.00"), ("US", b"1 "), ("UL", b"1.00"), ("SS", b"-1")])
+    def test_text_in_an_element_of_binary_numbers(self, vr, value):
+        data = with_elements(dataset(), element("RescaleIntercept", vr, value), element("RescaleSlope", "DS", b"1 "))
+        assert rejected(data) == f"RescaleIntercept: found {vr} that may be text; wanted a number"
+
 
 class TestPadding:
     @pytest.mark.parametrize("vr", ["SS", "US", "UN", "OW"])
@@ -198,6 +203,16 @@ class TestPadding:
         made = dataset(stored, ImplicitVRLittleEndian, PixelPaddingValue=65512)  # -24
         made["PixelPaddingValue"].VR = "US"
         assert read_study(encode(made))[1].padding.sum() == 1
+
+    @pytest.mark.parametrize(("value", "limit", "black"), [(40, 60000, 1), (60000, 40, 0), (60000, 61000, 0)])
+    def test_outside_what_is_stored_it_makes_no_range(self, value, limit, black):
+        limits = [
+            element(name, "US", struct.pack("<H", item))
+            for name, item in (("PixelPaddingValue", value), ("PixelPaddingRangeLimit", limit))
+        ]
+        pixels = read_study(with_elements(dataset(BitsStored=12, HighBit=11), *limits))[1]
+        assert (0 if pixels.padding is None else pixels.padding.sum()) == black
+        assert any("lies outside the values that BitsStored allows, and is not used" in note for note in pixels.notes)
 
     def test_a_value_in_doubt_is_refused(self):
         stored = RAMP.copy()

@@ -63,3 +63,34 @@ def test_a_header_that_cannot_be_followed_is_not_called_truncated():
     )
     cut = encode(jpeg(RAMP.astype(np.uint8))[0])[:-20]
     assert rejected(cut) == f"truncated: {len(cut):,} bytes, and the pixel data does not end"
+
+
+@pytest.mark.parametrize("vr", [b"??", b"lo", b"\0\0"])
+def test_a_private_element_before_a_large_black_image(vr):
+    # Taken for a length of 4 bytes, the representation leads into the pixels, and the parser through thousands of "elements".
+    black = np.zeros((2048, 2048), np.uint16)
+    black[1000:1010] = 7
+    pixels = read_study(with_elements(dataset(black), private(vr, b"abcdef")))[1]
+    assert pixels.values.sum() == black.sum()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("PhotometricInterpretation", "CS", b"MONOCHROME1 "),
+        ("WindowCenter", "DS", b"7 "),
+        ("BitsStored", "US", b"\x0c\0"),
+        ("RescaleIntercept", "DS", b"-1024 "),
+    ],
+)
+def test_an_element_that_stands_twice(keyword, vr, value):
+    # dcmtk takes the first, pydicom the last (PS3.5, 7.1: it occurs once).
+    twice = element(keyword, vr, value) * 2
+    assert rejected(with_elements(dataset(), twice)).startswith(f"{keyword}: found twice; wanted once")
+
+
+def test_an_enhanced_image():
+    item = element("RescaleIntercept", "DS", b"-1024 ")
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item
+    data = with_elements(dataset(), element("SharedFunctionalGroupsSequence", "SQ", item))
+    assert rejected(data).startswith("SharedFunctionalGroupsSequence: found an enhanced image")

@@ -7,6 +7,7 @@ import pytest
 from tests.dicom_files import RAMP, dataset, element, read_pixels, rejected, with_elements
 
 from pneumonia.dicom.windowing import study_to_uint8
+from pneumonia.rejection import StudyError
 
 AUTO = {"mode": "auto", "center": -600.0, "width": 1500.0, "percentiles": (0.5, 99.5)}
 
@@ -125,7 +126,17 @@ class TestTables:
             200,
             ("ModalityLUTSequence stands beside a rescale: the table is used.",),
         )
-        pixels = read_pixels(with_elements(made, element("ModalityLUTSequence", "SQ", table(48, 0, 12, None))))
-        assert pixels.values[5, 7] == 94
-        data = with_elements(dataset(), element("ModalityLUTSequence", "SQ", table(48, 0, 12, None)))
-        assert rejected(data).startswith("ModalityLUTSequence: found an item without")
+
+    @pytest.mark.parametrize("bad", [table(48, 0, 12, None), table(48, 0, 12, RISING[:40]), table(48, 0, 99, RISING)])
+    def test_of_the_modality_that_is_not_readable(self, bad):
+        def pixels(made, *items):
+            return read_pixels(with_elements(made, element("ModalityLUTSequence", "SQ", b"".join(items))))
+
+        good = table(48, 0, 12, RISING)
+        rescaled = dataset(RescaleSlope=2, RescaleIntercept=0)
+        assert pixels(rescaled, bad).values[5, 7] == 94
+        assert pixels(rescaled, bad, good).values[0, 0] == 200  # another table is read first
+        empty = dataset(RescaleSlope="", RescaleIntercept="")  # there is nothing to fall back on
+        for made in (dataset(), empty):
+            with pytest.raises(StudyError, match=r"^unreadable: (LUT\w+ of )?ModalityLUTSequence: found"):
+                pixels(made, bad)

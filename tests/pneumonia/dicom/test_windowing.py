@@ -33,6 +33,7 @@ def header(**changes):
         "bits_stored": 16,
         "signed": False,
         "rescale_type": "",
+        "rescaled": True,
         "windows": (),
         "window_function": "LINEAR",
     }
@@ -107,18 +108,27 @@ def test_monochrome1_is_the_negative_in_every_mode(mode):
         ({"rescale_type": "HU"}, "hu"),
         ({"modality": "CT"}, "hu"),
         ({"modality": "CT", "rescale_type": "US"}, "percentile"),  # a CT that says it is not in HU
+        ({"modality": "CT", "rescaled": False}, "percentile"),  # PS3.3, C.8.2.1: HU are what a rescale gives
         ({"windows": ((100.0, 50.0), (7.0, 7.0))}, "dicom"),
         ({}, "percentile"),
     ],
 )
 def test_auto_takes_what_the_file_is_calibrated_for(changes, used):
-    assert windowed(header(**changes), pixels([[90, 110, 300]]), mode="auto", **LUNG)[1] == used
+    assert windowed(header(**changes), pixels([[90, 110, 300]], low=-1024.0), mode="auto", **LUNG)[1] == used
+
+
+@pytest.mark.parametrize("windows", [(), ((100.0, 50.0),)])
+def test_values_that_cannot_be_below_zero_are_not_in_hounsfield(windows):
+    # Air has -1,000 HU. The lung window would leave an image nearly white.
+    seen = to_uint8(header(rescale_type="HU", windows=windows), pixels([[90, 110, 300]]), mode="auto", **LUNG)
+    assert seen.window == ("dicom" if windows else "percentile")
+    assert seen.notes == ("The file says HU, but no value can be below 0, as air is: the lung window is not used.",)
 
 
 def test_hu_window_by_hand():
     # Centre -600, width 1500: black at -600.5 - 749.5 = -1350 and below, white above 149.
     values = np.array([[-2000, -1350, -600, 149, 150]], np.float32)
-    image, used = windowed(header(rescale_type="HU"), pixels(values), mode="auto", **LUNG)
+    image, used = windowed(header(rescale_type="HU"), pixels(values, low=-2000.0), mode="auto", **LUNG)
     # -600: (-600 + 600.5) / 1499 + 0.5 = 0.50033, times 255 = 127.6
     assert (image.tolist(), used) == ([[0, 0, 128, 255, 255]], "hu")
 
@@ -235,7 +245,7 @@ def test_brighter_values_never_become_darker(values, mode):
 def test_an_image_of_one_grey_value_is_refused(changes, mode, why):
     # Its pixels differ, but the window does not show it: another window of the file would be a guess.
     with pytest.raises(StudyError, match=re.escape(why)) as caught:
-        to_uint8(header(**changes), pixels([[190, 210, 300]]), mode=mode, **LUNG)
+        to_uint8(header(**changes), pixels([[190, 210, 300]], low=-1024.0), mode=mode, **LUNG)
     assert caught.value.reason == Reason.CONSTANT_PIXELS
 
 
