@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pneumonia import extras
+from pneumonia import destination, extras
 from pneumonia.params import Params, ParamsError, load
 from pneumonia.schema.models import ENSEMBLE, EVALUATED
 from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
@@ -54,12 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     predict = commands.add_parser("predict", help="run the trained models on new studies, no labels needed")
-    predict.add_argument("input", type=Path, help="a DICOM, a folder of them, or a zip of them")
+    predict.add_argument("input", type=_path, help="a DICOM, a folder of them, or a zip of them")
     predict.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="where the results go; must not exist or be empty"
+        "--output", type=_path, required=True, metavar="DIR", help="where the results go; must not exist or be empty"
     )
     predict.add_argument(
-        "--models", type=Path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
+        "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
     )
     predict.add_argument(
         "--threshold", type=float, help="score from which a box counts (default: the one submission chose)"
@@ -80,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     render = commands.add_parser("render", help="the images as the models see them, as PNG, and how they were made")
-    render.add_argument("input", type=Path, help="a DICOM, a folder of them, or a zip of them")
+    render.add_argument("input", type=_path, help="a DICOM, a folder of them, or a zip of them")
     render.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="where they go; must not exist or be empty"
+        "--output", type=_path, required=True, metavar="DIR", help="where they go; must not exist or be empty"
     )
     render.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
     render.set_defaults(run=_render)
@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve", help="a DICOM node: takes images from a PACS, sends results back (extra: dicom)"
     )
-    serve.add_argument("settings", type=Path, metavar="FILE", help="YAML; docs/serve.yaml is one to start from")
+    serve.add_argument("settings", type=_path, metavar="FILE", help="YAML; docs/serve.yaml is one to start from")
     serve.add_argument(
-        "--models", type=Path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
+        "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
     )
     serve.add_argument("--check", action="store_true", help="read the settings, say what is wrong, and end")
     serve.set_defaults(run=_serve)
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     crossval.add_argument(
         "--output",
-        type=Path,
+        type=_path,
         default=Path("crossval"),
         metavar="DIR",
         help="where the figures and predictions go; must not exist or be empty (default: crossval)",
@@ -147,9 +147,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(text: str) -> Path:
+    """A path of the command line; an empty one, as an unset variable of a shell gives, would be the current folder.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give a path, and . for the current folder")
+    return Path(text)
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     from keraskit.compute import devices
-    from pneumonia.files import require_unused
     from pneumonia.reading_room import admission
     from pneumonia.reading_room.predict import predict_new
 
@@ -159,7 +169,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     wanted = admission.check_said if dicom else admission.check_not_another
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
-    require_unused(arguments.output)
+    destination.check(arguments.output)
     devices.require_backend()
     summary = predict_new(
         arguments.input,
@@ -183,11 +193,10 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _render(arguments: argparse.Namespace) -> int:
-    from pneumonia.files import require_unused
     from pneumonia.reading_room.render import render
 
     window = load().images.window.values()
-    require_unused(arguments.output)
+    destination.check(arguments.output)
     summary = render(arguments.input, arguments.output, window=window, workers=arguments.workers)
     print(
         f"{summary['ok']} images rendered, {summary['rejected']} rejected, {summary['skipped']} skipped, "
@@ -279,9 +288,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _crossval(arguments: argparse.Namespace) -> int:
     from pneumonia.experiments import crossval
     from pneumonia.experiments import folds as experiments
-    from pneumonia.files import require_unused
 
-    require_unused(arguments.output)
+    destination.check(arguments.output)
     found = experiments.gather(arguments.experiments)
     for experiment in found:
         print(f"fold {experiment.fold}: {experiment.name} ({experiment.rev[:7]})", flush=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.places import ROOT
+from tests.radiographs import chest
 
 from pneumonia import cli
 
@@ -62,6 +63,43 @@ def test_predict_does_not_write_over_results(project: Path, capsys: pytest.Captu
     (project / "out" / "mine.txt").write_text("x")
     assert cli.main(["predict", "x.dcm", "--output", "out", "--threshold", "0.5"]) == 2
     assert "out exists and is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "", "--output", "out"],
+        ["predict", "in", "--output", ""],
+        ["predict", "in", "--output", "out", "--models", ""],
+        ["render", "", "--output", "out"],
+        ["render", "in", "--output", ""],
+        ["crossval", "--output", ""],
+        ["serve", ""],
+        ["serve", "serve.yaml", "--models", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    project: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "is empty; give a path, and . for the current folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["predict", "--threshold", "0.5"], ["render"], ["crossval"]])
+@pytest.mark.parametrize("output", ["home/new/..", "link/new/..", "home", "link"])
+def test_no_command_replaces_what_a_path_leads_to(
+    project: Path, command: list[str], output: str, capsys: pytest.CaptureFixture[str]
+):
+    (project / "home").mkdir()
+    (project / "home" / "thesis").write_text("years")
+    (project / "link").symlink_to("home")
+    (project / "in.dcm").write_bytes(chest())
+    source = [] if command == ["crossval"] else ["in.dcm"]
+    assert cli.main([*command, *source, "--output", output]) == 2
+    assert f"{project / 'home'} exists and is not empty" in capsys.readouterr().err
+    assert (project / "home" / "thesis").read_text() == "years"
 
 
 def test_no_object_states_that_any_image_is_of_a_chest(project: Path, capsys: pytest.CaptureFixture[str]):

@@ -20,11 +20,12 @@ import numpy as np
 import pandas as pd
 
 from pneumonia.data.subsets import subset
+from pneumonia.destination import new_dir
 from pneumonia.evaluation.estimates import estimate
 from pneumonia.evaluation.inputs import Predictions
 from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.thresholds import choose
-from pneumonia.files import fresh_dir, write_csv, write_json
+from pneumonia.files import write_csv, write_json
 from pneumonia.metrics.ratios import Array
 from pneumonia.prediction.tables import write_predictions
 from pneumonia.schema.data import SPLIT
@@ -155,7 +156,7 @@ def write(
 ) -> pd.DataFrame:
     """Write evaluation.json, folds.csv, split.csv and predictions/ into the new folder `output`; returns `table`."""
     rows = table(metrics)
-    with fresh_dir(output) as folder:
+    with new_dir(output) as folder:
         write_json(folder / "evaluation.json", metrics)
         write_csv(folder / "folds.csv", rows, dict.fromkeys(rows.columns[4:], 6))
         write_csv(folder / SPLIT.name, assigned)

@@ -1,7 +1,8 @@
 """Is a file DICOM, and of which image? Its first bytes tell, so that a hundred thousand files are looked at quickly.
 
-Old files begin with the data set itself, without the preamble and the four letters DICM (PS3.10, section 7.1), and some
-without the file meta group: `complete` puts in front what is missing, so that all others read one form of file.
+Old files begin with the data set itself, without the preamble and the four letters DICM (PS3.10, section 7.1). Some, with them
+or without, have no file meta group, or one that names no transfer syntax. `complete` puts in what is missing, so that all
+others read one form of file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 from pneumonia.dicom.parsing import BIG_ENDIAN, DEFLATED, IMPLICIT
@@ -62,21 +64,31 @@ def look(head: bytes) -> Head | None:
 
 
 def complete(data: bytes) -> bytes:
-    """A DICOM file with preamble, DICM and, where it has no file meta group, one that names the transfer syntax seen.
+    """A DICOM file with preamble, DICM and a file meta group that names the transfer syntax: where it has none, the one seen.
 
     Arguments:
         data: the whole file; what is no DICOM file stays as it is.
     """
     start = _start(data[:SIZE])
-    if start is None or start == 132:
+    if start is None:
         return data
-    body = data[start:]
-    if body[:2] == b"\2\0":
-        return _PREAMBLE + body
-    syntax = _guess(body, 0).encode()
-    syntax += b"\0" * (len(syntax) % 2)
-    element = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
-    return _PREAMBLE + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(element)) + element + body
+    meta, place, syntax = _meta(data, start)
+    if (
+        _text(meta.get((2, 0x10))) or data[place : place + 2] == b"\2\0"
+    ):  # the latter cannot be followed: the parser says so
+        return data if start == 132 else _PREAMBLE + data[start:]
+    return _PREAMBLE + _group(data, start, syntax) + data[place:]
+
+
+def _group(data: bytes, start: int, syntax: str) -> bytes:
+    """The file meta group of `data`, with the transfer syntax in its place and the length that it then has."""
+    group = takewhile(lambda element: element.tag[0] == 2, _walk(data, start, EXPLICIT))
+    parts = {element.tag: data[element.place : _end(data, element)] for element in group}
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    parts[2, 0x10] = struct.pack("<HH2sH", 2, 0x10, b"UI", len(value)) + value
+    parts.pop((2, 0), None)
+    content = b"".join(parts[tag] for tag in sorted(parts))
+    return struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(content)) + content
 
 
 def _start(head: bytes) -> int | None:
@@ -106,8 +118,14 @@ def _meta(head: bytes, start: int) -> tuple[dict[tuple[int, int], bytes], int, s
         if element.tag[0] != 2:
             break
         meta[element.tag] = element.value
-        place = element.place + (12 if head[element.place + 4 : element.place + 6] in _LONG else 8) + len(element.value)
+        place = _end(head, element)
     return meta, place, _text(meta.get((2, 0x10))) or _guess(head, place)
+
+
+def _end(head: bytes, element: _Element) -> int:
+    """Where an element with a value representation ends."""
+    vr = head[element.place + 4 : element.place + 6]
+    return element.place + (12 if vr in _LONG else 8) + len(element.value)
 
 
 def _guess(head: bytes, place: int) -> str:

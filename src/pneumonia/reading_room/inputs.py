@@ -6,6 +6,7 @@ read when its study is: a listing holds a line a file. Folders and zips follow t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -104,7 +105,7 @@ class Inputs:
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
-        ValueError: a zip that is not whole.
+        ValueError: a zip that is not whole, or what is neither a folder nor a regular file.
     """
 
     def __init__(self, path: str | Path, *, unique: bool = True) -> None:
@@ -117,6 +118,8 @@ class Inputs:
         self._files: _Found
         if self.path.is_dir():
             self._files, found = _folder(self.path)
+        elif not self.path.is_file():  # a pipe or a device, which can be read once or never ends
+            raise ValueError(f"{path} is not a regular file; save it as a file first")
         elif _is_zip(self.path):
             self._files, found = _zip(self.path)
         else:
@@ -334,13 +337,13 @@ def _zip(path: Path) -> tuple[_Members, list[_Seen]]:
     names = {PurePosixPath(info.filename) for info in infos}
     names |= {parent for name in names for parent in name.parents}
     for number, info in enumerate(infos):
-        if info.is_dir():
+        if info.filename.endswith("/") and not info.file_size:  # a folder; one with content is a file with an odd name
             continue
         file = _Seen(info.orig_filename, number)
         if stat.S_ISLNK(info.external_attr >> 16):
             file.linked = True
             file.status, file.reason = _link(members, number, info, names)
-        elif fault := path_fault(info):
+        elif fault := path_fault(info) or ("" if info.filename else "has an empty name"):
             file.status, file.reason = FAILED, f"{Reason.UNSAFE_NAME}: {fault}"
         found.append(file)
     return members, found
@@ -381,10 +384,10 @@ def _folder(folder: Path) -> tuple[_Files, list[_Seen]]:
                 folders.clear()
                 continue
             seen.add(_identity(here))
-            more += [here / each for each in folders if (here / each).is_symlink()]
+            more += [here / each for each in folders if _is_link(here / each)]
             for each in names:
                 file = here / each
-                own = _Seen(path(file), -1, *_kind(file), linked=root != folder or file.is_symlink())
+                own = _Seen(path(file), -1, *_kind(file), linked=root != folder or _is_link(file))
                 if not own.status:
                     own.number = len(files)
                     files.append(file)
@@ -398,12 +401,17 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _is_link(path: Path) -> bool:
+    """Whether it is a symbolic link; False where the folder that holds it does not tell, where `Path` raises."""
+    return os.path.islink(path)  # noqa: PTH114
+
+
 def _kind(file: Path) -> tuple[str, str]:
     """Status and reason of what is no file that can be opened."""
     try:
         mode = file.stat().st_mode
     except OSError as error:
-        if file.is_symlink():
+        if error.errno in (errno.ENOENT, errno.ELOOP) and _is_link(file):
             return FAILED, "a symbolic link that leads nowhere"
         return FAILED, f"cannot be read: {error.strerror}"
     return ("", "") if stat.S_ISREG(mode) else (SKIPPED, "not a regular file")

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia import extras
-from pneumonia.files import fresh_dir, write_csv
+from pneumonia.destination import new_dir
+from pneumonia.files import write_csv
 from pneumonia.reading_room.admission import Refusal, doubt
 from pneumonia.reading_room.ensemble import Study, sizes
 from pneumonia.reading_room.inputs import FAILED, RESULTS, SKIPPED, Entry, Inputs
@@ -72,7 +73,7 @@ def predict_new(
 
     Arguments:
         source: a DICOM, a folder of them (searched through) or a zip of them; see `pneumonia.reading_room.inputs.Inputs`.
-        output: replaced whole.
+        output: absent or empty, see `pneumonia.destination`.
         load: makes the reader, once there is something to read. Detections below its operating point are left out of
             `submission.csv`, of the overlays and of the objects. What it does not admit is skipped.
         batch_size: studies read at once.
@@ -97,7 +98,7 @@ def predict_new(
     tables: list[pd.DataFrame] = []
     shapes: dict[str, tuple[int, int]] = {}
 
-    with fresh_dir(output) as folder, tqdm(total=len(studies), desc="predict", unit="study", file=sys.stderr) as bar:
+    with new_dir(output) as folder, tqdm(total=len(studies), desc="predict", unit="study", file=sys.stderr) as bar:
         for start in range(0, len(studies), batch_size):
             wanted = studies[start : start + batch_size]
             batch = {own.entry.key: own for own in _read(reader, inputs, wanted, outcomes)}

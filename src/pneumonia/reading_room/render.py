@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pneumonia import processes
-from pneumonia.files import fresh_dir
+from pneumonia.destination import new_dir
 from pneumonia.reading_room.inputs import FAILED, RESULTS, SKIPPED, Entry, Inputs
 from pneumonia.reading_room.outcomes import Outcomes, counts, described
 from pneumonia.rejection import Reason, StudyError
@@ -42,7 +42,7 @@ def render(source: Path, output: Path, *, window: Mapping[str, Any], workers: in
 
     Arguments:
         source: a DICOM, a folder of them or a zip of them; see `pneumonia.reading_room.inputs.Inputs`.
-        output: replaced whole.
+        output: absent or empty, see `pneumonia.destination`.
         window: the section `images.window` of params.yaml as plain values.
         workers: processes, 0 for one a core. Each holds one image.
 
@@ -59,7 +59,7 @@ def render(source: Path, output: Path, *, window: Mapping[str, Any], workers: in
         raise ValueError(f"{source}: no file is there")
     studies = inputs.studies()
     outcomes = Outcomes(RENDER, WORDS)
-    with fresh_dir(output) as folder:
+    with new_dir(output) as folder:
         results = _render_all(_Job(inputs, dict(window), folder.absolute()), studies, processes.count(workers))
         try:
             for entry, seen in tqdm(results, "render", len(studies), unit="image", file=sys.stderr):

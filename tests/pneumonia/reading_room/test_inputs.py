@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import socket
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import mixed_input
@@ -147,6 +150,79 @@ def test_links_are_followed_and_lead_round_once(tmp_path: Path):
     }
 
 
+def closed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, error: int = errno.EACCES, links: dict[Path, Path] | None = None
+) -> None:
+    """Let `folder` be as one without the permission x, for root too: what is in it can be named, and no more."""
+    stat_of, lstat_of, scan = os.stat, os.lstat, os.scandir
+
+    def refuse(path: object) -> None:
+        own = Path(os.fsdecode(path)) if isinstance(path, str | os.PathLike) else Path()
+        if own.parent == folder or (links or {}).get(own, own).parent == folder:
+            raise OSError(error, os.strerror(error), str(path))
+
+    def look(path: Any, **options: Any) -> os.stat_result:
+        if options.get("follow_symlinks", True) or Path(path).parent == folder:
+            refuse(path)
+        return stat_of(path, **options)
+
+    def look_at_link(path: Any, **options: Any) -> os.stat_result:
+        if Path(path).parent == folder:
+            refuse(path)
+        return lstat_of(path, **options)
+
+    def scan_unless_below(path: Any) -> Any:
+        refuse(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "stat", look)
+    monkeypatch.setattr(os, "lstat", look_at_link)
+    monkeypatch.setattr(os, "scandir", scan_unless_below)
+
+
+def test_each_file_of_a_folder_that_lets_none_be_opened_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = fill(tmp_path, {"a.dcm": image(1), "shut/b.dcm": image(2), "shut/c.txt": b"", "shut/sub/d.dcm": image(3)})
+    (source / "shut" / "link.dcm").symlink_to("b.dcm")
+    closed(monkeypatch, source / "shut")
+    denied = ("", "failed", "cannot be read: Permission denied")
+    assert listed(source) == {
+        "a.dcm": ("a", "", ""),
+        "shut/b.dcm": denied,
+        "shut/c.txt": denied,
+        "shut/link.dcm": denied,
+        "shut/sub": ("", "failed", "a folder that cannot be read: Permission denied"),
+    }
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_link_leads_nowhere_only_where_there_is_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int):
+    source, away = tmp_path / "in", fill(tmp_path / "away", {"x.dcm": image(1)})
+    source.mkdir()
+    (source / "a.dcm").symlink_to(away / "x.dcm")
+    (source / "b.dcm").symlink_to(tmp_path / "absent")
+    (source / "c.dcm").symlink_to("c.dcm")
+    closed(monkeypatch, away, error, {source / "a.dcm": away / "x.dcm"})
+    nowhere = ("", "failed", "a symbolic link that leads nowhere")
+    assert listed(source) == {
+        "a.dcm": ("", "failed", f"cannot be read: {os.strerror(error)}"),
+        "b.dcm": nowhere,
+        "c.dcm": nowhere,
+    }
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind("socket")
+        read, write = os.pipe()
+        for path in (tmp_path / "fifo", tmp_path / "socket", f"/dev/fd/{read}", "/dev/null"):
+            with pytest.raises(ValueError, match="is not a regular file; save it as a file first"):
+                Inputs(path)
+        os.close(read)
+        os.close(write)
+
+
 def test_a_pipe_is_not_opened(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.dcm")
     assert listed(tmp_path) == {"pipe.dcm": ("", "skipped", "not a regular file")}
@@ -173,6 +249,24 @@ def test_links_in_a_zip(tmp_path: Path):
         "x/out.dcm": nowhere,
         "x/abs.dcm": nowhere,
     }
+
+
+def test_odd_members_of_a_zip_are_each_an_entry(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        members = {"": image(1), "x/": b"", "b.dcm/": image(2), "c.dcm/": b"no", "d.dcm": image(3), "\0.dcm": image(4)}
+        for name, content in members.items():
+            info = zipfile.ZipInfo("?")
+            info.filename = info.orig_filename = name
+            archive.writestr(info, content)
+    inputs = Inputs(tmp_path / "a.zip")
+    assert [(each.path, each.key, each.status, each.reason) for each in inputs.entries] == [
+        ("", "", "failed", "unsafe_name: has an empty name"),
+        ("\\x00.dcm", "", "failed", "unsafe_name: has a backslash or NUL in its name"),
+        ("b.dcm/", "b", "", ""),
+        ("c.dcm/", "", "skipped", "not a DICOM file"),
+        ("d.dcm", "d", "", ""),
+    ]
+    assert [inputs.read(study) for study in inputs.studies()] == [image(2), image(3)]
 
 
 @pytest.mark.parametrize("name", ["../a.dcm", "x/../../a.dcm", "/etc/a.dcm", "C:/a.dcm", "x\\..\\a.dcm", "../note.txt"])
