@@ -95,10 +95,18 @@ class StudyArchive:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file below a folder, sorted; through links to files and to folders, each folder once, however often it is linked."""
+    """Every file below a folder, sorted; through links to files and to folders, each folder once, however often it is linked.
+
+    Arguments:
+        folder: to look through.
+
+    Raises:
+        OSError: a folder that cannot be listed; it names the folder.
+        ValueError: a link that leads nowhere, a pipe or the like, unless its name is hidden and no study's.
+    """
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
+    for name, folders, files in os.walk(folder, followlinks=True, onerror=_refuse_unlisted):
         here = Path(name)
         status = here.stat()
         if (status.st_dev, status.st_ino) in seen:  # a link that leads back, or to where another one led
@@ -106,8 +114,22 @@ def files_below(folder: Path) -> list[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders.sort()  # the same folder is met first under the same name
-        found += [path for path in map(here.joinpath, files) if path.is_file()]
-    return sorted(found)
+        found += map(here.joinpath, files)
+    odd = sorted(path for path in found if not path.is_file() and (path.name[0] != "." or is_study_name(path.name)))
+    if odd:
+        said = ", ".join(f"{path} ({_kind(path)})" for path in odd[:3])
+        raise ValueError(f"{folder}: {len(odd)} entries are no files: {said}; mend or remove them")
+    return sorted(path for path in found if path.is_file())
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    raise OSError(
+        f"{error.filename}: the folder cannot be listed ({error.strerror}); let this user read it, or remove it"
+    ) from error
+
+
+def _kind(path: Path) -> str:
+    return "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a pipe, socket or device"
 
 
 def open_zip(path: str | Path) -> zipfile.ZipFile:

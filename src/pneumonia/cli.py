@@ -336,19 +336,23 @@ def _verify(arguments: argparse.Namespace) -> int:
     from pneumonia.project import cache
 
     folder = cache.folder()
-    damaged = cache.corrupted(folder)
-    if not damaged:
-        print(f"every file of {folder} is what its name says")
-        return 0
-    for path in damaged:
+    checked = cache.check(folder)
+    for path, why in checked.unreadable.items():
+        print(f"cannot be read: {path} ({why})")
+    for path in checked.damaged:
         print(f"damaged: {path}")
-    if not arguments.remove:
-        print("delete them with: pneumonia verify --remove")
-        return 1
-    for path in cache.remove(damaged):
+    print(f"{checked.files} files of {folder} were read, {len(checked.damaged)} are not what their name says")
+    if not checked.damaged or not arguments.remove:
+        if checked.damaged:
+            print("delete them with: pneumonia verify --remove")
+        return 1 if checked.damaged or checked.unreadable else 0
+    removed = cache.remove(checked.damaged)
+    for path in removed.links:
         print(f"deleted with it: {path}")
-    print("deleted; dvc pull fetches them again, or dvc repro makes them again")
-    return 0
+    for path, why in removed.kept.items():
+        print(f"cannot be deleted: {path} ({why})")
+    print(f"{len(removed.files)} deleted; dvc pull fetches them again, or dvc repro makes them again")
+    return 1 if removed.kept or checked.unreadable else 0
 
 
 def _deps(arguments: argparse.Namespace) -> int:

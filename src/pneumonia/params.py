@@ -7,6 +7,8 @@ each key, what was received and what was wanted.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -320,7 +322,8 @@ def load(path: str | Path = "params.yaml") -> Params:
     Every stage comes by here, so this also refuses to run other code than DVC hashes: see `_check_code`.
 
     Raises:
-        ParamsError: keys are wrong; it names the file and every one of them.
+        ParamsError: it is no YAML in UTF-8 that DVC reads too, or keys are wrong; it names the file and every one of
+            them.
     """
     path = Path(path)
     _check_code(Path("src"), Path(__file__).parents[1])
@@ -328,7 +331,7 @@ def load(path: str | Path = "params.yaml") -> Params:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml_loader())
     except FileNotFoundError:
         raise ParamsError(f"{path} not found; run this from the project's root") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return check(values, str(path))
 
@@ -353,18 +356,73 @@ def _check_code(here: Path, running: Path) -> None:
 
 
 def yaml_loader() -> type[yaml.SafeLoader]:
-    """PyYAML's safe loader with YAML 1.2 floats: it reads `1e-3` as a string, DVC as a number; both must agree."""
-    import re
+    """PyYAML's safe loader that reads scalars and keys as DVC's ruamel.yaml does, which is no part of the base install."""
+    return _Loader
 
-    class Loader(yaml.SafeLoader):
-        pass
 
-    Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-        list("-+0123456789."),
-    )
-    return Loader
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2: `yes` is text, `0777` is 777, `1e-3` a number; and no key stands twice. Faults are `yaml.YAMLError`."""
+
+    def get_single_data(self) -> Any:
+        """The one document of the text."""
+        try:
+            return super().get_single_data()
+        except RecursionError:
+            raise yaml.YAMLError("it is nested too deep") from None
+
+    def process_directives(self) -> Any:
+        """The directives before a document; one that asks for another version is refused: DVC would follow it."""
+        mark = self.peek_token().start_mark
+        directives = super().process_directives()
+        if self.yaml_version not in (None, (1, 2)):
+            version = ".".join(map(str, self.yaml_version))
+            raise yaml.MarkedYAMLError(problem=f"%YAML {version} is not read, only 1.2", problem_mark=mark)
+        return directives
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, f"{node.value!r}: {error}", node.start_mark) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node, whose own keys differ; keys that come by `<<` give way to them."""
+        seen = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            key = "<<" if key_node.tag.endswith(":merge") else self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                problem = f"the key {key!r} stands twice; keep one"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = node.value.replace("_", "")
+    base = {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("+-")[:2], 10)
+    return int(text, base)
+
+
+# As in ruamel.yaml's resolver.py for YAML 1.2.
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0].rpartition(":")[2] not in ("bool", "int", "float")]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_NUMBERS = list("-+0123456789")
+for _tag, _pattern, _first in (
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    (
+        "float",
+        r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        [*_NUMBERS, "."],
+    ),
+    ("int", r"(?:[-+]?0b[01_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+)$", _NUMBERS),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def explain(error: Any) -> str:

@@ -1,5 +1,6 @@
 """Studies in a zip; names that lead elsewhere; archives that lie."""
 
+import os
 import pickle
 import stat
 import zipfile
@@ -111,3 +112,20 @@ def test_real_studies():
     assert len(studies.studies) == 1420 + 120
     assert studies.studies[0] == "0004cfab-14fd-4e49-80ba-63a80b6bddd6"
     assert len(studies.read(studies.studies[0])) == 92324
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "ward/closed").mkdir(parents=True)
+    (tmp_path / "ward/a.dcm").write_bytes(b"A")
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(OSError, match=r"ward/closed: the folder cannot be listed \(Permission denied\); let this user"):
+        archive.files_below(tmp_path)
+    with pytest.raises(OSError, match="gone: the folder cannot be listed"):
+        archive.files_below(tmp_path / "gone")

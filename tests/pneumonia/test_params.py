@@ -1,5 +1,6 @@
 """The typed model of params.yaml: what it takes, what it refuses and in which words."""
 
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,55 @@ def test_broken_yaml_is_named(tmp_path: Path):
     (tmp_path / "params.yaml").write_text("fetch: [1,\n")
     with pytest.raises(params.ParamsError, match="not valid YAML"):
         params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("# größer\nfetch: 1\n".encode("latin-1"), "can't decode byte"),
+        ("fetch: 1\n".encode("utf-16"), "can't decode byte"),
+        ("fetch: 1\n".encode("utf-16-le"), "special characters are not allowed"),
+        (b"fetch:\n  path: 2018-13-01\n", "'2018-13-01': month must be in 1..12\n.*line 2"),
+        (b"a: 0x_\n", "'0x_': invalid literal"),
+        (b"[" * 5000, "nested too deep"),
+        (b"a: 1\nb:\n  c: 1\n  c: 2\n", "the key 'c' stands twice; keep one\n.*line 4"),
+        (b"a: 1\n1: 1\n1.0: 2\n", "the key 1.0 stands twice"),
+        (b"%YAML 1.1\n---\na: 1\n", "%YAML 1.1 is not read, only 1.2"),
+    ],
+)
+def test_what_cannot_be_read_names_the_file(tmp_path: Path, content: bytes, message: str):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(params.ParamsError, match=r"params\.yaml is not valid YAML: (.|\n)*" + message):
+        params.load(path)
+
+
+def either(read: Any, text: str) -> Any:
+    """What is read with its type, or that it is refused."""
+    try:
+        value = read(text)
+    except Exception:
+        return "refused"
+    return repr(value)
+
+
+SCALARS = (
+    "0777 0o17 0889 1_000 1:30 1:30.5 yes no on off y n True FALSE tRUE null ~ 0b11 -0x1F 1e3 1.e3 +.5 .5e3 .5e-3 "
+    "1_0.5_ ._ ._1 _1 1__ .inf -.INF .NaN 2018-13-01 2018-01-01 2018-02-30 = + - . 0x_ +0b_ 08 1.2.3 <<"
+)
+TEXTS = ("a: 1\na: 2", "a: {b: 1, b: 1}", "1: 1\n1.0: 1", "x: &x {a: 1}\ny: {<<: *x, a: 2}", "{<<: {a: 1}, <<: {a: 2}}",
+         "\ufeffa: 1", "a: 1\n---\nb: 1", "'a': 1\n\"a\": 2", "yes: 1\ntrue: 2")  # fmt: skip
+
+
+def test_yaml_is_read_as_dvc_reads_it():
+    """DVC hashes what it reads of params.yaml: a value that we read otherwise would run under another's hash."""
+    ruamel = pytest.importorskip("ruamel.yaml")
+    generator = random.Random(0)
+    made = ["".join(generator.choices("0123789+-._:eExobaf", k=generator.randint(1, 6))) for _ in range(4000)]
+    texts = [*TEXTS, *(f"a: {scalar}" for scalar in (*SCALARS.split(), *made))]
+    theirs = {text: either(ruamel.YAML(typ="safe").load, text) for text in texts}
+    ours = {text: either(lambda text: yaml.load(text, Loader=params.yaml_loader()), text) for text in texts}
+    assert {text: (ours[text], value) for text, value in theirs.items() if ours[text] != value} == {}
 
 
 def leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pneumonia.files import write_atomic
 from pneumonia.params import ParamsError, check
@@ -19,7 +20,11 @@ def names(folder: Path = Path("profiles")) -> list[str]:
 
 
 def diff(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> str:
-    """What applying the profile would change, as a unified diff; empty where it is applied already."""
+    """What applying the profile would change, as a unified diff; empty where it is applied already.
+
+    Raises:
+        ParamsError: as `apply` does.
+    """
     return _difference(name, params, _merged(name, params, folder))
 
 
@@ -30,8 +35,8 @@ def apply(name: str, params: Path = Path("params.yaml"), folder: Path = Path("pr
         the diff.
 
     Raises:
-        ParamsError: the profile does not exist, params.yaml does not have one of its keys, or the typed model refuses
-            the result.
+        ParamsError: the profile does not exist, it or params.yaml is no YAML, params.yaml does not have one of its
+            keys, or the typed model refuses the result.
     """
     text = _merged(name, params, folder)
     difference = _difference(name, params, text)
@@ -42,8 +47,12 @@ def apply(name: str, params: Path = Path("params.yaml"), folder: Path = Path("pr
 
 
 def applied(name: str, params: Path = Path("params.yaml"), folder: Path = Path("profiles")) -> bool:
-    """Whether every value of the profile stands in `params`."""
-    values, target = _read(folder, name), _yaml().load(params)
+    """Whether every value of the profile stands in `params`.
+
+    Raises:
+        ParamsError: one of the two files is not there or no YAML.
+    """
+    values, target = _read(folder, name), _load(_yaml(), params)
     return all(_get(target, keys) == value for keys, value in _leaves(values))
 
 
@@ -55,7 +64,7 @@ def _difference(name: str, params: Path, after: str) -> str:
 
 def _merged(name: str, params: Path, folder: Path) -> str:
     yaml = _yaml()
-    target = yaml.load(params)
+    target = _load(yaml, params)
     for keys, value in _leaves(_read(folder, name)):
         section = target
         for key in keys[:-1]:
@@ -74,10 +83,20 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         raise ParamsError(f"there is no profile {name!r} in {folder}/; there are: {', '.join(names(folder)) or 'none'}")
-    values = YAML(typ="safe").load(path)  # plain values: the profile's own comments do not travel
+    values = _load(YAML(typ="safe"), path)  # plain values: the profile's own comments do not travel
     if not isinstance(values, dict):
         raise ParamsError(f"profile {path}: expected a mapping of sections, got {type(values).__name__}")
     return values
+
+
+def _load(yaml: YAML, path: Path) -> Any:
+    """The content of a YAML file; ParamsError names the file where it has none that can be read."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} not found; run this from the project's root") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
 
 
 def _yaml() -> YAML:

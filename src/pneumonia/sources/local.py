@@ -9,8 +9,9 @@ import io
 import logging
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from pneumonia.archive import MAX_STUDY_BYTES, files_below, is_study_name, name_fault, open_zip, write_archive
 from pneumonia.files import sha256 as sha256_of
@@ -24,8 +25,17 @@ SAMPLE = "stage_2_sample_submission.csv"
 TRAIN_IMAGES, TEST_IMAGES = "stage_2_train_images", "stage_2_test_images"
 
 MOST_COPIES = 8  # of one file, that are compared
+MOST_NAMES = 5  # in one message
 
-Files = dict[str, Callable[[], bytes]]  # posix name -> its content
+
+class Read(Protocol):
+    """The content of a file, or its first bytes."""
+
+    def __call__(self, most: int = -1) -> bytes:
+        """At most `most` bytes; all where it is negative."""
+
+
+Files = dict[str, Read]  # posix name -> its content
 
 
 def fetch_labelled(source: Path, folder: Path, sha256: str = "", persons: Path | None = None) -> None:
@@ -40,7 +50,8 @@ def fetch_labelled(source: Path, folder: Path, sha256: str = "", persons: Path |
 
     Raises:
         FileNotFoundError: what is missing, in one sentence.
-        ValueError: what is extra, cut short or has other columns, in one sentence.
+        OSError: a folder that cannot be listed.
+        ValueError: what is extra, cut short, no file or has other columns, in one sentence.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = _open(source, sha256)
@@ -60,8 +71,9 @@ def fetch_labelled(source: Path, folder: Path, sha256: str = "", persons: Path |
 def fetch_test(source: Path, folder: Path, sha256: str = "") -> None:
     """Write images.zip and sample_submission.csv of the test studies into `folder`; the rest as in `fetch_labelled`.
 
-    A source without the challenge's image folders is a new test set: all of its DICOM files. A source without a sample
-    submission gets one that lists its images.
+    A source without the challenge's image folders is a new test set: all of its .dcm files. What else lies there is
+    named in a warning; where it holds DICOM it is refused. A source without a sample submission gets one that lists its
+    images.
     """
     import pandas as pd
 
@@ -95,7 +107,7 @@ def _open(source: Path, sha256: str) -> Files:
                 # A part zipped on its own, its members bare or in a folder of its name.
                 files |= {f"{name}/{inner}": read for inner, read in _members(path).items()}
             else:
-                files[name] = path.read_bytes
+                files[name] = _file(path)
         return files
     if not source.is_file():
         raise FileNotFoundError(
@@ -104,6 +116,14 @@ def _open(source: Path, sha256: str) -> Files:
     if sha256 and (got := sha256_of(source)) != sha256:
         raise ValueError(f"{source}: SHA-256 is {got}, wanted {sha256}; copy or download it again")
     return _members(source)
+
+
+def _file(path: Path) -> Read:
+    def read(most: int = -1) -> bytes:
+        with path.open("rb") as stream:
+            return stream.read(most)
+
+    return read
 
 
 def _members(path: Path) -> Files:
@@ -121,13 +141,14 @@ def _members(path: Path) -> Files:
     return files
 
 
-def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        if info.file_size > MAX_STUDY_BYTES:
+def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Read:
+    def read(most: int = -1) -> bytes:
+        if most < 0 and info.file_size > MAX_STUDY_BYTES:
             size = f"{info.file_size:,} bytes, at most {MAX_STUDY_BYTES:,} are read"
             raise ValueError(f"{archive.filename}: member {info.filename} has {size}")
         try:
-            return archive.read(info)
+            with archive.open(info) as stream:
+                return stream.read(most)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise ValueError(
                 f"{archive.filename}: member {info.filename} is damaged ({error}); copy or download it again"
@@ -149,7 +170,9 @@ def _only(files: Files, wanted: str, source: Path) -> bytes:
 
 def _images(files: Files, part: str, source: Path) -> Files:
     """The DICOM files below a folder named `part` (any folder where empty), by study id."""
-    inside = [name for name in files if (not part or part in _folders(name)) and not _is_hidden(name)]
+    below = [name for name in files if not part or part in _folders(name)]
+    inside = [name for name in below if not _is_hidden(name)]
+    _warn_of([name for name in below if _is_hidden(name) and is_study_name(name)], "hidden .dcm files", source)
     images: dict[str, str] = {}
     extra = []
     for name in inside:
@@ -162,11 +185,39 @@ def _images(files: Files, part: str, source: Path) -> Files:
             images[study] = name
     if part and extra:
         raise ValueError(f"{source}: {len(extra)} files in {part} are no .dcm files, such as {extra[0]}; remove them")
+    _refuse_dicom(files, extra, source)
     if not images:
         raise ValueError(
             f"{source}: no .dcm file{f' in a folder {part}' if part else ''}; wanted the challenge's images"
         )
+    _warn_of([name for name in extra if PurePosixPath(name).name != SAMPLE], "files that are no .dcm files", source)
     return {study: files[name] for study, name in images.items()}
+
+
+def _refuse_dicom(files: Files, extra: list[str], source: Path) -> None:
+    """Refuse DICOM files under other names than .dcm: they would be left out of the test set."""
+    found = [name for name in extra if PurePosixPath(name).name.upper() != "DICOMDIR" and _is_dicom(files[name])]
+    if found:
+        raise ValueError(
+            f"{source}: {len(found)} DICOM files are not named .dcm: {_some(found)}; rename them, or remove them"
+        )
+
+
+def _is_dicom(read: Read) -> bool:
+    """Whether the marker of PS3.10 stands where it should; a file that cannot be read is no DICOM file."""
+    try:
+        return read(132)[128:] == b"DICM"
+    except ValueError:
+        return False
+
+
+def _warn_of(names: list[str], what: str, source: Path) -> None:
+    if names:
+        logging.getLogger(__name__).warning("%s: %d %s are passed over: %s", source, len(names), what, _some(names))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
 
 
 def _folders(name: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Profiles go over params.yaml, keep its comments and are checked like it."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,24 @@ def test_a_missing_profile_lists_those_there_are(project: Path):
     write(project, "yolo:\n  epochs: 3\n")
     with pytest.raises(params.ParamsError, match=r"no profile 'other'.*there are: mine"):
         profiles.diff("other", project / "params.yaml", project / "profiles")
+
+
+BROKEN = {
+    "conflict": b"<<<<<<< HEAD\nyolo: 1\n=======\nyolo: 2\n>>>>>>> x\n",
+    "latin-1": "# größer\n".encode("latin-1"),
+    "twice": b"yolo: 1\nyolo: 2\n",
+    "date": b"yolo: 2018-13-01\n",
+    "deep": b"[" * 1200,
+    "cut": b"yolo: [1,\n",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("file", ["params.yaml", "profiles/mine.yaml"])
+@pytest.mark.parametrize("use", [profiles.applied, profiles.diff, profiles.apply])
+def test_a_file_that_is_no_yaml_is_named(project: Path, content: bytes, file: str, use: Callable[..., object]):
+    write(project, "yolo:\n  epochs: 3\n")
+    (project / file).write_bytes(content)
+    with pytest.raises(params.ParamsError, match=f"{file} is not valid YAML"):
+        use("mine", project / "params.yaml", project / "profiles")
+    assert (project / file).read_bytes() == content

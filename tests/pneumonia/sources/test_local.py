@@ -1,6 +1,7 @@
 """The challenge's zip or folder to data/raw: the same bytes however they come, and one clear error for each fault."""
 
 import hashlib
+import os
 import shutil
 import stat
 import zipfile
@@ -269,3 +270,48 @@ def test_images_beside_their_zip_are_not_passed_over(tmp_path):
         ValueError, match=r"study a has two files, stage_2_train_images/a.dcm and stage_2_train_images.zip/a.dcm"
     ):
         fetch_labelled(folder, tmp_path / "raw")
+
+
+DICOM = bytes(128) + b"DICM"
+FORMS = {"folder": make_folder, "zip": make_zip}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["b.IMA", "c", "d.dic", "ward/e.dcm.bak", "1.2.3"])
+def test_dicom_under_another_name_is_not_passed_over(tmp_path, form, name):
+    source = FORMS[form](tmp_path / "new set", {"a.dcm": DICOM, "read me.txt": b"", name: DICOM})
+    with pytest.raises(ValueError, match=rf"new set: 1 DICOM files are not named .dcm: {name}; rename them"):
+        fetch_test(source, tmp_path / "raw_test")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_left_out_of_a_new_test_set_is_named(tmp_path, caplog, form):
+    more = {f"{number}.txt": b"" for number in range(9)} | {"DICOMDIR": DICOM, ".old/x.dcm": DICOM, "._a.dcm": b""}
+    source = FORMS[form](tmp_path / "new set", {"a.dcm": DICOM, "ward/e.dcm": DICOM, ".DS_Store": b""} | more)
+    fetch_test(source, tmp_path / "raw_test")
+    assert StudyArchive(tmp_path / "raw_test/images.zip").studies == ["a", "e"]
+    assert caplog.messages == [
+        f"{source}: 1 hidden .dcm files are passed over: .old/x.dcm",
+        f"{source}: 10 files that are no .dcm files are passed over: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ...",
+    ]
+
+
+def test_a_sample_submission_is_no_leftover(tmp_path, caplog):
+    fetch_test(make_zip(tmp_path / "new.zip", {"t.dcm": b"T", "stage_2_sample_submission.csv": SAMPLE}), tmp_path / "r")
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("fetch", [fetch_labelled, fetch_test])
+@pytest.mark.parametrize("name", ["f.dcm", "stage_2_train_images/.f.dcm", "f"])
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("gone"), os.mkfifo])
+def test_what_is_no_file_is_refused(tmp_path, fetch, name, make):
+    source = make_folder(tmp_path / "c", FILES)
+    make(source / name)
+    with pytest.raises(ValueError, match=rf"c: 1 entries are no files: .*{name} \(a (link that leads nowhere|pipe)"):
+        fetch(source, tmp_path / "raw")
+
+
+def test_a_lock_of_an_editor_is_no_fault(tmp_path):
+    source = make_folder(tmp_path / "c", FILES)
+    (source / ".#labels.csv").symlink_to("me@host.123")
+    fetch_labelled(source, tmp_path / "raw")
