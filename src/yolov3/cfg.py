@@ -6,7 +6,8 @@ a layer computes and is not known here is refused, never ignored: a network that
 description gives plausible wrong boxes. What steers Darknet's training alone is read over; an option of later Darknets
 that leaves the layer as it is at the value that stands there (`scale_x_y=1`) is read over as well.
 
-Files are read as Darknet does: bytes of comments mean nothing, of an option given twice the first counts.
+Files are read as Darknet does: bytes of comments mean nothing, of an option given twice the first counts. What Darknet's
+atoi and atof would read otherwise than it looks (`width=1e3`, `mask=0,,1`, `activation=leaky # x`) is refused.
 
 Reference: Redmon and Farhadi 2018, "YOLOv3: An Incremental Improvement"; option names as in Darknet's `src/parser.c`.
 """
@@ -15,11 +16,17 @@ from __future__ import annotations
 
 import codecs
 import logging
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ACTIVATIONS = ("leaky", "linear")
+LARGEST = 2**31 - 1  # that atoi's int holds
+_COMMENT = r"\s*([#;].*)?"  # after a number atoi and atof stop there; elsewhere Darknet takes it for part of the value
+_INTEGER = re.compile(r"\s*([-+]?[0-9]+)" + _COMMENT)
+_NUMBER = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)" + _COMMENT)
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +163,8 @@ def parse(text: str, name: str = "cfg") -> Description:
     """Turn the text of a `.cfg` file into a `Description`; `name` stands in messages.
 
     Raises:
-        ValueError: a section is unknown, an option is unknown, missing or no number, or a reference points outside.
+        ValueError: a section is unknown, an option is unknown, missing, no number or one that no layer can have, or a
+            reference points outside.
     """
     sections = _sections(text, name)
     if not sections or sections[0].kind not in ("net", "network"):
@@ -164,9 +172,11 @@ def parse(text: str, name: str = "cfg") -> Description:
         raise ValueError(f"{name}: the first section must be [net], found {found!r}")
     net, rest = sections[0], sections[1:]
     layers = tuple(_layer(section, index) for index, section in enumerate(rest))
-    description = Description(net.integer("width"), net.integer("height"), net.integer("channels", 3), layers)
-    _check(description, name)
-    shapes(description, [section.where for section in rest])
+    width, height, channels = net.integer("width", 1), net.integer("height", 1), net.integer("channels", 1, 3)
+    description = Description(width, height, channels, layers)
+    where = [section.where for section in rest]
+    _check(description, name, where)
+    shapes(description, where)
     return description
 
 
@@ -227,31 +237,43 @@ class _Section:
             raise ValueError(f"{self.where} has no {key}=")
         return default
 
-    def integer(self, key: str, default: int | None = None) -> int:
-        return self.integers(key, None if default is None else str(default), count=1)[0]
+    def integer(self, key: str, least: int | None = None, default: int | None = None) -> int:
+        value = self.integers(key, None if default is None else str(default), count=1)[0]
+        if least is not None and value < least:
+            raise ValueError(f"{self.where} {key}= must be {least} at least, got {value}")
+        return value
 
     def integers(self, key: str, default: str | None = None, count: int | None = None) -> tuple[int, ...]:
-        values = self.numbers(key, default, count)
-        if any(value != int(value) for value in values):
-            raise ValueError(f"{self.where} {key}= must be whole numbers, got {self.text(key, default)!r}")
-        return tuple(int(value) for value in values)
+        values = tuple(int(part) for part in self._parts(key, default, count, _INTEGER, "whole numbers"))
+        if any(abs(value) > LARGEST for value in values):
+            raise ValueError(f"{self.where} {key}= must be at most {LARGEST:,}, got {self.text(key, default)!r}")
+        return values
 
     def numbers(self, key: str, default: str | None = None, count: int | None = None) -> tuple[float, ...]:
-        text = self.text(key, default)
-        try:
-            values = tuple(float(part) for part in text.split(",") if part.strip())
-        except ValueError:
-            raise ValueError(f"{self.where} {key}= must be numbers, got {text!r}") from None
-        if not values or (count is not None and len(values) != count):
-            raise ValueError(f"{self.where} {key}= must hold {count or 'some'} number(s), got {text!r}")
+        values = tuple(float(part) for part in self._parts(key, default, count, _NUMBER, "numbers"))
+        if not all(map(math.isfinite, values)):
+            raise ValueError(f"{self.where} {key}= must be finite numbers, got {self.text(key, default)!r}")
         return values
+
+    def _parts(
+        self, key: str, default: str | None, count: int | None, pattern: re.Pattern[str], what: str
+    ) -> list[str]:
+        """The numbers between commas, as text; none may be empty: Darknet counts commas."""
+        text = self.text(key, default)
+        matches = [pattern.fullmatch(part) for part in text.split(",")]
+        parts = [match[1] for match in matches if match]
+        if len(parts) < len(matches):
+            raise ValueError(f"{self.where} {key}= must be {what}, one between two commas, got {text!r}")
+        if count is not None and len(parts) != count:
+            raise ValueError(f"{self.where} {key}= must hold {count} number(s), got {text!r}")
+        return parts
 
 
 def _sections(text: str, name: str) -> list[_Section]:
     sections: list[_Section] = []
     for number, raw in enumerate(text.split("\n"), start=1):  # other characters end no line for Darknet
-        line = raw.split("#")[0].split(";")[0].strip()
-        if not line:
+        line = raw.strip()
+        if not line or line[0] in "#;":
             continue
         if line.startswith("["):
             if not line.endswith("]"):
@@ -260,15 +282,20 @@ def _sections(text: str, name: str) -> list[_Section]:
             sections.append(_Section(kind, f"{name}:{number}: [{kind}]", {}))
             continue
         key, equals, value = line.partition("=")
-        if not equals or not sections:
-            raise ValueError(f"{name}:{number}: wanted [section] or option=value, got {line!r}")
+        if not equals or not sections or _plain(key) != key:
+            raise ValueError(f"{name}:{number}: wanted [section] or option=value, got {_plain(line).strip()!r}")
         key, value = key.strip(), value.strip()
-        if not (key + value).isascii():
+        if not (key + _plain(value)).isascii():
             raise ValueError(f"{name}:{number}: an option is written in ASCII, got {line!r}")
         known = sections[-1].options.setdefault(key, value)
         if known != value:
             logger.warning("%s:%d: %s= stands twice; as in Darknet the first counts: %s", name, number, key, known)
     return sections
+
+
+def _plain(text: str) -> str:
+    """What stands before a comment."""
+    return text.partition("#")[0].partition(";")[0]
 
 
 def _layer(section: _Section, index: int) -> Layer:
@@ -284,20 +311,20 @@ def _layer(section: _Section, index: int) -> Layer:
         if section.numbers(key, repr(value), 1)[0] != value:
             raise ValueError(f"{section.where} {key}= is known here at {value:g} only, got {section.options[key]!r}")
     if kind == "convolutional":
-        size = section.integer("size", 1)
-        padding = size // 2 if section.integer("pad", 0) else section.integer("padding", 0)
+        size = section.integer("size", 1, 1)
+        padding = size // 2 if section.integer("pad", default=0) else section.integer("padding", 0, 0)
         return Convolutional(
-            filters=section.integer("filters", 1),
+            filters=section.integer("filters", 1, 1),
             size=size,
-            stride=section.integer("stride", 1),
+            stride=section.integer("stride", 1, 1),
             padding=padding,
-            batch_normalize=bool(section.integer("batch_normalize", 0)),
+            batch_normalize=bool(section.integer("batch_normalize", default=0)),
             activation=_activation(section, "logistic"),
         )
     if kind == "maxpool":
         return _max_pool(section)
     if kind == "upsample":
-        return Upsample(section.integer("stride", 2))
+        return Upsample(section.integer("stride", 1, 2))
     if kind == "route":
         return Route(tuple(_absolute(section, value, index) for value in section.integers("layers")))
     if kind == "shortcut":
@@ -306,32 +333,37 @@ def _layer(section: _Section, index: int) -> Layer:
 
 
 def _max_pool(section: _Section) -> MaxPool:
-    stride = section.integer("stride", 1)
-    size = section.integer("size", stride)
-    padding = section.integer("padding", size - 1)
-    if min(size, stride) < 1 or not 0 <= padding <= 2 * (size - 1):  # a window of border alone has no maximum
-        raise ValueError(
-            f"{section.where} wants size and stride above 0 and padding= of at most 2 x (size - 1), got {section.options}"
-        )
+    stride = section.integer("stride", 1, 1)
+    size = section.integer("size", 1, stride)
+    padding = section.integer("padding", 0, size - 1)
+    if padding > 2 * (size - 1):  # a window of border alone has no maximum
+        raise ValueError(f"{section.where} wants padding= of at most 2 x (size - 1), got {section.options}")
     return MaxPool(size, stride, padding)
 
 
 def _yolo(section: _Section) -> Yolo:
     flat = section.numbers("anchors")
-    count = section.integer("num", 1)
+    count = section.integer("num", 1, 1)
     if len(flat) != 2 * count:
         raise ValueError(f"{section.where} num={count} wants {2 * count} numbers in anchors=, got {len(flat)}")
+    if min(flat) <= 0:
+        raise ValueError(f"{section.where} anchors= must be above 0, got {section.text('anchors')!r}")
     mask = section.integers("mask", ",".join(str(index) for index in range(count)))
     if any(not 0 <= value < count for value in mask):
         raise ValueError(f"{section.where} mask= must name anchors 0 to {count - 1}, got {list(mask)}")
     anchors = tuple(zip(flat[0::2], flat[1::2], strict=True))
-    return Yolo(mask, anchors, section.integer("classes", 20), section.numbers("ignore_thresh", "0.5", 1)[0])
+    return Yolo(mask, anchors, section.integer("classes", 1, 20), section.numbers("ignore_thresh", "0.5", 1)[0])
 
 
 def _activation(section: _Section, default: str) -> str:
     activation = section.text("activation", default)  # Darknet's default is logistic, which YOLOv3 never uses
     if activation not in ACTIVATIONS:
-        raise ValueError(f"{section.where} activation= must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+        hint = (
+            "; Darknet takes a comment behind it for part of it: remove it" if _plain(activation) != activation else ""
+        )
+        raise ValueError(
+            f"{section.where} activation= must be one of {', '.join(ACTIVATIONS)}, got {activation!r}{hint}"
+        )
     return activation
 
 
@@ -342,7 +374,7 @@ def _absolute(section: _Section, value: int, index: int) -> int:
     return layer
 
 
-def _check(description: Description, name: str) -> None:
+def _check(description: Description, name: str, where: Sequence[str]) -> None:
     if not description.heads:
         raise ValueError(f"{name}: no [yolo] section, so nothing would be detected")
     for index, layer in enumerate(description.layers):
@@ -353,12 +385,12 @@ def _check(description: Description, name: str) -> None:
         found = before.filters if isinstance(before, Convolutional) else None
         if found != wanted:
             raise ValueError(
-                f"{name}: layer {index} [yolo] with {len(layer.mask)} anchors and {layer.classes} classes wants a "
+                f"{where[index]} is layer {index}: with {len(layer.mask)} anchors and {layer.classes} classes it wants a "
                 f"convolutional layer of filters={wanted} before it, "
                 f"found {f'filters={found}' if found else type(before).__name__}"
             )
         if layer.classes != description.classes or layer.anchors != description.heads[0].anchors:
-            raise ValueError(f"{name}: layer {index} [yolo] differs in classes or anchors from the first [yolo]")
+            raise ValueError(f"{where[index]} is layer {index} and differs in classes or anchors from the first [yolo]")
 
 
 def _lines(layer: Layer) -> list[str]:

@@ -57,17 +57,17 @@ def test_text_reads_back_equal(small: str):
         (
             "filters=14",
             "filters=21",
-            r"layer 7 \[yolo\] with 2 anchors and 2 classes wants .* filters=14 .* filters=21",
+            r"x.cfg:42: \[yolo\] is layer 7: with 2 anchors and 2 classes it wants .* filters=14 .* filters=21",
         ),
         ("layers=-1, 2", "layers=-1, 9", r"\[route\] is layer 5 and can only refer to layers before it, got 9"),
         ("activation=leaky", "activation=mish", r"activation= must be one of leaky, linear, got 'mish'"),
         ("num=3", "num=4", r"num=4 wants 8 numbers in anchors=, got 6"),
         ("mask = 0,2", "mask = 0,3", r"mask= must name anchors 0 to 2, got \[0, 3\]"),
-        ("filters=8", "filters=many", r"filters= must be numbers, got 'many'"),
+        ("filters=8", "filters=many", r"filters= must be whole numbers, one between two commas, got 'many'"),
         (
             "size=2\nstride=2",
             "size=2\nstride=2\npadding=3",
-            r"\[maxpool\] wants .* padding= of at most 2 x \(size - 1\)",
+            r"\[maxpool\] wants padding= of at most 2 x \(size - 1\)",
         ),
         ("[net]", "[convolutional]", r"the first section must be \[net\], found 'convolutional'"),
         ("width = 64", "width : 64", r"x.cfg:3: wanted \[section\] or option=value, got 'width : 64'"),
@@ -174,3 +174,92 @@ def test_shapes_follow_the_layers():
     assert [found[n] for n in (0, 11, 15, 20, 22)] == [
         (416, 416, 16), (13, 13, 512), (13, 13, 255), (26, 26, 384), (26, 26, 255),
     ]  # fmt: skip
+
+
+ODD = {
+    "integer": (
+        "1e3",
+        "6_08",
+        "1.6e1",
+        "1.0",
+        "0x10",
+        "1,",
+        ",1",
+        "",
+        "inf",
+        "1e309",
+        "nan",
+        "1 2",
+        "2147483648",
+        "+-1",
+    ),
+    "size": ("0", "-3"),
+    "number": ("nan", "inf", "1e309", "1_0", "", "0x1p3", "infinity", "1.2.3"),
+    "whole": ("0,1e0", "0,0x1"),
+    "list": ("", ",", "0,", ",0", "0,,1", "0 1", "0 # a, b"),
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "kinds"),
+    [
+        ("net", "width = 64   # pixels", ("integer", "size")),
+        ("net", "height=32", ("integer", "size")),
+        ("net", "channels=1", ("integer", "size")),
+        ("convolutional", "filters=8", ("integer", "size")),
+        ("convolutional", "size=3", ("integer", "size")),
+        ("convolutional", "stride=2", ("integer", "size")),
+        ("convolutional", "batch_normalize=1", ("integer",)),
+        ("convolutional", "pad=1", ("integer",)),
+        ("shortcut", "from=-2", ("integer",)),
+        ("route", "layers=-1, 2", ("list", "whole")),
+        ("yolo", "mask = 0,2", ("list", "whole")),
+        ("yolo", "anchors = 1,2, 3.5,4, 5,6", ("list", "number")),
+        ("yolo", "classes=2", ("integer", "size")),
+        ("yolo", "num=3", ("integer", "size")),
+        ("yolo", "ignore_thresh=.7", ("number",)),
+    ],
+)
+def test_a_number_that_darknet_reads_otherwise_is_refused(small: str, section: str, old: str, kinds: tuple[str, ...]):
+    key = old.partition("=")[0].strip()
+    for value in (value for kind in kinds for value in ODD[kind]):
+        with pytest.raises(ValueError, match=rf"^x.cfg:\d+: \[{section}\] {key}= "):
+            cfg.parse(small.replace(old, f"{key}={value}", 1), "x.cfg")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e999"])
+@pytest.mark.parametrize("place", range(6))
+def test_an_anchor_has_a_side(small: str, value: str, place: int):
+    anchors = ["1", "2", "3.5", "4", "5", "6"]
+    anchors[place] = value
+    with pytest.raises(ValueError, match=r"x.cfg:42: \[yolo\] anchors= must be "):
+        cfg.parse(small.replace("1,2, 3.5,4, 5,6", ",".join(anchors)), "x.cfg")
+
+
+@pytest.mark.parametrize("option", ["size=0", "size=-3", "stride=0", "stride=-1", "padding=-1"])
+@pytest.mark.parametrize("kind", ["convolutional", "maxpool", "upsample"])
+def test_a_layer_has_a_size(small: str, kind: str, option: str):
+    if kind == "upsample" and not option.startswith("stride"):
+        return
+    before = small.index("[shortcut]")
+    made = f"{small[:before]}[{kind}]\n{option}\n\n{small[before:]}"
+    with pytest.raises(ValueError, match=rf"x.cfg:\d+: \[{kind}\] {option.partition('=')[0]}= must be [01] at least"):
+        cfg.parse(made, "x.cfg")
+
+
+def test_a_comment_behind_an_option_is_what_darknet_makes_of_it(small: str):
+    """Atoi stops at it, a list counts its commas, and a word it is part of."""
+    behind = small.replace("size=3", "size=3 # größe").replace("layers=-1, 2", "layers=-1, 2 ; both")
+    assert cfg.parse(behind) == cfg.parse(small)
+    for old, new in (("activation=leaky", "activation=leaky # x"), ("layers=-1, 2", "layers=-1, 2 # one, two")):
+        with pytest.raises(
+            ValueError, match=r"x.cfg:\d+: \[\w+\] (activation= must be one of .*: remove it|layers= must)"
+        ):
+            cfg.parse(small.replace(old, new, 1), "x.cfg")
+    with pytest.raises(ValueError, match=r"x.cfg:2: a section is written \[name\], got '\[net\] # x'"):
+        cfg.parse(small.replace("[net]", "[net] # x"), "x.cfg")
+
+
+@pytest.mark.parametrize("value", [".7", "0.7", "7e-1", "+.7", "70E-2", "0.7;"])
+def test_numbers_as_atof_reads_them(small: str, value: str):
+    assert cfg.parse(small.replace("ignore_thresh=.7", f"ignore_thresh={value}")) == cfg.parse(small)
