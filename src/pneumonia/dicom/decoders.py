@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -36,10 +37,12 @@ TRANSFER_SYNTAXES = NATIVE | _RLE | _JPEG | _JPEG_LS | _JPEG_2000
 
 # Markers of a JPEG frame header (ITU T.81, table B.1): DCT baseline, extended, progressive; lossless; JPEG-LS (T.87).
 _DCT, _LOSSLESS, _LS = {0xC0, 0xC1, 0xC2}, {0xC3}, {0xF7}
+_PROGRESSIVE = 0xC2
 _BARE = {0x01, *range(0xD0, 0xDA)}  # markers that no length follows
 OVERSHOOT = 8  # beside an edge a lossy code goes beyond its values, by less than an eighth of their range
 _STREAM_HEAD = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51|.{4}jP  ", re.DOTALL)  # JPEG and JPEG-LS, JPEG 2000, JP2
 _RLE_HEAD = re.compile(rb"[\1-\x0f]\0{3}\x40\0{3}")  # PS3.5, G.5: up to 15 planes, the first after 64 bytes
+_MORE = bytes(range(1, 255))  # as if data went on
 MAX_SCANS = 32  # a grey image has one, or about ten where it is progressive; each one costs a pass over the image
 
 
@@ -122,6 +125,10 @@ def decode(pixel_data: bytes, vr: str, layout: Layout, transfer_syntax: str) -> 
         said = f"Rows and Columns: found {layout.rows}x{layout.columns}"
         raise StudyError(Reason.UNREADABLE, f"{said}; wanted {stream.values.shape}, as the frame is decoded")
     mended: list[str] = []
+    if layout.high_bit != layout.stored - 1:
+        mended.append(
+            f"HighBit is {layout.high_bit}, BitsStored {layout.stored}: a compressed frame has no other bits."
+        )
     if stream.precision != layout.stored:
         mended.append(
             f"The compressed frame has {stream.precision} bits, BitsStored says {layout.stored}: values are the frame's."
@@ -143,9 +150,27 @@ def _decode(frame: bytes, layout: Layout, transfer_syntax: str) -> _Stream:
         values, decoder = _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
     elif head.marker in _DCT and head.precision == 8:
         values, decoder = _with_opencv(frame), "opencv"
+        _require_whole(frame, name, values, head, _with_opencv)
     else:
-        values, decoder = _with_imagecodecs(frame, name, head.marker in _DCT | _LOSSLESS, "jpeg8")
+        right = head.marker in _DCT | _LOSSLESS
+        values, decoder = _with_imagecodecs(frame, name, right, "jpeg8")
+        _require_whole(frame, name, values, head, lambda other: _with_imagecodecs(other, name, right, "jpeg8")[0])
     return _Stream(values, decoder, head.precision, None)
+
+
+def _require_whole(
+    frame: bytes, name: str, values: np.ndarray, head: _Frame, decode: Callable[[bytes], np.ndarray]
+) -> None:
+    """Refuse a JPEG frame whose data end before its image does: libjpeg paints the rest in the middle grey, and goes on.
+
+    Where the last pixel has that grey, or may have got a rough value from an earlier scan, the frame is decoded once more
+    with other bytes before its end marker. They change nothing where the data were complete.
+    """
+    if values[-1, -1] != 1 << (head.precision - 1) and head.marker != _PROGRESSIVE:
+        return
+    end = frame.rindex(b"\xff\xd9")
+    if not np.array_equal(decode(frame[:end] + _MORE + frame[end:]), values):
+        raise StudyError(Reason.UNREADABLE, f"{name} frame is cut short: its data end before the image does")
 
 
 def _with_opencv(frame: bytes) -> np.ndarray:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate, itemize_fragment
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+)
 from tests.dicom_files import RAMP, dataset, encode, rejected
 
 from pneumonia.dicom.study import read_study
@@ -215,3 +222,44 @@ class TestUnusedBits:
     def test_values_of_eight_bits_in_words_are_those_in_bytes(self):
         words = study_to_uint8(encode(dataset(RAMP + 40, BitsStored=8, HighBit=7)), **AUTO)
         assert (words.window, words.image.tolist()) == ("none", (RAMP + 40).tolist())
+
+
+def jpeg_file(frame, values, syntax):
+    return encode(dataset(values, syntax, PixelData=encapsulate([frame + b"\0" * (len(frame) % 2)])))
+
+
+def jpeg_frames(values):
+    """The same picture by each kind of JPEG code, with its transfer syntax."""
+    import cv2
+
+    for options in ([], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]):
+        yield cv2.imencode(".jpg", values, options)[1].tobytes(), JPEGBaseline8Bit
+    imagecodecs = pytest.importorskip("imagecodecs", reason="the extra 'dicom' is not installed")
+    yield imagecodecs.jpeg8_encode(values, lossless=True), JPEGLosslessSV1
+
+
+class TestDataThatEndBeforeTheImage:
+    @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.97])
+    def test_are_refused_whatever_follows_them(self, share):
+        values = np.random.default_rng(8).integers(0, 256, (64, 64), np.uint8)
+        for frame, syntax in jpeg_frames(values):
+            start = frame.index(b"\xff\xda") + 2
+            cut = frame[: start + int((len(frame) - start) * share)].rstrip(b"\xff") + b"\xff\xd9"
+            assert "cut short: its data end before the image does" in rejected(jpeg_file(cut, values, syntax))
+
+    @pytest.mark.parametrize("last", [127, 128, 129])
+    def test_a_whole_image_that_ends_in_middle_grey_is_read(self, last):
+        values = np.full((64, 64), last, np.uint8)
+        values[:8] = np.arange(64)
+        for frame, syntax in jpeg_frames(values):
+            read = read_study(jpeg_file(frame, values, syntax))[1].values
+            assert abs(int(read[-1, -1]) - last) <= 1
+
+
+def test_high_bit_beside_a_frame_says_nothing_but_is_noted():
+    frame = jpeg_2000(RAMP.astype(int) * 600, precision=16, signed=False)
+    made = dataset(RAMP, JPEG2000Lossless, PixelData=encapsulate([frame]))
+    made.HighBit = 11
+    _, pixels = read_study(encode(made))
+    assert pixels.values.tolist() == (RAMP * 600).tolist()
+    assert pixels.notes == ("HighBit is 11, BitsStored 16: a compressed frame has no other bits.",)
