@@ -3,7 +3,7 @@
     python -m tests.pneumonia.dicom.grammar --seed 1 --files 3000
 
 Each file is a small ramp with noise in a drawn encoding, depth, sign, modality and VOI transformation, polarity and
-padding; in about half of them something is malformed. Rendered here, the file must look as dcmtk's `dcm2pnm` and
+padding; in about half of them something is malformed. Through `pneumonia render`, the file must look as dcmtk's `dcm2pnm` and
 pydicom's own functions show it, to one grey level, or be rejected with an element named. The few places where the readers
 are known to differ are `KNOWN`, and explained in docs/data.md.
 """
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pydicom
 from PIL import Image
 from pydicom import Dataset
@@ -44,6 +45,7 @@ from pydicom.uid import (
 from tests.dicom_files import dataset, encode
 
 from pneumonia.dicom.windowing import Rendering, study_to_uint8
+from pneumonia.reading_room.render import render
 from pneumonia.rejection import StudyError
 
 SIDE = 24  # pixels
@@ -438,11 +440,18 @@ def known(reader: str, drawn: Drawn) -> bool:
     )
 
 
-def compare(drawn: Drawn, folder: Path, dcmtk: bool) -> list[str]:
-    """Outcomes: `ok`, `rejected`, `rejected well-formed`, and `<reader> agrees | differs | known | cannot`."""
+def compare(drawn: Drawn, folder: Path, dcmtk: bool, picture: np.ndarray | None) -> list[str]:
+    """Outcomes: `ok`, `rejected`, `rejected well-formed`, and `<reader> agrees | differs | known | cannot`.
+
+    Arguments:
+        picture: that `rendered` gave of the file; it must be what the models get.
+    """
     try:
         seen = study_to_uint8(drawn.data, **WINDOW)
+        assert picture is not None
+        assert np.array_equal(picture, seen.image)
     except StudyError as error:
+        assert picture is None
         return ["rejected" if drawn.odd else "rejected well-formed", f"reason {error.detail[:60]}"]
     outcomes = ["ok"]
     path = folder / "drawn.dcm"
@@ -465,20 +474,38 @@ def compare(drawn: Drawn, folder: Path, dcmtk: bool) -> list[str]:
     return outcomes
 
 
+def rendered(files: list[bytes], folder: Path) -> list[np.ndarray | None]:
+    """What `pneumonia render` makes of a folder of these files: a picture each, None where it is rejected."""
+    (folder / "files").mkdir()
+    for number, data in enumerate(files):
+        (folder / "files" / f"{number:06}.dcm").write_bytes(data)
+    count = render(folder / "files", folder / "output", window=WINDOW)
+    assert count["files"] == len(files) == count["ok"] + count["rejected"], count
+    rows = pd.read_csv(folder / "output" / "render.csv", dtype=str, keep_default_na=False)
+    pictures = [folder / "output" / f"{study}.png" for study in rows["study"]]
+    assert [path.is_file() for path in pictures] == [status == "ok" for status in rows["status"]]
+    assert all(
+        bool(reason) == (status == "rejected") for reason, status in zip(rows["reason"], rows["status"], strict=True)
+    )
+    return [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None for path in pictures]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--files", type=int, default=3000)
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
     rng = np.random.default_rng(arguments.seed)
+    drawn = [draw(rng) for _ in range(arguments.files)]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(arguments.files):
-            drawn = draw(rng)
-            outcomes = compare(drawn, Path(folder), shutil.which("dcm2pnm") is not None)
+        pictures = rendered([each.data for each in drawn], Path(folder))
+        for number, (each, picture) in enumerate(zip(drawn, pictures, strict=True)):
+            outcomes = compare(each, Path(folder), shutil.which("dcm2pnm") is not None, picture)
             counts.update(item for item in outcomes if not item.startswith("by"))
             if any("differs" in item or "well-formed" in item for item in outcomes):
-                print(number, outcomes, drawn, flush=True)
+                print(number, outcomes, each, flush=True)
     for name, count in sorted(counts.items()):
         print(f"{count:6} {name}")
 

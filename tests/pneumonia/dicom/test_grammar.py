@@ -15,9 +15,9 @@ def test_no_file_looks_otherwise_than_elsewhere_without_a_word(tmp_path):
     rng = np.random.default_rng(11)
     dcmtk = shutil.which("dcm2pnm") is not None
     counts, disagreements = Counter(), []
-    for _ in range(200):
-        drawn = grammar.draw(rng)
-        outcomes = grammar.compare(drawn, tmp_path, dcmtk)
+    files = [grammar.draw(rng) for _ in range(200)]
+    for drawn, picture in zip(files, grammar.rendered([each.data for each in files], tmp_path), strict=True):
+        outcomes = grammar.compare(drawn, tmp_path, dcmtk, picture)
         counts.update(outcomes)
         if any("differs" in outcome or "well-formed" in outcome for outcome in outcomes):
             disagreements.append(f"{outcomes}: {drawn}")
