@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pneumonia.files import require_unused
-
 
 def check(path: str | Path) -> Path:
     """Check that results can go to `path`; what killed runs left of their work there is removed.
@@ -38,7 +36,8 @@ def check(path: str | Path) -> Path:
         _sweep(target.parent, target.name)
     elif target.is_dir() and all(_is_temporary(each, target.name) for each in target.iterdir()):
         _sweep(target, target.name)  # not beside results: a run that was killed while it moved them left the rest there
-    require_unused(target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{target} exists and is not empty; name another --output")
     return target
 
 

@@ -152,16 +152,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-def require_unused(folder: Path) -> None:
-    """Check that nothing lies at `folder`, or an empty folder: nothing that lies there is ever lost.
-
-    Raises:
-        ValueError: it is a file, or a folder that holds something.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is not empty; name another --output")
-
-
 def source(module: str) -> Path:
     """The file of a module by its dotted name.
 
