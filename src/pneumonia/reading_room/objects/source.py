@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from pneumonia.dicom import parsing
@@ -25,7 +26,7 @@ OPTIONAL = {
     "Laterality": "CS", "LossyImageCompression": "CS", "Modality": "CS", "PatientOrientation": "CS",
     "PixelSpacingCalibrationDescription": "LO", "PixelSpacingCalibrationType": "CS", "SeriesDate": "DA", "SeriesTime": "TM",
 }  # fmt: skip
-SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio")
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing")
 # Who gave out an id (PS3.3, 10.14 and C.7.1.1), with the values of an item.
 ISSUERS = {
     "IssuerOfPatientIDQualifiersSequence": {
@@ -37,6 +38,7 @@ ISSUERS = {
 }  # fmt: skip
 IDENTITY = ("IssuerOfPatientID", *ISSUERS)  # what a result repeats besides `COPIED`
 MAX_LENGTH = 1024  # bytes of an element; the longest text of these may have 64 characters a component
+_CALIBRATION = ("PixelSpacingCalibrationDescription", "PixelSpacingCalibrationType")
 _LISTS = ("LossyImageCompressionMethod", "LossyImageCompressionRatio")
 
 
@@ -69,7 +71,8 @@ def _read(data: bytes) -> Dataset:
 
     parsing.parse(data, pixels=False)  # within bounds
     tags = [
-        *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "Rows", "SpecificCharacterSet"
+        *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "PixelAspectRatio", "Rows",
+        "SpecificCharacterSet",
     ]  # fmt: skip
 
     def read(content: bytes) -> Dataset:
@@ -98,6 +101,14 @@ def _source(header: Header) -> Dataset:
         _set(source, name, header.value(name, vr))
     for name in SPACINGS:
         _set(source, name, header.numbers(name, 2))
+    shape = (
+        [float(side) for side in source.pop("PixelAspectRatio").value] if "PixelAspectRatio" in source else [1.0, 1.0]
+    )
+    if shape[0] != shape[1] and not ("PixelSpacing" in source or "ImagerPixelSpacing" in source):
+        source.PixelAspectRatio = whole(shape[0] / shape[1])
+    if not all(name in source for name in ("PixelSpacing", *_CALIBRATION)):
+        for name in _CALIBRATION:
+            source.pop(name, None)
     for name, vrs in ISSUERS.items():
         _set(source, name, [item for item in (_issuer(own, vrs) for own in header.items(name)) if len(item)])
     methods = header.codes("LossyImageCompressionMethod")
@@ -124,6 +135,11 @@ def _issuer(header: Header, vrs: Mapping[str, str]) -> Dataset:
         for name in ("UniversalEntityID", "UniversalEntityIDType"):
             item.pop(name, None)
     return item
+
+
+def whole(aspect: float) -> list[int]:
+    """Height and width of a pixel as two whole numbers."""
+    return list(Fraction(aspect).limit_denominator(1000).as_integer_ratio())
 
 
 def require_short(dataset: Dataset, limit: int) -> None:
