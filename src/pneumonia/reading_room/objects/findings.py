@@ -66,11 +66,16 @@ class Findings:
     notes: tuple[str, ...] = ()
 
     @property
+    def call(self) -> str:
+        """The answer in a word or two."""
+        return "Opacity present" if len(self.boxes) else "No opacity"
+
+    @property
     def words(self) -> str:
-        """The answer, with the number it was decided by: boxes count by their own scores, not by the image's."""
+        """The answer, with the numbers: boxes count by their own scores, not by the image's."""
         if len(self.boxes):
-            return f"Opacity present: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
-        return f"No opacity: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
+            return f"{self.call}: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
+        return f"{self.call}: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
 
     def corners(self) -> NDArray[np.float64]:
         """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
@@ -139,7 +144,7 @@ def identity(source: Dataset, findings: Findings | None, algorithm: Algorithm, k
     return {
         "series_instance_uid": uid(str(source.StudyInstanceUID), *made_by, "series", kind),
         "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
-        "series_description": f"AI{' findings' if findings else ': not analysed'}. {WARNING}",
+        "series_description": f"AI: {findings.call if findings else 'not analysed'}. {WARNING}",  # at most 64 characters
         "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),
         "instance_number": 1,
         "manufacturer": NAME,

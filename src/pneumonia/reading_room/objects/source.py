@@ -22,9 +22,10 @@ COPIED = {
 }  # fmt: skip
 # What says whose id it is, and when and how the image was made: absent in a result where the image does not say.
 OPTIONAL = {
-    "AcquisitionDate": "DA", "AcquisitionTime": "TM", "ContentDate": "DA", "ContentTime": "TM", "IssuerOfPatientID": "LO",
-    "Laterality": "CS", "LossyImageCompression": "CS", "Modality": "CS", "PatientOrientation": "CS",
+    "AcquisitionDate": "DA", "AcquisitionTime": "TM", "BodyPartExamined": "CS", "ContentDate": "DA", "ContentTime": "TM",
+    "IssuerOfPatientID": "LO", "Laterality": "CS", "LossyImageCompression": "CS", "Modality": "CS", "PatientOrientation": "CS",
     "PixelSpacingCalibrationDescription": "LO", "PixelSpacingCalibrationType": "CS", "SeriesDate": "DA", "SeriesTime": "TM",
+    "ViewPosition": "CS",
 }  # fmt: skip
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing")
 # Who gave out an id (PS3.3, 10.14 and C.7.1.1), with the values of an item.
@@ -101,11 +102,9 @@ def _source(header: Header) -> Dataset:
         _set(source, name, header.value(name, vr))
     for name in SPACINGS:
         _set(source, name, header.numbers(name, 2))
-    shape = (
-        [float(side) for side in source.pop("PixelAspectRatio").value] if "PixelAspectRatio" in source else [1.0, 1.0]
-    )
-    if shape[0] != shape[1] and not ("PixelSpacing" in source or "ImagerPixelSpacing" in source):
-        source.PixelAspectRatio = whole(shape[0] / shape[1])
+    height, width = map(float, header.numbers("PixelAspectRatio", 2) or "11")
+    if height != width and not ("PixelSpacing" in source or "ImagerPixelSpacing" in source):
+        source.PixelAspectRatio = whole(height / width)
     if not all(name in source for name in ("PixelSpacing", *_CALIBRATION)):
         for name in _CALIBRATION:
             source.pop(name, None)
