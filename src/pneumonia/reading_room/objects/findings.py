@@ -116,13 +116,14 @@ def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: st
     """What says of any object which image, models, params and operating point it comes from: arguments for highdicom.
 
     Arguments:
-        kind: `SR`, `PR` or `SC`; each has a series of its own in the image's study.
+        kind: `SR`, `PR` or `SC`; each image's has a series of its own in the study: OHIF shows of a series of reports the last
+            one alone.
     """
     made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}")
     return {
-        "series_instance_uid": uid(str(source.StudyInstanceUID), *made_by, "series", kind),
+        "series_instance_uid": uid(str(source.SOPInstanceUID), *made_by, "series", kind),
         "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
-        "series_description": f"AI findings. {WARNING}",
+        "series_description": f"AI: {findings.words}. {WARNING}",
         "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),
         "instance_number": 1,
         "manufacturer": NAME,

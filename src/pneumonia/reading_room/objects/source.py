@@ -23,7 +23,7 @@ OPTIONAL = (
     "AcquisitionDate", "AcquisitionTime", "BodyPartExamined", "Columns", "ContentDate", "ContentTime", "ImagerPixelSpacing",
     "Laterality", "Modality", "NumberOfFrames", "PatientOrientation", "PhotometricInterpretation", "PixelSpacing",
     "PresentationLUTShape", "Rows", "SamplesPerPixel", "SeriesDate", "SeriesTime", "SpecificCharacterSet",
-    "WindowCenter", "WindowWidth",
+    "ViewPosition", "WindowCenter", "WindowWidth",
 )  # fmt: skip
 # What a value must look like by its type (DA, TM, SH; PS3.5, 6.2). Pseudonymizers put other things there, which no object
 # may repeat; the study is known by its UID all the same.
