@@ -76,7 +76,7 @@ def read_with_notes(data: bytes) -> tuple[Dataset, tuple[str, ...]]:
 def _read(data: bytes) -> Dataset:
     import pydicom
 
-    parsing.parse(data, pixels=False)  # within bounds
+    parsing.parse(data, pixels=False)  # within bounds, which its stream and its mending keep for other elements too
     tags = [
         *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "PixelAspectRatio", *SIDES,
         "SpecificCharacterSet",

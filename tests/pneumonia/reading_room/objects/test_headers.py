@@ -97,6 +97,7 @@ def test_dcmtk_reads_the_same_name_of_image_and_report(tmp_path, charset):
         ("AccessionNumber", b"x" * 16, "x" * 16),
         ("AccessionNumber", b"x" * 17, ""),
         ("AccessionNumber", "é".encode() * 16, "é" * 16),  # 32 bytes, but 16 characters, which is what SH counts
+        ("PatientName", b"A^B\\", "A^B"),
         ("PatientName", b"A^B\\C^D", ""),
         ("PatientName", b"a=b=c=d", ""),
         ("ReferringPhysicianName", b"A^B\\A^B", "A^B"),
