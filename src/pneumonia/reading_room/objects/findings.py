@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 NAME = "pneumonia"
+SCORE_DECIMALS, BOX_PARTS = 3, 4  # of what is stored: thousandths of a score, quarters of a pixel
 WARNING = "Research use only. Not for diagnostic use."
 
 
@@ -60,7 +61,15 @@ class Findings:
 
     @property
     def words(self) -> str:
+        """The answer in a word or two."""
         return "Opacity" if len(self.boxes) else "No opacity"
+
+    @property
+    def statement(self) -> str:
+        """The answer with its numbers: boxes count by their own scores, not by the image's."""
+        if len(self.boxes):
+            return f"Opacity present: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
+        return f"No opacity: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
 
     def corners(self) -> NDArray[np.float64]:
         """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
@@ -69,7 +78,10 @@ class Findings:
 
 
 def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, notes: tuple[str, ...] = ()) -> Findings:
-    """What stands of one study in a table.
+    """What stands of one study in a table, as exactly as it is the same in any company.
+
+    A network rounds otherwise in a batch than alone, by 1e-6 of a score and 1e-3 of a pixel: what is stored of an image must
+    not depend on which others were read with it.
 
     Arguments:
         found: study, x, y, width, height, score; best first of each study.
@@ -77,8 +89,9 @@ def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, no
         notes: see `Findings`.
     """
     rows = found[found["study"] == study]
-    boxes = rows[BOX].to_numpy(np.float64)
-    return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold, notes)
+    boxes = np.round(rows[BOX].to_numpy(np.float64) * BOX_PARTS) / BOX_PARTS
+    scores = rows["score"].to_numpy(np.float64).round(SCORE_DECIMALS)
+    return Findings(boxes, np.maximum(scores, threshold), round(score, SCORE_DECIMALS), threshold, notes)
 
 
 def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algorithm:
@@ -112,18 +125,21 @@ def uid(*parts: str) -> str:
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, chr(0).join((NAME, *parts))).int}"
 
 
-def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: str) -> dict[str, Any]:
+def identity(source: Dataset, findings: Findings | None, algorithm: Algorithm, kind: str) -> dict[str, Any]:
     """What says of any object which image, models, params and operating point it comes from: arguments for highdicom.
 
+    Its UIDs are those of a draft: `sealed` gives the last ones.
+
     Arguments:
+        findings: None where the image was not analysed.
         kind: `SR`, `PR` or `SC`; each image's has a series of its own in the study: OHIF shows of a series of reports the last
             one alone.
     """
-    made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}")
+    made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}" if findings else "")
     return {
         "series_instance_uid": uid(str(source.SOPInstanceUID), *made_by, "series", kind),
         "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
-        "series_description": f"AI: {findings.words}. {WARNING}",
+        "series_description": f"AI: {findings.words if findings else 'not analysed'}. {WARNING}",
         "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),
         "instance_number": 1,
         "manufacturer": NAME,
@@ -131,3 +147,20 @@ def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: st
         "software_versions": algorithm.version,
         "device_serial_number": algorithm.digest[:16],
     }
+
+
+def sealed(made: Dataset) -> Dataset:
+    """Give an object the UIDs of what it says: the same content has the same, and any other content others.
+
+    Its series is of it alone, since one that is sent after a correction may name another patient.
+    """
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    stream = DicomBytesIO()
+    stream.is_little_endian, stream.is_implicit_VR = True, False
+    write_dataset(stream, made)
+    made.SOPInstanceUID = uid(hashlib.sha256(stream.getvalue()).hexdigest())
+    made.SeriesInstanceUID = uid(str(made.SOPInstanceUID), "series")
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    return made

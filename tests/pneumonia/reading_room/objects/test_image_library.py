@@ -52,7 +52,7 @@ def test_what_is_not_said_is_not_there():
 
 
 def test_what_nobody_can_read_says_nothing():
-    data = image(ImagerPixelSpacing=["0.139", "0.143"]).replace(b"0.139\\0.143", b"0,139\\0,143")
+    data = image(ImagerPixelSpacing=["0.139", "0.143"]).replace(b"0.139\\0.143", b"0.x39\\0.143")
     assert list(said(data)) == ["Modality", "Pixel Data Rows", "Pixel Data Columns"]
 
 
