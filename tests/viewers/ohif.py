@@ -128,14 +128,17 @@ class Viewer:
         Returns:
             What is written over the image, a label each.
         """
-        from selenium.webdriver import ActionChains
-
-        reports = [element for words, element in self.thumbnails() if words.startswith("SR")]
         before = self.outlines()
-        ActionChains(self.driver).move_to_element(reports[number]).double_click().perform()
+        self._double_click(number)
         until(lambda: self.outlines() and self.outlines() != before, 30)
         time.sleep(2)
         return self.labels()
+
+    def read_report(self, number: int) -> str:
+        """Open the study's SR of that number, which is no report of measurements: the words on the page."""
+        self._double_click(number)
+        time.sleep(5)
+        return str(self.driver.find_element("tag name", "body").text)
 
     def accept(self) -> None:
         """Let OHIF take the report's boxes over as measurements."""
@@ -159,6 +162,12 @@ class Viewer:
     def messages(self) -> list[str]:
         """What the browser's console said since the last time."""
         return [each["message"] for each in self.driver.get_log("browser")]
+
+    def _double_click(self, number: int) -> None:
+        from selenium.webdriver import ActionChains
+
+        reports = [element for words, element in self.thumbnails() if words.startswith("SR")]
+        ActionChains(self.driver).move_to_element(reports[number]).double_click().perform()
 
     def _images(self) -> list[Any]:
         return list(self.driver.find_elements("css selector", "canvas.cornerstone-canvas"))
