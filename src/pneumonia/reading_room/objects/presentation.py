@@ -11,12 +11,14 @@ from pneumonia.reading_room.objects.grey import add_pixel_shape
 
 if TYPE_CHECKING:
     from highdicom.pr import GrayscaleSoftcopyPresentationState
+    from numpy.typing import NDArray
     from pydicom import Dataset
 
     from pneumonia.dicom.windowing import Rendering
 
 LAYER = "FINDINGS"
 COLOUR = (255, 64, 64)  # RGB
+LINES = 25  # of text, that an image is high
 
 
 def presentation_state(
@@ -38,21 +40,17 @@ def presentation_state(
         LAYER, order=1, description="Opacities found by an algorithm", display_color=CIELabColor.from_rgb(*COLOUR)
     )
     rows, columns = int(source.Rows), int(source.Columns)
+
+    def text(words: str, box: tuple[float, float, float, float]) -> pr.TextObject:
+        return pr.TextObject(words, units="PIXEL", bounding_box=box, text_justification="LEFT")
+
     boxes, texts = [], []
     for outline, score in zip(findings.corners(), findings.scores, strict=True):
         # The corner of the first pixel is 0.0, 0.0 (PS3.3, C.10.5.1.2, units PIXEL), as it is for a box.
         points = np.clip(outline, 0.0, (columns, rows))
         boxes.append(pr.GraphicObject(pr.GraphicTypeValues.POLYLINE, points, units="PIXEL"))
-        anchor = (float(points[0, 0]), float(points[0, 1]))
-        texts.append(
-            pr.TextObject(f"{100 * score:.0f}%", units="PIXEL", anchor_point=anchor, anchor_point_visible=False)
-        )
-    corner = (1.0, 1.0)
-    texts.append(
-        pr.TextObject(
-            f"AI: {findings.statement}. {WARNING}", units="PIXEL", anchor_point=corner, anchor_point_visible=False
-        )
-    )
+        texts.append(text(f"{100 * score:.0f}%", label(points, rows, columns)))
+    texts.append(text(f"AI: {findings.statement}. {WARNING}", (0.0, 0.0, float(columns), rows / LINES)))
     annotation = pr.GraphicAnnotation(
         referenced_images=[source], graphic_layer=layer, graphic_objects=boxes or None, text_objects=texts
     )
@@ -69,3 +67,22 @@ def presentation_state(
         result[element.tag] = element
     add_pixel_shape(result.DisplayedAreaSelectionSequence[0], rendering.header)
     return result
+
+
+def label(outline: NDArray[np.float64], rows: int, columns: int) -> tuple[float, float, float, float]:
+    """Where the score of a box is written: a line above its first corner, or below it where there is no room above.
+
+    It is a rectangle, not an anchor: beside an anchor a viewer puts text where it likes, and DICOMscope off the image.
+
+    Arguments:
+        outline: `[5, 2]` (column, row), within the image.
+
+    Returns:
+        Left, top, right, bottom, within the image.
+    """
+    height = rows / LINES
+    width = min(4 * height, float(columns))
+    left = min(float(outline[0, 0]), columns - width)
+    top = float(outline[0, 1])
+    top = top - height if top >= height else min(top, rows - height)
+    return left, top, left + width, top + height

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,6 +21,7 @@ from pneumonia.reading_room.objects.findings import Algorithm, Findings
 from pneumonia.reading_room.objects.source import read_source
 from pneumonia.reading_room.objects.structured_report import structured_report
 
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
 ALGORITHM = Algorithm("1.2.3", "ab" * 32, "gate")
 FOUND = Findings(np.array([[8.0, 4.5, 10.25, 20.0], [40.0, 30.0, 24.0, 18.0]]), np.array([0.875, 0.5]), 0.9, 0.25)
 NOTHING = Findings(np.zeros((0, 4)), np.zeros(0), 0.125, 0.25)
@@ -168,6 +170,36 @@ def test_dciodvfy_finds_no_error(tmp_path: Path, findings: Findings, data: bytes
     structured_report(read_source(data), findings, ALGORITHM).save_as(tmp_path / "sr.dcm")
     said = subprocess.run(["dciodvfy", "-new", tmp_path / "sr.dcm"], capture_output=True, text=True, check=False)
     assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not PIXELMED.is_file() or shutil.which("java") is None, reason="PixelMed (libpixelmed-java) is not installed"
+)
+def test_pixelmed_finds_no_error(tmp_path: Path):
+    limits = [f"-Djdk.xml.{limit}=0" for limit in ("xpathTotalOpLimit", "xpathExprOpLimit", "xpathExprGrpLimit")]
+    validator = ["java", *limits, "-cp", PIXELMED, "com.pixelmed.validate.DicomSRValidator"]
+    data = chest(PatientOrientation=["L", "F"], ImagerPixelSpacing=["0.139", "0.143"])
+    for findings in (FOUND, NOTHING):
+        structured_report(read_source(data), findings, ALGORITHM).save_as(tmp_path / "sr.dcm")
+        said = subprocess.run([*validator, tmp_path / "sr.dcm"], capture_output=True, text=True, check=False)
+        lines = (said.stdout + said.stderr).splitlines()
+        assert "Found Root Template TID_1500 (MeasurementReport)" in lines
+        assert "IOD validation complete" in lines
+        assert [line for line in lines if line.startswith("Error")] == []
+
+
+@pytest.mark.skipif(shutil.which("tid1500reader") is None, reason="tid1500reader (dcmqi) is not installed")
+@pytest.mark.parametrize("findings", [FOUND, NOTHING], ids=["positive", "negative"])
+def test_dcmqi_reads_every_group(tmp_path: Path, findings: Findings):
+    structured_report(read_source(chest()), findings, ALGORITHM).save_as(tmp_path / "sr.dcm")
+    command = ["tid1500reader", "--inputDICOM", tmp_path / "sr.dcm", "--outputMetadata", tmp_path / "sr.json"]
+    subprocess.run(command, check=True, capture_output=True)
+    read = json.loads((tmp_path / "sr.json").read_text())["Measurements"]
+    assert [(group["TrackingIdentifier"], float(group["measurementItems"][0]["value"])) for group in read] == [
+        ("image", 100 * findings.study_score),
+        *((f"opacity {n}", 100 * score) for n, score in enumerate(findings.scores, start=1)),
+    ]
 
 
 @pytest.mark.skipif(shutil.which("dsrdump") is None, reason="dsrdump (dcmtk) is not installed")
