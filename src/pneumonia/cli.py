@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -205,7 +205,7 @@ def _render(arguments: argparse.Namespace) -> int:
     return 1 if summary["rejected"] else 0
 
 
-def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
+def _reader(p: Params, models: Path, threshold: float) -> partial[Reader]:
     """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
     from pneumonia.reading_room.ensemble import require
     from pneumonia.reading_room.reader import Reader
@@ -244,9 +244,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
     devices.require_backend()
     from pneumonia.reading_room.node import serve
+    from pneumonia.reading_room.reader import Reader
 
     reader = _reader(p, arguments.models, threshold)
-    serve.run(lambda: serve.Node(s, reader))
+    serve.run(lambda: serve.Node(s, reader, partial(Reader.key, *reader.args, **reader.keywords)))
     return 0
 
 

@@ -7,12 +7,17 @@ on them. What a kill leaves besides is swept at the next start. Results have the
 that was sent and not yet noted is stored by its receiver once.
 
 An image is known by its ticket, a hash of its SOP Instance UID: what is kept and logged after the answer names no one.
+One that comes again is known where the data set, the receivers and what reads it (models, params, settings) are the same;
+else it is another image, with a ticket of its own: the same hash and a number.
+
+One node holds the folder, and `pneumonia node` works beside it: what changes rows and files does so under one lock.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -22,32 +27,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pneumonia.files import fresh_dir
+from pneumonia.reading_room.node import tables
 
 MAX_TRIES = 3  # of reading one image; a process that died while reading it counts as one
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS images (
-    ticket TEXT PRIMARY KEY,
-    sender TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'answering', 'answered', 'refused', 'undelivered')),
-    received REAL NOT NULL,
-    finished REAL,
-    tries INTEGER NOT NULL DEFAULT 0,
-    reason TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX IF NOT EXISTS by_state ON images (state, received);
-CREATE TABLE IF NOT EXISTS deliveries (
-    ticket TEXT NOT NULL REFERENCES images (ticket),
-    peer TEXT NOT NULL,
-    file TEXT NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL,
-    failing REAL,  -- since when; null: not tried yet
-    PRIMARY KEY (ticket, peer, file)
-);
-CREATE INDEX IF NOT EXISTS by_peer ON deliveries (peer, due);
-"""
+BOOKS = "queue.sqlite"
+GONE = "its file is gone from the node's folder"
+_DAY = 86_400.0
+_ENDED = f"state IN {('answered', *tables.IN_VAIN)}"
 
 
 @dataclass(frozen=True)
@@ -88,57 +77,191 @@ class Parcel:
     failing: float | None
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """What became of an image that came in; true where it was taken, false where it was known.
+
+    Attributes:
+        ticket: of the image, or of the one that it is a copy of.
+        new: whether it was taken.
+    """
+
+    ticket: str
+    new: bool
+
+    def __bool__(self) -> bool:
+        return self.new
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the books say of one image; nothing in it names a person.
+
+    Attributes:
+        ticket: its name in the queue and the log.
+        sender: the AE title that sent it.
+        receivers: titles of the peers that its results are for.
+        state: waiting (to be read), answering (results are being sent), answered, refused (not to be read, or not readable),
+            failed (given up by the node), undelivered (results that a peer did not take, or that were for nobody).
+        outcome: positive, negative, not analysed or failed; empty where it is not known yet.
+        reason: why it was not analysed, or failed.
+        fault: why a result of it was not taken.
+        received, finished: seconds since the epoch; finished is None until nothing is left to do.
+        tries: how often reading it was begun.
+        waiting: results that wait, by peer.
+        image, results: whether its file, or its results, lie in the node's folder.
+    """
+
+    ticket: str
+    sender: str
+    receivers: tuple[str, ...]
+    state: str
+    outcome: str
+    reason: str
+    fault: str
+    received: float
+    finished: float | None
+    tries: int
+    waiting: dict[str, int]
+    image: bool
+    results: bool
+
+
+@dataclass(frozen=True)
+class Debt:
+    """What one peer has yet to take.
+
+    Attributes:
+        results: how many.
+        oldest: when the image of the oldest came in, seconds since the epoch.
+        failing: since when it takes none that was tried, seconds since the epoch; None where it was not tried in vain.
+    """
+
+    results: int
+    oldest: float
+    failing: float | None
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Days for which files stay after the answer; they hold what names a patient. 0: they go with it.
+
+    Attributes:
+        images: as they came.
+        results: as they were sent.
+    """
+
+    images: float = 0.0
+    results: float = 0.0
+
+
 def ticket(sop_instance: str) -> str:
     """The name of an image in the queue and the log."""
     return hashlib.sha256(sop_instance.encode()).hexdigest()[:32]
 
 
-class Queue:
-    """Safe to use from several threads. One process at a time holds the folder; BlockingIOError says another does."""
+def image_of(name: str) -> str:
+    """The part of a ticket that is a hash of the SOP Instance UID: what `ticket` gives."""
+    return name.partition("-")[0]
 
-    def __init__(self, folder: Path) -> None:
+
+class Queue:
+    """Safe to use from several threads. One node at a time holds the folder; BlockingIOError says another does.
+
+    Arguments:
+        reader: says what reads images now: models, params and settings, as one word. An image that another answered is
+            not known.
+        receivers: titles of the peers that get the results of an image, by its sender.
+        keep: how long files stay.
+        beside: whether to work beside a node that may be running; then there must be a queue in the folder.
+
+    Raises:
+        FileNotFoundError: `beside` is set, and there is no queue.
+        ValueError: its books are of another version.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        reader: Callable[[], str] = lambda: "",
+        receivers: Callable[[str], list[str]] = lambda sender: [sender],
+        keep: Keep = Keep(),
+        beside: bool = False,
+    ) -> None:
+        if beside and not (folder / BOOKS).is_file():
+            raise FileNotFoundError(f"there is no node's queue in {folder}")
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)  # for this user's eyes alone: it holds patients' images
         for name in ("incoming", "images", "results"):
             (folder / name).mkdir(exist_ok=True)
         self.folder, self.incoming = folder, folder / "incoming"
+        self._reader, self._receivers, self._keep = reader, receivers, keep
         self._handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not beside:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._handle)
             raise BlockingIOError(f"another node works on {folder}; end it, or name another folder") from error
-        self._lock = threading.RLock()
-        self._base = sqlite3.connect(folder / "queue.sqlite", check_same_thread=False, isolation_level=None)
-        self._base.execute("PRAGMA journal_mode = WAL")
-        self._base.execute("PRAGMA synchronous = FULL")  # a commit is on disk before a sender is told "stored"
-        self._base.executescript(_SCHEMA)
-        self._sweep()
+        self._lock, self._depth = threading.RLock(), 0
+        self._between = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._base = sqlite3.connect(folder / BOOKS, timeout=60, check_same_thread=False, isolation_level=None)
+        try:
+            self._base.execute("PRAGMA journal_mode = WAL")
+            self._base.execute("PRAGMA synchronous = FULL")  # a commit is on disk before a sender is told "stored"
+            if beside:
+                tables.require(self._base.execute("PRAGMA user_version").fetchone()[0])
+            else:
+                tables.prepare(self._base)
+                self._sweep()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let the folder go."""
         with self._lock:
             self._base.close()
+            os.close(self._between)
             os.close(self._handle)
 
-    def accept(self, ticket: str, path: Path, sender: str) -> bool:
+    def accept(self, image: str, path: Path, sender: str) -> Accepted:
         """Take the file `path`, which lies in `incoming`, for good.
 
-        Returns:
-            False, and the file stays, where the image waits or was answered; one that was refused, or whose results nobody
-            took, is taken anew.
+        The file stays, and nothing is taken, where the same image waits or was answered. One that was refused or failed, or
+        whose results nobody took, is taken anew.
+
+        Arguments:
+            image: `ticket` of its SOP Instance UID.
         """
         _sync(path)
-        with self._lock:
-            if self._one("SELECT 1 FROM images WHERE ticket = ? AND state NOT IN ('refused', 'undelivered')", ticket):
-                return False
-            path.replace(self._image(ticket))
+        content, receivers, reader = _content(path), json.dumps(self._receivers(sender)), self._reader()
+        with self._exclusive():
+            free, number = image, 1
+            rows = self._base.execute(
+                "SELECT ticket, state, content, receivers, reader FROM images WHERE image = ? ORDER BY received",
+                (image,),
+            ).fetchall()
+            in_vain = [name for name, state, _, to, _ in rows if state in tables.IN_VAIN and to in (receivers, "")]
+            for name, state, *same in rows:
+                if same[:2] == [content, receivers] and (
+                    state == "waiting" or (state in ("answering", "answered") and same[2] == reader)
+                ):
+                    return Accepted(name, new=False)
+            while free in {row[0] for row in rows}:
+                number += 1
+                free = f"{image}-{number}"
+            name = in_vain[0] if in_vain else free
+            shutil.rmtree(self._results(name), ignore_errors=True)
+            path.replace(self._image(name))
             _sync(self.folder / "images")
             self._base.execute(
-                "INSERT OR REPLACE INTO images (ticket, sender, state, received) VALUES (?, ?, 'waiting', ?)",
-                (ticket, sender, time.time()),
+                "INSERT OR REPLACE INTO images (ticket, image, content, sender, receivers, state, received) "
+                "VALUES (?, ?, ?, ?, ?, 'waiting', ?)",
+                (name, image, content, sender, receivers, time.time()),
             )
-        return True
+        return Accepted(name, new=True)
 
     def take(self, count: int) -> list[Image]:
         """The images that wait longest, at most `count`; one that was begun before comes alone.
@@ -164,28 +287,50 @@ class Queue:
                 [(name,) for name in tickets],
             )
 
-    def answer(self, ticket: str, write: Callable[[Path], list[Path]], receivers: list[str]) -> None:
-        """Keep the files that `write` makes in a folder until each of `receivers` (titles) has them; the image goes."""
-        with fresh_dir(self.folder / "results" / ticket) as temporary:
+    def answer(
+        self,
+        ticket: str,
+        write: Callable[[Path], list[Path]],
+        receivers: list[str],
+        *,
+        outcome: str = "negative",
+        reason: str = "",
+    ) -> None:
+        """Keep the files that `write` makes in a folder until each of `receivers` (titles) has them; the image goes.
+
+        Arguments:
+            outcome, reason: see `Row`.
+        """
+        reader = self._reader()
+        with fresh_dir(self._results(ticket)) as temporary:
             paths = write(temporary)
             for path in (*paths, temporary):
                 _sync(path)
         _sync(self.folder / "results")
         names, now = [path.name for path in paths], time.time()
-        with self._lock:
+        with self._exclusive():
             with self._transaction():
-                self._base.execute("UPDATE images SET state = 'answering' WHERE ticket = ?", (ticket,))
-                self._base.executemany(
-                    "INSERT OR IGNORE INTO deliveries (ticket, peer, file, due) VALUES (?, ?, ?, ?)",
-                    [(ticket, peer, name, now) for peer in receivers for name in names],
-                )
-            self._image(ticket).unlink(missing_ok=True)
-        if not receivers:
-            self._close(ticket, "undelivered", "nobody to send results to")
+                taken = self._base.execute(
+                    "UPDATE images SET state = 'answering', receivers = ?, reader = ?, outcome = ?, reason = ? "
+                    "WHERE ticket = ? AND state = 'waiting'",
+                    (json.dumps(receivers), reader, outcome, reason, ticket),
+                ).rowcount
+                if taken:
+                    self._deliver(ticket, receivers, names, now)
+            if not taken:  # it was forgotten meanwhile
+                shutil.rmtree(self._results(ticket), ignore_errors=True)
+            elif not receivers:
+                self._end(ticket)
+            elif not self._keep.images:
+                self._image(ticket).unlink(missing_ok=True)
 
     def refuse(self, ticket: str, reason: str) -> None:
-        """End an image that is not read; it goes."""
-        self._close(ticket, "refused", reason)
+        """End an image that is not to be read, or cannot be; it goes."""
+        self._close(ticket, "refused", outcome="not analysed", reason=reason)
+
+    def fail(self, ticket: str, reason: str) -> None:
+        """Give up an image that may be a good one; it goes."""
+        self._close(ticket, "failed", outcome="failed", reason=reason)
 
     def due(self, peer: str, count: int) -> list[Parcel]:
         """Results for `peer` whose time has come, oldest first, at most `count`."""
@@ -195,8 +340,7 @@ class Queue:
                 "WHERE peer = ? AND due <= ? ORDER BY due, ticket, file DESC LIMIT ?",
                 (peer, time.time(), count),
             ).fetchall()
-        results = self.folder / "results"
-        return [Parcel(name, peer, results / name / file, *numbers) for name, file, *numbers in rows]
+        return [Parcel(name, peer, self._results(name) / file, *numbers) for name, file, *numbers in rows]
 
     def delivered(self, parcel: Parcel) -> bool:
         """Note that the peer has it; True where the image is thereby answered in full."""
@@ -204,13 +348,13 @@ class Queue:
 
     def give_up(self, parcel: Parcel, reason: str) -> None:
         """Note that the peer will not get it."""
-        with self._lock:
-            self._base.execute("UPDATE images SET reason = ? WHERE ticket = ?", (reason, parcel.ticket))
+        with self._exclusive():
+            self._base.execute("UPDATE images SET fault = ? WHERE ticket = ?", (reason, parcel.ticket))
             self._done(parcel)
 
     def postpone(self, parcel: Parcel, seconds: float) -> None:
         """Try it again after `seconds`."""
-        with self._lock:
+        with self._exclusive():
             now = time.time()
             self._base.execute(
                 "UPDATE deliveries SET tries = tries + 1, due = ?, failing = coalesce(failing, ?) "
@@ -220,58 +364,213 @@ class Queue:
 
     def undelivered_to(self) -> dict[str, int]:
         """The number of results that wait for each peer."""
+        return {peer: debt.results for peer, debt in self.debts().items()}
+
+    def debts(self) -> dict[str, Debt]:
+        """What waits for each peer."""
         with self._lock:
-            return dict(self._base.execute("SELECT peer, count(*) FROM deliveries GROUP BY peer").fetchall())
+            rows = self._base.execute(
+                "SELECT peer, count(*), min(received), min(failing) FROM deliveries JOIN images USING (ticket) "
+                "GROUP BY peer ORDER BY peer"
+            ).fetchall()
+        return {peer: Debt(*numbers) for peer, *numbers in rows}
 
     def forget(self, days: float) -> int:
-        """Drop the rows of images that ended more than `days` ago; one that is sent again is then read again."""
-        with self._lock:
-            ended = self._base.execute("DELETE FROM images WHERE finished < ?", (time.time() - days * 86_400,))
-        return ended.rowcount
+        """Drop the rows of images that ended more than `days` ago; one that is sent again is then read again.
+
+        What is kept of those that ended longer ago than files are kept goes too.
+        """
+        now = time.time()
+        with self._exclusive():
+            for names, remove, kept in (
+                (self._names("images"), self._remove_image, self._keep.images),
+                (self._names("results"), self._remove_results, self._keep.results),
+            ):
+                if kept:
+                    for name in names & self._ended_before(now - kept * _DAY):
+                        remove(name)
+            old = self._ended_before(now - days * _DAY)
+            for name in old:
+                self._drop(name)
+        return len(old)
 
     def counts(self) -> dict[str, int]:
         """The number of images by state."""
         with self._lock:
             rows = self._base.execute("SELECT state, count(*) FROM images GROUP BY state").fetchall()
-        names = ("waiting", "answering", "answered", "refused", "undelivered")
-        return {**dict.fromkeys(names, 0), **dict(rows)}
+        return {**dict.fromkeys(tables.STATES, 0), **dict(rows)}
+
+    def outcomes(self) -> dict[str, int]:
+        """The number of images by outcome: pending are those that are not read yet, unknown what an older node answered."""
+        with self._lock:
+            rows = self._base.execute(
+                "SELECT CASE WHEN outcome != '' THEN outcome WHEN state = 'waiting' THEN 'pending' ELSE 'unknown' END, "
+                "count(*) FROM images GROUP BY 1"
+            ).fetchall()
+        return {**dict.fromkeys((*tables.OUTCOMES, "pending", "unknown"), 0), **dict(rows)}
+
+    def rows(
+        self,
+        state: str | None = None,
+        *,
+        outcome: str | None = None,
+        limit: int = 100,
+        before: tuple[float, str] | None = None,
+    ) -> list[Row]:
+        """What the books say, newest first, at most `limit`.
+
+        Arguments:
+            state, outcome: only these; None: all.
+            before: `received` and `ticket` of the last row of the page before.
+
+        Raises:
+            ValueError: there is no such state.
+        """
+        if state is not None and state not in tables.STATES:
+            raise ValueError(f"no state {state!r}; there are {', '.join(tables.STATES)}")
+        wanted, values = ["1"], list[Any]()
+        for condition, value in (("state = ?", state), ("outcome = ?", outcome)):
+            if value is not None:
+                wanted.append(condition)
+                values.append(value)
+        if before is not None:
+            wanted.append("(received, ticket) < (?, ?)")
+            values += before
+        return self._rows(f"{' AND '.join(wanted)} ORDER BY received DESC, ticket DESC LIMIT ?", *values, limit)
+
+    def row(self, ticket: str) -> Row | None:
+        """What the books say of one image."""
+        return next(iter(self._rows("ticket = ?", ticket)), None)
+
+    def kept_image(self, ticket: str) -> Path | None:
+        """The file of an image, as long as it lies in the node's folder."""
+        return self._image(ticket) if self._image(ticket).is_file() else None
+
+    def kept_results(self, ticket: str) -> list[Path]:
+        """The files of an image's results, as long as they lie in the node's folder."""
+        return sorted(self._results(ticket).glob("*.dcm"))
 
     def free_bytes(self) -> int:
         """Of the disk that the folder lies on."""
         return shutil.disk_usage(self.folder).free
 
+    def _rows(self, condition: str, *values: Any) -> list[Row]:
+        with self._lock:
+            found = self._base.execute(
+                "SELECT ticket, sender, receivers, state, outcome, reason, fault, received, finished, tries, "
+                "(SELECT json_group_object(peer, number) FROM (SELECT peer, count(*) AS number FROM deliveries "
+                f"WHERE deliveries.ticket = images.ticket GROUP BY peer)) FROM images WHERE {condition}",
+                values,
+            ).fetchall()
+            return [
+                Row(
+                    ticket=name,
+                    sender=sender,
+                    receivers=tuple(json.loads(receivers or "[]")),
+                    state=state,
+                    outcome=outcome,
+                    reason=reason,
+                    fault=fault,
+                    received=received,
+                    finished=finished,
+                    tries=tries,
+                    waiting=json.loads(waiting),
+                    image=self._image(name).is_file(),
+                    results=self._results(name).is_dir(),
+                )
+                for (
+                    name, sender, receivers, state, outcome, reason, fault, received, finished, tries, waiting
+                ) in found
+            ]  # fmt: skip
+
     def _image(self, ticket: str) -> Path:
         return self.folder / "images" / f"{ticket}.dcm"
 
+    def _results(self, ticket: str) -> Path:
+        return self.folder / "results" / ticket
+
+    def _remove_image(self, ticket: str) -> None:
+        self._image(ticket).unlink(missing_ok=True)
+
+    def _remove_results(self, ticket: str) -> None:
+        shutil.rmtree(self._results(ticket), ignore_errors=True)
+
+    def _names(self, folder: str) -> set[str]:
+        """The tickets of which there are files."""
+        return {path.name.removesuffix(".dcm") for path in (self.folder / folder).iterdir()}
+
+    def _ended_before(self, moment: float) -> set[str]:
+        rows = self._base.execute(f"SELECT ticket FROM images WHERE {_ENDED} AND finished < ?", (moment,)).fetchall()
+        return {name for (name,) in rows}
+
+    def _deliver(self, ticket: str, peers: Iterable[str], names: Iterable[str], due: float) -> None:
+        self._base.executemany(
+            "INSERT OR IGNORE INTO deliveries (ticket, peer, file, due) VALUES (?, ?, ?, ?)",
+            [(ticket, peer, name, due) for peer in peers for name in names],
+        )
+
     def _done(self, parcel: Parcel) -> bool:
         """Strike it off; True where it was the last of its image, and each of them was taken."""
-        with self._lock:
-            self._base.execute(
+        with self._exclusive():
+            struck = self._base.execute(
                 "DELETE FROM deliveries WHERE ticket = ? AND peer = ? AND file = ?",
                 (parcel.ticket, parcel.peer, parcel.path.name),
-            )
-            if self._one("SELECT 1 FROM deliveries WHERE ticket = ?", parcel.ticket):
+            ).rowcount
+            if not struck or self._one("SELECT 1 FROM deliveries WHERE ticket = ?", parcel.ticket):
                 return False
-            (reason,) = self._one("SELECT reason FROM images WHERE ticket = ?", parcel.ticket) or ("",)
-            self._close(parcel.ticket, "undelivered" if reason else "answered", reason)
-        return not reason
+            return self._end(parcel.ticket)
 
-    def _close(self, ticket: str, state: str, reason: str) -> None:
-        with self._lock:  # until its files are gone: it may be sent again, and must not find the old ones
+    def _end(self, ticket: str) -> bool:
+        """Close an image that was answered, of which no result waits; True where all were taken."""
+        outcome, fault, receivers = self._one("SELECT outcome, fault, receivers FROM images WHERE ticket = ?", ticket) or (
+            "", "", "",
+        )  # fmt: skip
+        if receivers == "[]" and not self._keep.results:
+            fault = "nobody to send results to"
+        state = {"not analysed": "refused", "failed": "failed"}.get(outcome, "answered")
+        self._close(ticket, "undelivered" if fault else state, fault=fault)
+        return not fault
+
+    def _close(self, ticket: str, state: str, **values: str) -> None:
+        settings = "".join(f", {name} = ?" for name in values)
+        with self._exclusive():  # until its files are gone: it may be sent again, and must not find the old ones
             self._base.execute(
-                "UPDATE images SET state = ?, finished = ?, reason = ? WHERE ticket = ?",
-                (state, time.time(), reason, ticket),
+                f"UPDATE images SET state = ?, finished = ?{settings} WHERE ticket = ?",
+                (state, time.time(), *values.values(), ticket),
             )
-            self._image(ticket).unlink(missing_ok=True)
-            shutil.rmtree(self.folder / "results" / ticket, ignore_errors=True)
+            if not self._keep.images:
+                self._remove_image(ticket)
+            if not self._keep.results:
+                self._remove_results(ticket)
+
+    def _drop(self, ticket: str) -> None:
+        with self._transaction():
+            self._base.execute("DELETE FROM deliveries WHERE ticket = ?", (ticket,))
+            self._base.execute("DELETE FROM images WHERE ticket = ?", (ticket,))
+        self._remove_image(ticket)
+        self._remove_results(ticket)
 
     def _one(self, query: str, *values: str) -> tuple[str, ...] | None:
         row: tuple[str, ...] | None = self._base.execute(query, values).fetchone()
         return row
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
+        """One thread of one process at a time."""
         with self._lock:
+            if not self._depth:
+                fcntl.flock(self._between, fcntl.LOCK_EX)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    fcntl.flock(self._between, fcntl.LOCK_UN)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._exclusive():
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -284,19 +583,24 @@ class Queue:
         """Remove what a kill left: half-received files, images no one was promised, results of images still waiting."""
         shutil.rmtree(self.incoming)
         self.incoming.mkdir()
-        rows = self._base.execute("SELECT ticket, state, reason FROM images").fetchall()
-        states = {name: state for name, state, _ in rows}
-        for path in (self.folder / "images").iterdir():
-            if states.get(path.stem) != "waiting":
-                path.unlink()
-        for path in (self.folder / "results").iterdir():
-            if states.get(path.name) != "answering":
-                shutil.rmtree(path)
-        for name, state, reason in rows:
-            if state == "waiting" and not self._image(name).is_file():
-                self.refuse(name, "its file is gone from the node's folder")
-            elif state == "answering" and not self._one("SELECT 1 FROM deliveries WHERE ticket = ?", name):
-                self._close(name, "undelivered" if reason else "answered", reason)
+        with self._exclusive():
+            rows = self._base.execute("SELECT ticket, state FROM images").fetchall()
+            images, results = {"waiting"}, {"answering"}
+            ended = {"answered", *tables.IN_VAIN}
+            images |= {"answering", *ended} if self._keep.images else set()
+            results |= ended if self._keep.results else set()
+            states = dict(rows)
+            for name in self._names("images"):
+                if states.get(name) not in images:
+                    self._remove_image(name)
+            for name in self._names("results"):
+                if states.get(name) not in results:
+                    self._remove_results(name)
+            for name, state in rows:
+                if state == "waiting" and not self._image(name).is_file():
+                    self.fail(name, GONE)
+                elif state == "answering" and not self._one("SELECT 1 FROM deliveries WHERE ticket = ?", name):
+                    self._end(name)
 
 
 def _sync(path: Path) -> None:
@@ -306,3 +610,15 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _content(path: Path) -> str:
+    """A hash of the data set in a file: without the preamble and the group before it, in which a sender names itself."""
+    with path.open("rb") as stream:
+        head = stream.read(144)
+        # (0002,0000) UL 4 and the length of the rest of the group (PS3.10, 7.1)
+        if head[128:140] == b"DICM\2\0\0\0UL\4\0":
+            stream.seek(144 + int.from_bytes(head[140:144], "little"))
+        else:
+            stream.seek(0)
+        return hashlib.file_digest(stream, "sha256").hexdigest()

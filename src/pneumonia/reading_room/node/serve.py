@@ -16,7 +16,7 @@ from typing import Any
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node.courier import Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.queue import Keep, Queue, image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
 from pneumonia.reading_room.node.status import serve as serve_status
@@ -36,16 +36,22 @@ class Node:
     Arguments:
         settings: of `pneumonia.reading_room.node.settings`.
         load: makes the reader; called once, by `start`, with what the settings say of it: `capture` and `admit`.
+        key: says which models and params that reader has, as `Reader.key` does; called once, when the first image comes in.
     """
 
-    def __init__(self, settings: Settings, load: Callable[..., Reader]) -> None:
+    def __init__(self, settings: Settings, load: Callable[..., Reader], key: Callable[[], str] = lambda: "") -> None:
         s, self._stop = settings, threading.Event()
         self._settings, self._load = s, load
         self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
         addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
         with ExitStack() as undo:
-            self.queue = Queue(Path(s.folder))
+            self.queue = Queue(
+                Path(s.folder),
+                reader=once(lambda: s.known_by(key())),
+                receivers=s.receivers,
+                keep=Keep(images=s.keep_images, results=s.keep_results),
+            )
             undo.callback(self.queue.close)
             self.metrics = Metrics(
                 self.queue.counts,
@@ -145,7 +151,7 @@ class Node:
         return int(self._status.server_address[1])
 
     def _admit(self, data: bytes, name: str) -> None:
-        check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == name)
+        check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == image_of(name))
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
         def guarded() -> None:
@@ -163,6 +169,19 @@ class Node:
     def _forget(self) -> None:
         while not self._stop.wait(FORGET_EVERY):
             self.queue.forget(self._settings.keep_days)
+
+
+def once(work: Callable[[], str]) -> Callable[[], str]:
+    """`work` done at the first call, in whichever thread that is; the others wait for it."""
+    lock, said = threading.Lock(), list[str]()
+
+    def ask() -> str:
+        with lock:
+            if not said:
+                said.append(work())
+            return said[0]
+
+    return ask
 
 
 def run(make: Callable[[], Node]) -> None:

@@ -6,6 +6,8 @@ and no stage depends on them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,6 +41,12 @@ class Accept(Section):
     views: list[Literal["AP", "PA", ""]] = ["AP", "PA"]  # noqa: RUF012, pydantic copies it
     body_parts: list[str] = ["CHEST", "THORAX"]  # noqa: RUF012
     secondary_capture: bool = False  # of modality CR or DX
+
+
+class Answers(Section):
+    """What becomes of an image that is not analysed: its receivers get nothing, or objects that say so and why."""
+
+    not_analysed: Literal["none", "sr", "capture", "both"] = "none"
 
 
 class Limits(Section):
@@ -89,7 +97,10 @@ class Settings(Section):
     threshold: Share | None = None
     batch: Annotated[int, Field(ge=1, le=64)] = 4
     keep_days: Positive = 30.0
+    keep_images: Annotated[float, Field(ge=0)] = 0.0
+    keep_results: Annotated[float, Field(ge=0)] = 0.0
     accept: Accept = Accept()
+    answers: Answers = Answers()
     limits: Limits = Limits()
     delivery: Delivery = Delivery()
     tls: Tls | None = None
@@ -120,6 +131,18 @@ class Settings(Section):
         if self.results_to != "sender":
             return list(self.results_to)
         return [sender] if sender in self.peers and self.peers[sender].host else []
+
+    def known_by(self, key: str) -> str:
+        """A hash of all that an answer depends on besides the image.
+
+        Arguments:
+            key: of models and params.
+        """
+        network = {"peers": {title: {"host", "port", "tls"} for title in self.peers}}
+        own = self.model_dump(
+            mode="json", include={"capture", "threshold", "accept", "answers", "peers"}, exclude=network
+        )
+        return hashlib.sha256(json.dumps([key, own], sort_keys=True).encode()).hexdigest()
 
 
 def read(path: Path) -> Settings:

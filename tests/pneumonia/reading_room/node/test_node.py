@@ -321,7 +321,9 @@ def test_health_and_metrics(started: Start):
     until(lambda: node.queue.counts()["answered"] == node.queue.counts()["refused"] == 1)
     said = json.loads(asked(node, "health"))
     assert said["healthy"] is True
-    assert said["images"] == {"answered": 1, "answering": 0, "refused": 1, "undelivered": 0, "waiting": 0}
+    assert said["images"] == {
+        "answered": 1, "answering": 0, "failed": 0, "refused": 1, "undelivered": 0, "waiting": 0
+    }  # fmt: skip
     until(lambda: "pneumonia_answer_seconds_count 1.0" in asked(node, "metrics"))
     metrics = asked(node, "metrics")
     for line in (

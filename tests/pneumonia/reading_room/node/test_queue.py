@@ -6,26 +6,36 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pneumonia.reading_room.node import queue as module
-from pneumonia.reading_room.node.queue import MAX_TRIES, Parcel, Queue, ticket
+from pneumonia.reading_room.node.queue import MAX_TRIES, Parcel, Queue, image_of, ticket
+from pneumonia.reading_room.node.tables import STATES
 
 ONE, TWO = ticket("1.2.3"), ticket("1.2.4")
 
 
+def to_a(folder: Path, **options: Any) -> Queue:
+    return Queue(folder, **{"receivers": lambda sender: ["A"], **options})
+
+
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[Queue]:
-    made = Queue(tmp_path / "node")
+    made = to_a(tmp_path / "node")
     yield made
     made.close()
 
 
 def put(queue: Queue, name: str = ONE, content: bytes = b"image") -> bool:
+    return queue.accept(name, incoming(queue, content), "SENDER").new
+
+
+def incoming(queue: Queue, content: bytes = b"image") -> Path:
     path = queue.incoming / "came.dcm"
     path.write_bytes(content)
-    return queue.accept(name, path, "SENDER")
+    return path
 
 
 def write(folder: Path) -> list[Path]:
@@ -38,7 +48,7 @@ def write(folder: Path) -> list[Path]:
 def killed(queue: Queue, to: Path) -> Queue:
     """What another process finds after this one was killed now."""
     shutil.copytree(queue.folder, to)
-    return Queue(to)
+    return to_a(to)
 
 
 def test_an_image_goes_through(queue: Queue):
@@ -55,13 +65,13 @@ def test_an_image_goes_through(queue: Queue):
     assert not queue.delivered(second)
     assert queue.counts()["answering"] == 1
     assert [queue.delivered(parcel) for parcel in queue.due("B", 5)] == [False, True]
-    assert queue.counts() == {"waiting": 0, "answering": 0, "answered": 1, "refused": 0, "undelivered": 0}
+    assert queue.counts() == {**dict.fromkeys(STATES, 0), "answered": 1}
     assert list((queue.folder / "results").iterdir()) == []
 
 
 def test_a_known_image_is_not_taken_again(queue: Queue):
     assert put(queue)
-    assert not put(queue, content=b"another")
+    assert not put(queue)
     (image,) = queue.take(5)
     assert image.path.read_bytes() == b"image"
     queue.answer(ONE, write, ["A"])
@@ -69,6 +79,77 @@ def test_a_known_image_is_not_taken_again(queue: Queue):
     for parcel in queue.due("A", 5):
         queue.delivered(parcel)
     assert not put(queue)
+
+
+def answered(queue: Queue, name: str) -> None:
+    queue.take(5)
+    queue.answer(name, write, ["A"])
+    for parcel in queue.due("A", 5):
+        queue.delivered(parcel)
+
+
+def dicom(sender: bytes, content: bytes = b"image") -> bytes:
+    """A file whose group of the transfer names a sender, as each writes it."""
+    group = b"\2\0\x16\0AE" + len(sender).to_bytes(2, "little") + sender
+    length = b"\2\0\0\0UL\4\0" + len(group).to_bytes(4, "little")
+    return b"\0" * 128 + b"DICM" + length + group + content
+
+
+def test_known_is_the_same_data_set_whoever_wrote_it_to_a_file(queue: Queue):
+    assert put(queue, content=dicom(b"A "))
+    assert not put(queue, content=dicom(b"ANOTHER "))
+    answered(queue, ONE)
+    assert not put(queue, content=dicom(b"THIRD "))
+    came = queue.accept(ONE, incoming(queue, dicom(b"A ", b"corrected patient")), "SENDER")
+    assert (came.ticket, came.new) == (f"{ONE}-2", True)
+    assert queue.accept(ONE, incoming(queue, dicom(b"A ")), "SENDER").ticket == ONE
+    assert not put(queue, content=dicom(b"B ", b"corrected patient"))  # while that waits
+    (image,) = queue.take(5)
+    assert image.path.read_bytes().endswith(b"corrected patient")
+    answered(queue, f"{ONE}-2")
+    assert queue.counts()["answered"] == 2
+    assert not put(queue, content=dicom(b"B ", b"corrected patient"))
+    assert image_of(f"{ONE}-2") == image_of(ONE) == ONE
+
+
+def test_two_versions_wait_side_by_side(queue: Queue):
+    assert put(queue, content=b"before")
+    assert put(queue, content=b"after")
+    assert [image.path.read_bytes() for image in queue.take(5)] == [b"before", b"after"]
+
+
+def test_a_second_sender_is_answered_where_answers_go_to_the_sender(tmp_path: Path):
+    queue = to_a(tmp_path / "node", receivers=lambda sender: [sender])
+    for sender, name in (("A", ONE), ("B", f"{ONE}-2")):
+        assert queue.accept(ONE, incoming(queue), sender)
+        assert not queue.accept(ONE, incoming(queue), sender)
+        queue.take(5)
+        queue.answer(name, write, [sender])
+        assert len(queue.due(sender, 5)) == 2
+    queue.close()
+
+
+def test_a_second_sender_is_none_where_answers_go_elsewhere(queue: Queue):
+    assert queue.accept(ONE, incoming(queue), "B")
+    assert not queue.accept(ONE, incoming(queue), "C")
+    answered(queue, ONE)
+    assert not queue.accept(ONE, incoming(queue), "D")
+
+
+def test_another_model_answers_anew(tmp_path: Path):
+    models = ["first"]
+    queue = to_a(tmp_path / "node", reader=lambda: models[-1])
+    put(queue)
+    models.append("second")
+    assert not put(queue)  # it waits, and is read with the second
+    answered(queue, ONE)
+    assert not put(queue)
+    models.append("third")
+    assert queue.accept(ONE, incoming(queue), "SENDER").ticket == f"{ONE}-2"
+    assert not put(queue)
+    answered(queue, f"{ONE}-2")
+    assert not put(queue)
+    queue.close()
 
 
 def test_an_image_that_came_to_nothing_is_taken_anew(queue: Queue):
@@ -168,7 +249,7 @@ def test_a_lost_file_is_said(queue: Queue, tmp_path: Path):
     put(queue)
     (queue.folder / "images" / f"{ONE}.dcm").unlink()
     after = killed(queue, tmp_path / "after")
-    assert after.counts()["refused"] == 1
+    assert after.counts()["failed"] == 1
     after.close()
 
 
