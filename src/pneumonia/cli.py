@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
+    from pneumonia.reading_room.node.queue import Queue, Row
     from pneumonia.reading_room.reader import Reader
 
 
@@ -96,6 +98,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--check", action="store_true", help="read the settings, say what is wrong, and end")
     serve.set_defaults(run=_serve)
+
+    node = commands.add_parser("node", help="a node's books, while it runs or not: list, reread, resend, forget")
+    asked = node.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listed = asked.add_parser("list", help="the images it knows, newest first")
+    listed.add_argument("--state", help="only those waiting, answering, answered, refused, failed or undelivered")
+    listed.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: 100)")
+    listed.add_argument("--json", action="store_true", help="print JSON")
+    listed.set_defaults(run=_node_list)
+    reread = asked.add_parser("reread", help="have images read again, where their files were kept")
+    reread.add_argument(
+        "--all-failed", dest="state", action="store_const", const="failed", help="all that the node gave up"
+    )
+    resend = asked.add_parser("resend", help="have results sent again, or now where they wait")
+    resend.add_argument(
+        "--all-undelivered",
+        dest="state",
+        action="store_const",
+        const="undelivered",
+        help="all that a peer did not take",
+    )
+    resend.add_argument("--to", action="append", default=[], metavar="TITLE", help="to this peer alone")
+    forget = asked.add_parser("forget", help="strike images from the books")
+    forget.add_argument("--force", action="store_true", help="even those that are not answered yet")
+    for name, each in {"reread": reread, "resend": resend, "forget": forget}.items():
+        each.add_argument(
+            "images", nargs="*", metavar="IMAGE", help="a ticket, the start of one, or a SOP Instance UID"
+        )
+        each.set_defaults(**{"run": _node_change, "work": name, "state": None, "to": [], "force": False})
+    for each in (listed, reread, resend, forget):
+        each.add_argument(
+            "--settings",
+            type=_path,
+            default=Path("serve.yaml"),
+            metavar="FILE",
+            help="of the node (default: serve.yaml)",
+        )
 
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
     results.add_argument("--md", action="store_true", help="as Markdown")
@@ -249,6 +287,34 @@ def _serve(arguments: argparse.Namespace) -> int:
     reader = _reader(p, arguments.models, threshold)
     serve.run(lambda: serve.Node(s, reader, partial(Reader.key, *reader.args, **reader.keywords)))
     return 0
+
+
+def _node_list(arguments: argparse.Namespace) -> int:
+    from pneumonia.reading_room.node import desk, settings
+
+    with closing(desk.books(settings.read(arguments.settings))) as books:
+        rows = books.rows(arguments.state, limit=arguments.limit)
+    print(desk.as_json(rows) if arguments.json else desk.table(rows))
+    return 0
+
+
+def _node_change(arguments: argparse.Namespace) -> int:
+    """Do what `arguments.work` names to the images that are named, and to all of `arguments.state`."""
+    from pneumonia.reading_room.node import desk, settings
+
+    if not arguments.images and not arguments.state:
+        raise ValueError("name an image; `pneumonia node list` shows them")
+    s = settings.read(arguments.settings)
+    works: dict[str, Callable[[Queue, Row], str]] = {
+        "reread": desk.reread,
+        "resend": partial(desk.resend, peers=arguments.to, settings=s),
+        "forget": partial(desk.forget, force=arguments.force),
+    }
+    with closing(desk.books(s)) as books:
+        rows = books.rows(arguments.state, limit=sys.maxsize) if arguments.state else []
+        lines, whole = desk.each(books, arguments.images, rows, works[arguments.work])
+    print("\n".join(lines) or f"no image is {arguments.state}")
+    return 0 if whole else 1
 
 
 def _results(arguments: argparse.Namespace) -> int:

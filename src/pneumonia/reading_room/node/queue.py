@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -36,6 +37,7 @@ MAX_TRIES = 3  # of reading one image; a process that died while reading it coun
 BOOKS = "queue.sqlite"
 GONE = "its file is gone from the node's folder"
 _DAY = 86_400.0
+_TICKET = re.compile(r"[0-9a-f]{8,32}(-\d+)?")
 _ENDED = f"state IN {('answered', *tables.IN_VAIN)}"
 
 
@@ -450,6 +452,83 @@ class Queue:
         """The files of an image's results, as long as they lie in the node's folder."""
         return sorted(self._results(ticket).glob("*.dcm"))
 
+    def find(self, name: str) -> list[Row]:
+        """The images that `name` names: a ticket, the first 8 or more letters of one, or a SOP Instance UID."""
+        if not _TICKET.fullmatch(name):
+            return self._rows("image = ? ORDER BY received", ticket(name))
+        return self._rows("ticket = ? ", name) or self._rows(
+            "substr(ticket, 1, ?) = ? ORDER BY received", len(name), name
+        )
+
+    def reread(self, ticket: str) -> bool:
+        """Have an image that ended read again, as if it came in now.
+
+        Returns:
+            False where its file was not kept: then it is read again if it is sent again.
+
+        Raises:
+            ValueError: it waits, or its results do, or there is no such image.
+        """
+        with self._exclusive():
+            self._require_ended(ticket)
+            kept = self._image(ticket).is_file()
+            if kept:
+                self._base.execute(
+                    "UPDATE images SET state = 'waiting', outcome = '', reason = '', fault = '', received = ?, "
+                    "finished = NULL, tries = 0, told = 0 WHERE ticket = ?",
+                    (time.time(), ticket),
+                )
+                self._remove_results(ticket)
+            else:
+                self._base.execute("UPDATE images SET content = '' WHERE ticket = ?", (ticket,))  # like no other
+        return kept
+
+    def resend(self, ticket: str, peers: Iterable[str] = ()) -> int:
+        """Have the results of an image sent again, or now where they wait.
+
+        Arguments:
+            peers: titles; none: all that they are or were for.
+
+        Returns:
+            How many results; 0 where they were not kept.
+
+        Raises:
+            ValueError: it is not answered yet, or there is no such image.
+        """
+        with self._transaction():
+            known = self.row(ticket)
+            if known is None or known.state == "waiting":
+                raise ValueError("it is not answered yet" if known else "no such image")
+            names = [path.name for path in self.kept_results(ticket)]
+            wanted = tuple(peers) or known.receivers
+            if known.state == "answering" and not peers:
+                wanted = tuple(known.waiting)
+            if not names or not wanted:
+                return 0
+            self._base.executemany(
+                "DELETE FROM deliveries WHERE ticket = ? AND peer = ?", [(ticket, peer) for peer in wanted]
+            )
+            self._deliver(ticket, wanted, names, time.time())
+            self._base.execute(
+                "UPDATE images SET state = 'answering', finished = NULL, fault = '', told = 0 WHERE ticket = ?",
+                (ticket,),
+            )
+        return len(names) * len(wanted)
+
+    def drop(self, ticket: str, *, force: bool = False) -> None:
+        """Strike an image from the books, with its files.
+
+        Arguments:
+            force: even where it was not read yet, or not all of its results were taken.
+
+        Raises:
+            ValueError: it waits, or its results do, and `force` is not set; or there is no such image.
+        """
+        with self._exclusive():
+            if not force or self.row(ticket) is None:
+                self._require_ended(ticket)
+            self._drop(ticket)
+
     def free_bytes(self) -> int:
         """Of the disk that the folder lies on."""
         return shutil.disk_usage(self.folder).free
@@ -482,6 +561,13 @@ class Queue:
                     name, sender, receivers, state, outcome, reason, fault, received, finished, tries, waiting
                 ) in found
             ]  # fmt: skip
+
+    def _require_ended(self, ticket: str) -> None:
+        known = self.row(ticket)
+        if known is None:
+            raise ValueError("no such image")
+        if known.finished is None:
+            raise ValueError("it waits to be read" if known.state == "waiting" else "its results are being sent")
 
     def _image(self, ticket: str) -> Path:
         return self.folder / "images" / f"{ticket}.dcm"
