@@ -154,4 +154,12 @@ class Reader:
         Raises:
             StudyError: the file names no study or image that an object could refer to.
         """
-        return make.make(data, study.image, findings, self.algorithm, capture=self.capture)
+        return make.make(
+            data,
+            study.image,
+            findings,
+            self.algorithm,
+            capture=self.capture,
+            rendering=study.rendering,
+            choice=self.window.get("choice", 1),
+        )

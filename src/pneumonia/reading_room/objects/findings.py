@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 NAME = "pneumonia"
+# What an object repeats of patient and study; its series is theirs.
+OF_STUDY = (
+    "AccessionNumber", "IssuerOfAccessionNumberSequence", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
+    "PatientBirthDate", "PatientID", "PatientName", "PatientSex", "ReferringPhysicianName", "StudyDate", "StudyID",
+    "StudyInstanceUID", "StudyTime",
+)  # fmt: skip
 WARNING = "Research use only. Not for diagnostic use."
 
 
@@ -60,7 +66,10 @@ class Findings:
 
     @property
     def words(self) -> str:
-        return "Opacity" if len(self.boxes) else "No opacity"
+        """The answer, with the number it was decided by: boxes count by their own scores, not by the image's."""
+        if len(self.boxes):
+            return f"Opacity present: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
+        return f"No opacity: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
 
     def corners(self) -> NDArray[np.float64]:
         """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
@@ -112,17 +121,20 @@ def uid(*parts: str) -> str:
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, chr(0).join((NAME, *parts))).int}"
 
 
-def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: str) -> dict[str, Any]:
+def identity(source: Dataset, findings: Findings | None, algorithm: Algorithm, kind: str) -> dict[str, Any]:
     """What says of any object which image, models, params and operating point it comes from: arguments for highdicom.
 
+    Its UIDs are those of a draft: `sealed` gives the last ones.
+
     Arguments:
+        findings: None where the image was not analysed.
         kind: `SR`, `PR` or `SC`; each has a series of its own in the image's study.
     """
-    made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}")
+    made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}" if findings else "")
     return {
         "series_instance_uid": uid(str(source.StudyInstanceUID), *made_by, "series", kind),
         "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
-        "series_description": f"AI findings. {WARNING}",
+        "series_description": f"AI{' findings' if findings else ': not analysed'}. {WARNING}",
         "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),
         "instance_number": 1,
         "manufacturer": NAME,
@@ -130,3 +142,21 @@ def identity(source: Dataset, findings: Findings, algorithm: Algorithm, kind: st
         "software_versions": algorithm.version,
         "device_serial_number": algorithm.digest[:16],
     }
+
+
+def sealed(made: Dataset) -> Dataset:
+    """Give an object the UIDs of what it says: the same content has the same UID, and any other content another.
+
+    A series holds objects of one patient and study: its UID depends on what they say of them.
+    """
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    whose = [str(made.get(name, "")) for name in OF_STUDY]
+    made.SeriesInstanceUID = uid(str(made.SeriesInstanceUID), *whose)
+    stream = DicomBytesIO()
+    stream.is_little_endian, stream.is_implicit_VR = True, False
+    write_dataset(stream, made)
+    made.SOPInstanceUID = uid(hashlib.sha256(stream.getvalue()).hexdigest())
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    return made

@@ -7,27 +7,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pneumonia.reading_room.objects.findings import WARNING, Algorithm, Findings, identity
+from pneumonia.reading_room.objects.grey import add_pixel_shape
 
 if TYPE_CHECKING:
     from highdicom.pr import GrayscaleSoftcopyPresentationState
     from pydicom import Dataset
 
+    from pneumonia.dicom.windowing import Rendering
+
 LAYER = "FINDINGS"
 COLOUR = (255, 64, 64)  # RGB
 
 
-def presentation_state(source: Dataset, findings: Findings, algorithm: Algorithm) -> GrayscaleSoftcopyPresentationState:
-    """The presentation state of one image.
+def presentation_state(
+    source: Dataset, grey: Dataset, rendering: Rendering, findings: Findings, algorithm: Algorithm
+) -> GrayscaleSoftcopyPresentationState:
+    """The presentation state of one image: the picture that the models saw, with the findings drawn over it.
 
     Arguments:
         source: header of the image, as `pneumonia.reading_room.objects.source.read_source` gives it.
+        grey: as `pneumonia.reading_room.objects.grey.pipeline` gives it.
+        rendering: of the image.
         findings: of the image, boxes in its pixels.
         algorithm: that found them.
     """
     from highdicom import pr
     from highdicom.color import CIELabColor
-    from highdicom.content import PresentationLUTTransformation
-    from highdicom.enum import PresentationLUTShapeValues
 
     layer = pr.GraphicLayer(
         LAYER, order=1, description="Opacities found by an algorithm", display_color=CIELabColor.from_rgb(*COLOUR)
@@ -51,16 +56,16 @@ def presentation_state(source: Dataset, findings: Findings, algorithm: Algorithm
     annotation = pr.GraphicAnnotation(
         referenced_images=[source], graphic_layer=layer, graphic_objects=boxes or None, text_objects=texts
     )
-    inverse = source.get("PhotometricInterpretation", "") == "MONOCHROME1"
-    return pr.GrayscaleSoftcopyPresentationState(
+    result = pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[source],
         **identity(source, findings, algorithm, "PR"),
         content_label=LAYER,
         content_description="Opacities found by an algorithm, research use",
         graphic_annotations=[annotation],
         graphic_layers=[layer],
-        presentation_lut_transformation=PresentationLUTTransformation(
-            PresentationLUTShapeValues.INVERSE if inverse else PresentationLUTShapeValues.IDENTITY
-        ),
         content_qualification="RESEARCH",
     )
+    for element in grey:
+        result[element.tag] = element
+    add_pixel_shape(result.DisplayedAreaSelectionSequence[0], rendering.header)
+    return result

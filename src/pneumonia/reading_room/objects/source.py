@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import re
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from pneumonia.dicom import parsing
+from pneumonia.reading_room.objects.headers import UTF8, Header
 from pneumonia.rejection import Reason, StudyError
 
 if TYPE_CHECKING:
@@ -14,53 +15,115 @@ if TYPE_CHECKING:
 
 WANTED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 # Type 2 in patient, study and series: present in a result, empty where the image does not say.
-COPIED = (
-    "AccessionNumber", "PatientBirthDate", "PatientID", "PatientName", "PatientSex", "ReferringPhysicianName", "StudyDate",
-    "StudyID", "StudyTime",
-)  # fmt: skip
-# What says how and when the image was made and how it is shown.
-OPTIONAL = (
-    "AcquisitionDate", "AcquisitionTime", "BodyPartExamined", "Columns", "ContentDate", "ContentTime", "ImagerPixelSpacing",
-    "Laterality", "Modality", "NumberOfFrames", "PatientOrientation", "PhotometricInterpretation", "PixelSpacing",
-    "PresentationLUTShape", "Rows", "SamplesPerPixel", "SeriesDate", "SeriesTime", "SpecificCharacterSet",
-    "WindowCenter", "WindowWidth",
-)  # fmt: skip
-# What a value must look like by its type (DA, TM, SH; PS3.5, 6.2). Pseudonymizers put other things there, which no object
-# may repeat; the study is known by its UID all the same.
-_ALLOWED = {
-    "Date": re.compile(r"(\d{8})?"),
-    "Time": re.compile(r"(\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?)?"),
-    "AccessionNumber": re.compile(r".{0,16}"),
-    "StudyID": re.compile(r".{0,16}"),
-}
+COPIED = {
+    "AccessionNumber": "SH", "PatientBirthDate": "DA", "PatientID": "LO", "PatientName": "PN", "PatientSex": "CS",
+    "ReferringPhysicianName": "PN", "StudyDate": "DA", "StudyID": "SH", "StudyTime": "TM",
+}  # fmt: skip
+# What says whose id it is, and when and how the image was made: absent in a result where the image does not say.
+OPTIONAL = {
+    "AcquisitionDate": "DA", "AcquisitionTime": "TM", "ContentDate": "DA", "ContentTime": "TM", "IssuerOfPatientID": "LO",
+    "Laterality": "CS", "LossyImageCompression": "CS", "Modality": "CS", "PatientOrientation": "CS",
+    "PixelSpacingCalibrationDescription": "LO", "PixelSpacingCalibrationType": "CS", "SeriesDate": "DA", "SeriesTime": "TM",
+}  # fmt: skip
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio")
+# Who gave out an id (PS3.3, 10.14 and C.7.1.1), with the values of an item.
+ISSUERS = {
+    "IssuerOfPatientIDQualifiersSequence": {
+        "UniversalEntityID": "UT", "UniversalEntityIDType": "CS", "IdentifierTypeCode": "CS"
+    },
+    "IssuerOfAccessionNumberSequence": {
+        "LocalNamespaceEntityID": "UT", "UniversalEntityID": "UT", "UniversalEntityIDType": "CS"
+    },
+}  # fmt: skip
+IDENTITY = ("IssuerOfPatientID", *ISSUERS)  # what a result repeats besides `COPIED`
 MAX_LENGTH = 1024  # bytes of an element; the longest text of these may have 64 characters a component
+_LISTS = ("LossyImageCompressionMethod", "LossyImageCompressionRatio")
 
 
 def read_source(data: bytes) -> Dataset:
-    """The header of a DICOM file that `pneumonia.dicom.study.read_study` has read: only what results copy or refer to.
+    """As `read_with_notes`, without the notes."""
+    return read_with_notes(data)[0]
+
+
+def read_with_notes(data: bytes) -> tuple[Dataset, tuple[str, ...]]:
+    """The header of a DICOM file: only what results copy or refer to, every value a legal one; and what was mended or left out.
 
     Raises:
         StudyError: (unreadable) the file lacks a UID that a result must name, or an element is too long.
     """
-    import pydicom
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(
-            io.BytesIO(data), stop_before_pixels=True, specific_tags=[*WANTED, *COPIED, *OPTIONAL], force=True
-        )
-        require_short(dataset, MAX_LENGTH)
-        missing = [name for name in WANTED if not str(dataset.get(name, ""))]
-        if missing:
-            raise StudyError(Reason.UNREADABLE, f"has no {', '.join(missing)}, so no DICOM object can refer to it")
-        for name in (*COPIED, *OPTIONAL):
-            pattern = next((pattern for ending, pattern in _ALLOWED.items() if name.endswith(ending)), None)
-            if pattern and name in dataset and not pattern.fullmatch(_text(dataset, name)):
-                setattr(dataset, name, "")
-        for name in COPIED:
-            if name not in dataset:
-                setattr(dataset, name, "")
+        try:
+            raw = _read(data)
+            require_short(raw, MAX_LENGTH)
+            header = Header(raw)
+            return _source(header), tuple(header.notes)
+        except StudyError:
+            raise
+        except Exception as error:  # any damage may surface anywhere; its text may quote the file: left out
+            raise StudyError(Reason.UNREADABLE, f"header cannot be read ({type(error).__name__})") from error
+
+
+def _read(data: bytes) -> Dataset:
+    import pydicom
+
+    parsing.parse(data, pixels=False)  # within bounds
+    tags = [
+        *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "Rows", "SpecificCharacterSet"
+    ]  # fmt: skip
+
+    def read(content: bytes) -> Dataset:
+        return pydicom.dcmread(parsing._Stream(content), stop_before_pixels=True, specific_tags=tags, force=True)
+
+    dataset = read(data)
+    if "Rows" not in dataset:  # the header got lost in an element of no known value representation
+        mended = parsing._mend_representations(data)[0]
+        dataset = read(mended) if mended else dataset
     return dataset
+
+
+def _source(header: Header) -> Dataset:
+    from pydicom import Dataset
+
+    source = Dataset()
+    for name in WANTED:
+        setattr(source, name, header.value(name, "UI"))
+    missing = [name for name in WANTED if not source.get(name)]
+    if missing:
+        legal = "legal " if header.notes else ""
+        raise StudyError(Reason.UNREADABLE, f"has no {legal}{', '.join(missing)}, so no DICOM object can refer to it")
+    for name, vr in COPIED.items():
+        setattr(source, name, header.value(name, vr))
+    for name, vr in OPTIONAL.items():
+        _set(source, name, header.value(name, vr))
+    for name in SPACINGS:
+        _set(source, name, header.numbers(name, 2))
+    for name, vrs in ISSUERS.items():
+        _set(source, name, [item for item in (_issuer(own, vrs) for own in header.items(name)) if len(item)])
+    methods = header.codes("LossyImageCompressionMethod")
+    ratios = header.numbers("LossyImageCompressionRatio", len(methods))
+    if source.get("LossyImageCompression") == "01" and methods and ratios:
+        source.LossyImageCompressionMethod, source.LossyImageCompressionRatio = methods, ratios
+    if any(ord(letter) > 127 for letter in str(source)):
+        source.SpecificCharacterSet = UTF8
+    return source
+
+
+def _set(source: Dataset, name: str, value: str | list[Any]) -> None:
+    if value:
+        setattr(source, name, value)
+
+
+def _issuer(header: Header, vrs: Mapping[str, str]) -> Dataset:
+    from pydicom import Dataset
+
+    item = Dataset()
+    for name, vr in vrs.items():
+        _set(item, name, header.value(name, vr))
+    if ("UniversalEntityID" in item) != ("UniversalEntityIDType" in item):  # each is required with the other
+        for name in ("UniversalEntityID", "UniversalEntityIDType"):
+            item.pop(name, None)
+    return item
 
 
 def require_short(dataset: Dataset, limit: int) -> None:
@@ -76,11 +139,6 @@ def require_short(dataset: Dataset, limit: int) -> None:
         raw = dataset.get_item(tag).value
         if isinstance(raw, bytes) and len(raw) > limit:
             raise StudyError(Reason.UNREADABLE, f"element {tag} has {len(raw):,} bytes; wanted at most {limit:,}")
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    raw = dataset.get_item(name).value
-    return raw.decode("ascii", "replace").strip(" \0") if isinstance(raw, bytes) else str(raw)
 
 
 def date(result: Dataset, source: Dataset) -> None:

@@ -89,7 +89,9 @@ def test_a_negative_study_says_so(tmp_path: Path):
     assert whole.get_measurements()[0].value == 12.5
     (annotation,) = objects["pr"].GraphicAnnotationSequence
     assert "GraphicObjectSequence" not in annotation
-    assert annotation.TextObjectSequence[0].UnformattedTextValue == f"AI: No opacity. {WARNING}"
+    assert annotation.TextObjectSequence[0].UnformattedTextValue == (
+        f"AI: No opacity: image score 0.12 (threshold of boxes 0.25). {WARNING}"
+    )
 
 
 def test_the_presentation_state_draws_them_over_the_image(tmp_path: Path):
@@ -102,7 +104,7 @@ def test_the_presentation_state_draws_them_over_the_image(tmp_path: Path):
         assert points.min(0).tolist() == [x, y]
         assert points.max(0).tolist() == [x + width, y + height]
     words = [text.UnformattedTextValue for text in annotation.TextObjectSequence]
-    assert words == ["88%", "50%", f"AI: Opacity. {WARNING}"]
+    assert words == ["88%", "50%", f"AI: Opacity present: score 0.88 (threshold 0.25). {WARNING}"]
     assert state.PresentationLUTShape == "IDENTITY"
     assert (
         written(tmp_path, image(PhotometricInterpretation="MONOCHROME1"), FOUND)["pr"].PresentationLUTShape == "INVERSE"
@@ -113,7 +115,12 @@ def test_the_capture_has_them_burnt_in(tmp_path: Path):
     capture = written(tmp_path, image(), FOUND)["sc"]
     assert (capture.BurnedInAnnotation, capture.PhotometricInterpretation) == ("YES", "RGB")
     pixels = capture.pixel_array.astype(int)
-    assert pixels.shape == (48, 64, 3)
+    assert pixels.shape[1:] == (64, 3)
+    assert not np.ptp(pixels[48:], axis=-1).any()  # the words stand below the image, in white on black
+    assert pixels[48:].max() > 200
+    untouched = ~np.ptp(pixels[:48], axis=-1).astype(bool)
+    assert (pixels[:48, :, 0][untouched] == IMAGE[untouched]).mean() > 0.9
+    pixels = pixels[:48]
     coloured = np.ptp(pixels, axis=-1) > 60
     assert coloured[30:48, 40].mean() > 0.8  # the left edge of the second box
     assert not coloured[40:, :36].any()

@@ -1,0 +1,119 @@
+"""From stored values to what the screen shows: the grey-scale pipeline of an image, as a presentation state has to say it.
+
+A viewer applies the state's own pipeline to the stored values; what the state leaves out is identity (PS3.4, N.2.1). So it
+carries all of it, with the values that were settled on where the image's are malformed, in the plainest legal encoding.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pneumonia.dicom.elements import Elements
+from pneumonia.dicom.parsing import parse
+from pneumonia.dicom.tables import Lut, modality_lut, voi_luts
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from pneumonia.dicom.study import StudyHeader
+    from pneumonia.dicom.windowing import Rendering
+
+UNSPECIFIED = "US"  # of the unit after the modality LUT (PS3.3, C.11.1.1.2)
+
+
+def pipeline(data: bytes, rendering: Rendering, choice: int = 1) -> Dataset:
+    """Modality LUT or rescale, one VOI LUT or one window, and the shape of the presentation LUT, as elements of a state.
+
+    Arguments:
+        data: the DICOM file, which `pneumonia.dicom.study.read_study` has read.
+        rendering: how it was windowed.
+        choice: which of the file's VOI LUTs was wanted, 1 the first; the last where it has fewer.
+    """
+    from pydicom import Dataset
+    from pydicom.valuerep import format_number_as_ds
+
+    elements = Elements(*parse(data, pixels=False))
+    result = Dataset()
+    low, high = _add_modality(result, elements, rendering.header)
+    voi = Dataset()
+    if rendering.window == "voi_lut":
+        tables = voi_luts(elements, low, high, has_window=bool(rendering.header.windows))
+        voi.VOILUTSequence = [_item(tables[min(choice, len(tables)) - 1], spread=True)]
+    else:
+        center, width, function = _window(rendering, low, high)
+        voi.WindowCenter, voi.WindowWidth = format_number_as_ds(center), format_number_as_ds(width)
+        if function != "LINEAR":
+            voi.VOILUTFunction = function
+    result.SoftcopyVOILUTSequence = [voi]
+    result.PresentationLUTShape = "INVERSE" if rendering.inverted else "IDENTITY"
+    return result
+
+
+def add_pixel_shape(area: Dataset, header: StudyHeader) -> None:
+    """Say in an item of the displayed area how large, or else of what shape, a pixel is: vertical, then horizontal."""
+    if math.isfinite(header.spacing):
+        area.pop("PresentationPixelAspectRatio", None)
+        area.PresentationPixelSpacing = [f"{header.spacing:.10g}", f"{header.spacing / header.aspect:.10g}"]
+    else:
+        shape = Fraction(header.aspect).limit_denominator(1000)
+        area.PresentationPixelAspectRatio = [shape.numerator, shape.denominator]
+
+
+def _window(rendering: Rendering, low: float, high: float) -> tuple[float, float, str]:
+    """Centre, width and function of the window that the models saw, in values that go from `low` to `high`."""
+    center, width = rendering.center, rendering.width
+    function = {"dicom": rendering.header.window_function, "hu": "LINEAR"}.get(rendering.window, "LINEAR_EXACT")
+    if rendering.window == "percentile":
+        within = (high - low) / 255 / 2  # half a grey level
+        if abs(center - width / 2 - low) < within and abs(center + width / 2 - high) < within:
+            center, width = (low + high) / 2, high - low  # what is shown where an image says nothing
+    if function == "LINEAR_EXACT":
+        # The same line as LINEAR, which is what viewers take that know no function (PS3.3, C.11.2.1.2 and C.11.2.1.3).
+        return center + 0.5, width + 1, "LINEAR"
+    return center, width, function
+
+
+def _add_modality(result: Dataset, elements: Elements, header: StudyHeader) -> tuple[float, float]:
+    """Add the modality LUT or the rescale; returns the range of values after it."""
+    from pydicom.valuerep import format_number_as_ds
+
+    slope, intercept = elements.number("RescaleSlope"), elements.number("RescaleIntercept")
+    slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
+    table = modality_lut(elements, header.signed, rescaled=(slope, intercept) != (1.0, 0.0))
+    if table:
+        item = _item(table, spread=False)
+        item.ModalityLUTType = UNSPECIFIED
+        result.ModalityLUTSequence = [item]
+        return 0.0, 2.0**table.bits - 1
+    if header.rescaled or (slope, intercept) != (1.0, 0.0):
+        result.RescaleSlope, result.RescaleIntercept = format_number_as_ds(slope), format_number_as_ds(intercept)
+        result.RescaleType = (
+            header.rescale_type if re.fullmatch(r"[A-Z0-9_/ ]{1,16}", header.rescale_type) else UNSPECIFIED
+        )
+    ends = (-(2.0 ** (header.bits_stored - 1)), 2.0 ** (header.bits_stored - 1) - 1)
+    first, last = (end * slope + intercept for end in (ends if header.signed else (0.0, 2.0**header.bits_stored - 1)))
+    return min(first, last), max(first, last)
+
+
+def _item(lut: Lut, *, spread: bool) -> Dataset:
+    """A table with words of 16 bits: of 8 or less, writers and readers differ in how two of them share a word.
+
+    Arguments:
+        spread: whether its values are grey values, whose range counts, not numbers.
+    """
+    from pydicom import Dataset
+
+    table, bits = lut.table, 16
+    if spread and lut.bits > 8:
+        bits = lut.bits
+    elif spread:
+        table = np.rint(table * ((2**16 - 1) / (2**lut.bits - 1)))
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if lut.first < 0 else "US", [len(table) % 2**16, lut.first, bits])
+    item.add_new("LUTData", "OW", table.astype("<u2").tobytes())
+    return item
