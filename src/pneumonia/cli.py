@@ -238,6 +238,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
+    reader = _reader(p, arguments.models, threshold)
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
@@ -245,9 +246,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     devices.require_backend()
     from pneumonia.reading_room.node import serve
 
-    reader = _reader(p, arguments.models, threshold)
-    serve.run(lambda: serve.Node(s, reader))
-    return 0
+    return serve.run(lambda: serve.Node(s, reader))
 
 
 def _results(arguments: argparse.Namespace) -> int:

@@ -19,13 +19,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pneumonia.files import fresh_dir
 
 MAX_TRIES = 3  # of reading one image; a process that died while reading it counts as one
+RESERVE = 2**21  # bytes
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     ticket TEXT PRIMARY KEY,
@@ -108,12 +109,18 @@ class Queue:
         except BlockingIOError as error:
             os.close(self._handle)
             raise BlockingIOError(f"another node works on {folder}; end it, or name another folder") from error
+        self._reserve = folder / "reserve"
+        self.free_reserve()  # what is about to be opened and swept may need it
         self._lock = threading.RLock()
         self._base = sqlite3.connect(folder / "queue.sqlite", check_same_thread=False, isolation_level=None)
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = FULL")  # a commit is on disk before a sender is told "stored"
+        self._base.execute(
+            "PRAGMA wal_autocheckpoint = 100"
+        )  # pages: the log of changes stays smaller than the reserve
         self._base.executescript(_SCHEMA)
         self._sweep()
+        self.keep_reserve()
 
     def close(self) -> None:
         """Let the folder go."""
@@ -133,18 +140,25 @@ class Queue:
             if self._one("SELECT 1 FROM images WHERE ticket = ? AND state NOT IN ('refused', 'undelivered')", ticket):
                 return False
             path.replace(self._image(ticket))
-            _sync(self.folder / "images")
-            self._base.execute(
-                "INSERT OR REPLACE INTO images (ticket, sender, state, received) VALUES (?, ?, 'waiting', ?)",
-                (ticket, sender, time.time()),
-            )
+            try:
+                _sync(self.folder / "images")
+                self._base.execute(
+                    "INSERT OR REPLACE INTO images (ticket, sender, state, received) VALUES (?, ?, 'waiting', ?)",
+                    (ticket, sender, time.time()),
+                )
+            except BaseException:  # as where the disk is full: it is not promised, and must not fill it further
+                self._image(ticket).unlink(missing_ok=True)
+                raise
         return True
 
     def take(self, count: int) -> list[Image]:
         """The images that wait longest, at most `count`; one that was begun before comes alone.
 
-        The try is noted first: an image that kills the process is not begun for ever (see `MAX_TRIES`).
+        The try is noted first: an image that kills the process is not begun for ever (see `MAX_TRIES`). None is begun while
+        the disk is so full that no try could be noted, or taken back.
         """
+        if self.free_bytes() < RESERVE:
+            return []
         with self._transaction():
             rows = self._base.execute(
                 "SELECT ticket, sender, tries FROM images WHERE state = 'waiting' ORDER BY received, ticket LIMIT ?",
@@ -218,6 +232,15 @@ class Queue:
                 (now + seconds, now, parcel.ticket, parcel.peer, parcel.path.name),
             )
 
+    def postpone_all(self, peer: str, seconds: float) -> None:
+        """Try all that is due for a peer again after `seconds`."""
+        with self._lock:
+            now = time.time()
+            self._base.execute(
+                "UPDATE deliveries SET tries = tries + 1, due = ?, failing = coalesce(failing, ?) WHERE peer = ? AND due <= ?",
+                (now + seconds, now, peer, now),
+            )
+
     def undelivered_to(self) -> dict[str, int]:
         """The number of results that wait for each peer."""
         with self._lock:
@@ -235,6 +258,17 @@ class Queue:
             rows = self._base.execute("SELECT state, count(*) FROM images GROUP BY state").fetchall()
         names = ("waiting", "answering", "answered", "refused", "undelivered")
         return {**dict.fromkeys(names, 0), **dict(rows)}
+
+    def keep_reserve(self) -> None:
+        """Hold room for the notes that free a full disk, where there is some."""
+        if self._reserve.exists() or self.free_bytes() < 2 * RESERVE:
+            return
+        with suppress(OSError), self._reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE)
+
+    def free_reserve(self) -> None:
+        """Let that room go: what was delivered can then be noted, and its files go."""
+        self._reserve.unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """Of the disk that the folder lies on."""
