@@ -276,6 +276,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
+    reader = _reader(p, arguments.models, threshold)
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
@@ -284,9 +285,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room.node import serve
     from pneumonia.reading_room.reader import Reader
 
-    reader = _reader(p, arguments.models, threshold)
-    serve.run(lambda: serve.Node(s, reader, partial(Reader.key, *reader.args, **reader.keywords)))
-    return 0
+    key = partial(Reader.key, *reader.args, **reader.keywords)
+    return serve.run(lambda: serve.Node(s, reader, key))
 
 
 def _node_list(arguments: argparse.Namespace) -> int:

@@ -126,6 +126,11 @@ def test_the_settings_of_a_node_are_checked(project: Path, capsys: pytest.Captur
     )
     text = (project / "serve.yaml").read_text().replace("threshold: null", "threshold: 0.25")
     (project / "serve.yaml").write_text(text)
+    assert cli.main(["serve", "--check", "serve.yaml"]) == 2
+    assert "there is no trained model at models/classifier; run `dvc repro`" in capsys.readouterr().err
+    for name in ("classifier", "maskrcnn", "yolo"):
+        (project / "models" / name).mkdir(parents=True)
+        (project / "models" / name / "model.json").write_text("{}")
     assert cli.main(["serve", "--check", "serve.yaml"]) == 0
     assert "serve.yaml is fine; operating point 0.250" in capsys.readouterr().out
     assert cli.main(["serve", "other.yaml"]) == 2

@@ -30,6 +30,30 @@ _VIEWS = {"272479007": "PA", "R-10214": "PA", "R-40888": "PA", "399348003": "AP"
 _CHEST = frozenset({"51185008", "816094009", "T-D3000"})
 _CAPTURES = (SECONDARY_CAPTURE, f"{SECONDARY_CAPTURE}.2", f"{SECONDARY_CAPTURE}.3")  # and its grey multi-frame kinds
 _STANDARD = "1.2.840.10008."  # of the UIDs whose meaning is known
+# Words beside a view or a part that leave both what they are: how the person stood, how deep the breath, which machine.
+_MANNER = frozenset({
+    "ADULT", "BED", "BEDSIDE", "ERECT", "EXP", "EXPIRATION", "EXPIRATORY", "FRONTAL", "GRID", "INSP", "INSPIRATION",
+    "INSPIRATORY", "MOBILE", "PORT", "PORTABLE", "SEATED", "SEMI", "SEMIERECT", "SEMIUPRIGHT", "SITTING", "STANDING", "SUPINE",
+    "UPRIGHT", "VIEW",
+})  # fmt: skip
+_DIRECTIONS = {
+    "PA": "PA", "P A": "PA", "POSTEROANTERIOR": "PA", "POSTERO ANTERIOR": "PA", "POSTERIOR ANTERIOR": "PA",
+    "AP": "AP", "A P": "AP", "ANTEROPOSTERIOR": "AP", "ANTERO POSTERIOR": "AP", "ANTERIOR POSTERIOR": "AP",
+}  # fmt: skip
+# What says beyond doubt that a picture was made from a radiograph, to be looked at beside it.
+_BONES = r"(?:BONES?|RIBS?)"
+_PROCESSED = re.compile(
+    rf"\b{_BONES} ?(?:SUPP|SUPPR|SUPPRESS\w*|SUBTRACT\w*|REMOV\w*|FREE)\b"
+    rf"|\b(?:SUPPRESS\w*|SUBTRACT\w*|REMOV\w*)(?: OF| THE)* {_BONES}\b"
+    r"|\bSOFT ?TISSUES?\b|\bBONE (?:IMAGE|ONLY)\b|\bDUAL ENERGY\b|\bCLEARREAD\b|\bSOFTVIEW\b|\bTEMPORAL SUBTRACTION\b"
+    r"|\bHEAT ?MAPS?\b|\b(?:CAD|AI) (?:OVERLAYS?|MARKS?|MARKED|MARKERS?|OUTPUT|RESULTS?|FINDINGS?)\b|\bSALIENCY\b"
+)
+_MADE_WORDS = frozenset(
+    {"BONE", "BONES", "TISSUE", "CAD", "SUBTRACTION", "SUBTRACTED", "HEATMAP", "OVERLAY"}
+)  # of Image Type
+_NEGATED_PROCESSED = re.compile(rf"\b(?:NO|NON|NOT|WITHOUT|BEFORE) (?:{_PROCESSED.pattern})")
+# Of image derivations (PS3.16, CID 7203): mask, subtraction, reformatting, rendering, segmentation, projection of a volume.
+_DERIVED = frozenset({"113047", "113062", "113072", "113073", "113074", "113075", "113076", "113078", "113079"})
 # What header values look like, letters and digits alone, that say a chest or a frontal view in words of devices and languages.
 _A_CHEST = re.compile(r"(PORTABLE|PORT)?(CHEST|THORAX|T[OÓ]RAX|TORACE|LUNGS?)(PA|AP|FRONTAL|PORTABLE|PORT)?")
 _FRONTAL = re.compile(
@@ -39,8 +63,9 @@ _SILENT = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "ANONY
 FRONTAL_VIEWS, CHEST_PARTS = ("AP", "PA"), ("CHEST", "THORAX")
 MAX_LENGTH = 16_384  # bytes of an element; a coded sequence has some hundred
 _READ = (
-    "AnatomicRegionSequence", "BodyPartExamined", "Modality", "PatientOrientation", "SOPClassUID", "SOPInstanceUID",
-    "ViewCodeSequence", "ViewPosition",
+    "AnatomicRegionSequence", "BodyPartExamined", "DerivationCodeSequence", "DerivationDescription", "ImageType", "Modality",
+    "PatientOrientation", "PresentationIntentType", "SOPClassUID", "SOPInstanceUID", "SeriesDescription", "ViewCodeSequence",
+    "ViewPosition",
 )  # fmt: skip
 
 
@@ -51,6 +76,7 @@ class Refusal(StrEnum):
     IDENTITY = "identity"
     BODY_PART = "body_part"
     VIEW = "view"
+    PROCESSED = "processed"
 
 
 def check(
@@ -59,14 +85,17 @@ def check(
     views: Collection[str],
     body_parts: Collection[str],
     secondary_capture: bool,
+    processed: bool = False,
     announced: Callable[[str], bool] = lambda uid: True,
 ) -> None:
     """Refuse a DICOM file unless its header says that it shows a chest from front or back.
 
     Arguments:
         views: accepted of "AP" and "PA", and "" for an image that names no view.
-        body_parts: accepted values of Body Part Examined, and "" for an image that names neither that nor a coded region.
+        body_parts: accepted values of Body Part Examined, in capitals or not, and "" for an image that names neither that nor
+            a coded region.
         secondary_capture: whether one is read whose modality is CR or DX.
+        processed: whether a picture is read that was made from a radiograph, as one without bones.
         announced: whether a SOP Instance UID is the one that the file was sent under.
 
     Raises:
@@ -82,12 +111,14 @@ def check(
         raise _refused(Refusal.IDENTITY, "the image's UID is not the one it was sent under")
     part, view = _text(header, "BodyPartExamined"), _text(header, "ViewPosition")
     regions = _codes(header, "AnatomicRegionSequence")
-    if not (part in body_parts if part or not regions else _CHEST & regions):
+    known = {plain(each) for each in body_parts}
+    named = plain(part) in known or _without_manner(part) in known - {""}
+    if not (named if part or not regions else _CHEST & regions):
         raise _refused(Refusal.BODY_PART, f"not said to show one of {', '.join(body_parts) or '(nothing)'}")
-    if not view:
-        view = _coded_view(header)
-    if view not in views:
+    if (_direction(view) if view else _coded_view(header)) not in views:
         raise _refused(Refusal.VIEW, f"not said to be one of {', '.join(views) or '(nothing)'}")
+    if not processed:
+        _refuse_processed(header)
 
 
 def check_said(data: bytes) -> None:
@@ -116,8 +147,9 @@ def check_not_another(data: bytes) -> None:
         raise _refused(Refusal.BODY_PART, "said to show something else than a chest")
     if view in _SILENT:
         view = _coded_view(header) or ("another" if _text(header, "PatientOrientation")[:1] in ("A", "P") else "")
-    if view and not _FRONTAL.fullmatch(view):
+    if view and not (_FRONTAL.fullmatch(view) or _direction(_text(header, "ViewPosition")) in FRONTAL_VIEWS):
         raise _refused(Refusal.VIEW, "said to be another view than AP or PA")
+    _refuse_processed(header)
 
 
 def doubt(data: bytes) -> str:
@@ -136,8 +168,40 @@ def _coded_view(header: Any) -> str:
     return coded.pop() if len(coded) == 1 else "another" if coded else ""
 
 
+def plain(text: str) -> str:
+    """The letters and digits of a header's word, in capitals."""
+    return re.sub(r"[\W_]", "", text).upper()
+
+
 def _plain(header: Any, name: str) -> str:
-    return re.sub(r"[\W_]", "", _text(header, name))
+    return plain(_text(header, name))
+
+
+def _words(text: str) -> list[str]:
+    return re.sub(r"[\W_]+", " ", text).split()
+
+
+def _without_manner(part: str) -> str:
+    """A body part, plain, without the words of a frontal view, which leave it what it is."""
+    return "".join(word for word in _words(part) if word not in _MANNER | {"PA", "AP"})
+
+
+def _direction(view: str) -> str:
+    """AP or PA where a text says that, and besides only what leaves it so, as "PA ERECT"; else "another"."""
+    said = " ".join(word for word in _words(view) if word not in _MANNER | set(CHEST_PARTS))
+    return _DIRECTIONS.get(said, "another")
+
+
+def _refuse_processed(header: Any) -> None:
+    if _text(header, "PresentationIntentType") == "FOR PROCESSING":
+        raise _refused(Refusal.PROCESSED, "said to be for processing, not for presentation")
+    kind = _words(_text(header, "ImageType"))
+    said = " ".join(kind) if _MADE_WORDS.isdisjoint(kind) else "SOFT TISSUE"
+    texts = (said, *(" ".join(_words(_text(header, name))) for name in ("SeriesDescription", "DerivationDescription")))
+    if any(_PROCESSED.search(_NEGATED_PROCESSED.sub("", text)) for text in texts):
+        raise _refused(Refusal.PROCESSED, "said to be a picture made from a radiograph (bones taken out, marks, ...)")
+    if _DERIVED & _codes(header, "DerivationCodeSequence"):
+        raise _refused(Refusal.PROCESSED, "said to be computed from other images")
 
 
 def _refused(reason: Refusal, detail: str) -> StudyError:

@@ -98,6 +98,11 @@ class Listener:
         """Connections closed for what was sent: too much, or too slowly."""
         return self._server.cut
 
+    @property
+    def tls_failures(self) -> int:
+        """Handshakes of TLS that came to nothing."""
+        return self._server.tls_failures
+
     def serve(self) -> None:
         """Accept connections until `stop` is called from another thread."""
         self._serving = True

@@ -25,7 +25,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from pneumonia.files import fresh_dir
 from pneumonia.reading_room.node import tables
 
 MAX_TRIES = 3  # of reading one image; a process that died while reading it counts as one
+RESERVE = 2**21  # bytes
 BOOKS = "queue.sqlite"
 GONE = "its file is gone from the node's folder"
 _DAY = 86_400.0
@@ -206,17 +207,23 @@ class Queue:
         except BlockingIOError as error:
             os.close(self._handle)
             raise BlockingIOError(f"another node works on {folder}; end it, or name another folder") from error
+        self._reserve = folder / "reserve"
+        if not beside:
+            self.free_reserve()  # what is about to be opened and swept may need it
         self._lock, self._depth = threading.RLock(), 0
         self._between = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         self._base = sqlite3.connect(folder / BOOKS, timeout=60, check_same_thread=False, isolation_level=None)
         try:
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = FULL")  # a commit is on disk before a sender is told "stored"
+            # pages: the log of changes stays smaller than the reserve
+            self._base.execute("PRAGMA wal_autocheckpoint = 100")
             if beside:
                 tables.require(self._base.execute("PRAGMA user_version").fetchone()[0])
             else:
                 tables.prepare(self._base)
                 self._sweep()
+                self.keep_reserve()
         except BaseException:
             self.close()
             raise
@@ -257,19 +264,26 @@ class Queue:
             name = in_vain[0] if in_vain else free
             shutil.rmtree(self._results(name), ignore_errors=True)
             path.replace(self._image(name))
-            _sync(self.folder / "images")
-            self._base.execute(
-                "INSERT OR REPLACE INTO images (ticket, image, content, sender, receivers, state, received) "
-                "VALUES (?, ?, ?, ?, ?, 'waiting', ?)",
-                (name, image, content, sender, receivers, time.time()),
-            )
+            try:
+                _sync(self.folder / "images")
+                self._base.execute(
+                    "INSERT OR REPLACE INTO images (ticket, image, content, sender, receivers, state, received) "
+                    "VALUES (?, ?, ?, ?, ?, 'waiting', ?)",
+                    (name, image, content, sender, receivers, time.time()),
+                )
+            except BaseException:  # as where the disk is full: it is not promised, and must not fill it further
+                self._remove_image(name)
+                raise
         return Accepted(name, new=True)
 
     def take(self, count: int) -> list[Image]:
         """The images that wait longest, at most `count`; one that was begun before comes alone.
 
-        The try is noted first: an image that kills the process is not begun for ever (see `MAX_TRIES`).
+        The try is noted first: an image that kills the process is not begun for ever (see `MAX_TRIES`). None is begun while
+        the disk is so full that no try could be noted, or taken back.
         """
+        if self.free_bytes() < RESERVE:
+            return []
         with self._transaction():
             rows = self._base.execute(
                 "SELECT ticket, sender, tries FROM images WHERE state = 'waiting' ORDER BY received, ticket LIMIT ?",
@@ -362,6 +376,15 @@ class Queue:
                 "UPDATE deliveries SET tries = tries + 1, due = ?, failing = coalesce(failing, ?) "
                 "WHERE ticket = ? AND peer = ? AND file = ?",
                 (now + seconds, now, parcel.ticket, parcel.peer, parcel.path.name),
+            )
+
+    def postpone_all(self, peer: str, seconds: float) -> None:
+        """Try all that is due for a peer again after `seconds`."""
+        with self._exclusive():
+            now = time.time()
+            self._base.execute(
+                "UPDATE deliveries SET tries = tries + 1, due = ?, failing = coalesce(failing, ?) WHERE peer = ? AND due <= ?",
+                (now + seconds, now, peer, now),
             )
 
     def undelivered_to(self) -> dict[str, int]:
@@ -528,6 +551,17 @@ class Queue:
             if not force or self.row(ticket) is None:
                 self._require_ended(ticket)
             self._drop(ticket)
+
+    def keep_reserve(self) -> None:
+        """Hold room for the notes that free a full disk, where there is some."""
+        if self._reserve.exists() or self.free_bytes() < 2 * RESERVE:
+            return
+        with suppress(OSError), self._reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE)
+
+    def free_reserve(self) -> None:
+        """Let that room go: what was delivered can then be noted, and its files go."""
+        self._reserve.unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """Of the disk that the folder lies on."""

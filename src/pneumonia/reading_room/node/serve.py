@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -10,13 +11,16 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import Gauge
+
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
-from pneumonia.reading_room.node.courier import Courier, client_context
+from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
-from pneumonia.reading_room.node.queue import Keep, Queue, image_of, ticket
+from pneumonia.reading_room.node.queue import RESERVE, Keep, Queue, image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
 from pneumonia.reading_room.node.status import serve as serve_status
@@ -26,8 +30,9 @@ from pneumonia.reading_room.reader import Reader
 
 LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
 MIB = 2**20
-# Seconds: between two looks for images to forget; until a part that failed goes on; how long /health shows that it did.
-FORGET_EVERY, AGAIN_AFTER, FAILED_FOR = 3600.0, 5.0, 60.0
+# Seconds: between two looks for images to forget, and at the reserve of disk; until a part that failed goes on; how long
+# /health shows that it did.
+FORGET_EVERY, RESERVE_EVERY, AGAIN_AFTER, FAILED_FOR = 3600.0, 30.0, 5.0, 60.0
 
 
 class Node:
@@ -35,16 +40,22 @@ class Node:
 
     Arguments:
         settings: of `pneumonia.reading_room.node.settings`.
-        load: makes the reader; called once, by `start`, with what the settings say of it: `capture` and `admit`.
+        load: makes the reader; called once, in a thread of its own, with what the settings say of it: `capture` and `admit`.
         key: says which models and params that reader has, as `Reader.key` does; called once, when the first image comes in.
+
+    Attributes:
+        ended: is set by who wants it to end, and where it cannot go on.
+        broken: whether it cannot, since its models cannot be loaded; what was accepted waits on disk.
     """
 
     def __init__(self, settings: Settings, load: Callable[..., Reader], key: Callable[[], str] = lambda: "") -> None:
-        s, self._stop = settings, threading.Event()
+        s, self._stop, self.ended = settings, threading.Event(), threading.Event()
+        self.broken = False
         self._settings, self._load = s, load
         self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
         addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
+        self._wake = {name: threading.Event() for name in ("", *addresses)}  # "": of the reader
         with ExitStack() as undo:
             self.queue = Queue(
                 Path(s.folder),
@@ -75,8 +86,13 @@ class Node:
                 waiting=s.limits.waiting,
                 free_bytes=s.limits.free_disk_mib * MIB,
                 tls=server_context(*tls) if tls else None,
-                count=self.metrics.stored,
+                count=self._stored,
             )
+            Gauge(
+                "pneumonia_tls_failures",
+                "Handshakes of TLS that failed since the start",
+                registry=self.metrics.registry,
+            ).set_function(lambda: self.listener.tls_failures)
             undo.callback(self.listener.stop)
             self._couriers = [
                 Courier(
@@ -91,6 +107,8 @@ class Node:
                     seconds=s.limits.seconds,
                     count=self.metrics.sent,
                     stop=self._stop,
+                    kinds=s.peers[name].objects or tuple(KINDS),
+                    wake=self._wake[name],
                 )
                 for name, address in addresses.items()
             ]
@@ -98,77 +116,123 @@ class Node:
             undo.pop_all()
 
     def start(self) -> None:
-        """Load the models and warm them up, then listen, read and send, each in a thread of its own."""
+        """Listen and send, and read once the models are loaded, each in a thread of its own."""
         s = self._settings
         for peer, number in self.queue.undelivered_to().items():
             if not s.peers.get(peer, Peer()).host:
                 LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
-        began = time.monotonic()
-        reader = self._load(capture=s.capture, admit=self._admit)
-        reader.warm_up(s.batch)
-        LOG.info("models ready seconds=%.1f", time.monotonic() - began)
-        worker = Worker(
-            self.queue, reader, receivers=s.receivers, batch=s.batch, count=self.metrics.read, stop=self._stop
-        )
-        self._run("reader", worker.serve)
-        for number, courier in enumerate(self._couriers):
-            self._run(f"courier {number}", courier.serve)
-        self._run("books", self._forget)
-        self._run("listener", self.listener.serve)
-        self._ready = True
+        self._run("listener", partial(self._keep_up, "listener", self.listener.serve))
         LOG.info(
             "listening title=%s port=%d status=%s:%d",
             s.title, self.listener.port, *self._status.server_address[:2],
         )  # fmt: skip
+        for number, courier in enumerate(self._couriers):
+            self._run(f"courier {number}", partial(self._keep_up, f"courier {number}", courier.serve))
+        self._run("books", partial(self._keep_up, "books", self._forget))
+        self._run("reader", self._read)
 
     def stop(self) -> None:
         """End after what is being read and sent now; the rest waits on disk. A second call does nothing."""
         if self._stop.is_set():
             return
         self._stop.set()
+        for each in self._wake.values():
+            each.set()
         self.listener.stop()
-        for thread in self._threads.values():
-            thread.join(timeout=60)
+        for name, thread in self._threads.items():
+            if name != "reader" or self._ready:  # models that are being loaded are not waited for
+                thread.join(timeout=60)
         self._status.shutdown()
         self._status.server_close()
         self.queue.close()
         LOG.info("ended")
 
     def health(self) -> dict[str, Any]:
-        """Whether every part runs and there is room on disk, and the number of images by state."""
+        """Whether every part runs and there is room on disk, and the number of images by state.
+
+        A node whose models are being loaded is healthy, as it takes images, and not yet ready, as it answers none.
+        """
         failed = [name for name, moment in self._failed.items() if time.monotonic() - moment < FAILED_FOR]
         room = self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
         counts = self.queue.counts()
         full = counts["waiting"] >= self._settings.limits.waiting
         faults = [*(f"{name} has failed" for name in failed), *(["disk is full"] if not room else [])]
         faults += ["queue is full"] if full else []
-        faults += ["models are being loaded"] if not self._ready else []
-        return {"healthy": not faults, "faults": faults, "images": counts}
+        faults += ["models cannot be loaded"] if self.broken else []
+        notes = ["models are being loaded"] if not (self._ready or self.broken) else []
+        return {"healthy": not faults, "ready": self._ready, "faults": faults, "notes": notes, "images": counts}
+
+    @property
+    def loading(self) -> bool:
+        """Whether the models are being loaded, which nothing can interrupt."""
+        return not self._ready and any(name == "reader" and each.is_alive() for name, each in self._threads.items())
 
     @property
     def status_port(self) -> int:
         """Of /health and /metrics."""
         return int(self._status.server_address[1])
 
+    def _stored(self, outcome: str) -> None:
+        self.metrics.stored(outcome)
+        self._wake[""].set()
+
+    def _was_read(self, outcome: str, seconds: float) -> None:
+        self.metrics.read(outcome, seconds)
+        for name in self._wake.keys() - {""}:
+            self._wake[name].set()
+
     def _admit(self, data: bytes, name: str) -> None:
         check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == image_of(name))
 
-    def _run(self, name: str, work: Callable[[], None]) -> None:
-        def guarded() -> None:
-            while not self._stop.is_set():
-                try:
-                    work()
-                except Exception as error:  # as where the disk is full; its text may quote an image
-                    self._failed[name] = time.monotonic()
-                    LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
-                    self._stop.wait(AGAIN_AFTER)
+    def _read(self) -> None:
+        """Load the models and warm them up, then read what waits."""
+        s, began = self._settings, time.monotonic()
+        try:
+            reader = self._load(capture=s.capture, admit=self._admit)
+            reader.warm_up(s.batch)
+        except Exception as error:  # as where their files are damaged; its text names those
+            LOG.critical("models cannot be loaded error=%s: %s", type(error).__name__, error)
+            self.broken = True
+            self.ended.set()
+            return
+        if self._stop.is_set():
+            return
+        self._ready = True
+        LOG.info("models ready seconds=%.1f", time.monotonic() - began)
+        worker = Worker(
+            self.queue,
+            reader,
+            receivers=s.receivers,
+            batch=s.batch,
+            count=self._was_read,
+            stop=self._stop,
+            wake=self._wake[""],
+        )
+        self._keep_up("reader", worker.serve)
 
-        self._threads[name] = threading.Thread(target=guarded, name=name, daemon=True)
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        self._threads[name] = threading.Thread(target=work, name=name, daemon=True)
         self._threads[name].start()
 
+    def _keep_up(self, name: str, work: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                work()
+            except Exception as error:  # as where the disk is full; its text may quote an image
+                self._failed[name] = time.monotonic()
+                LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
+                if self.queue.free_bytes() < RESERVE:
+                    self.queue.free_reserve()  # the couriers can note what they delivered, and so free the disk
+                self._stop.wait(AGAIN_AFTER)
+
     def _forget(self) -> None:
-        while not self._stop.wait(FORGET_EVERY):
+        while True:
             self.queue.forget(self._settings.keep_days)
+            end = time.monotonic() + FORGET_EVERY
+            while time.monotonic() < end:
+                if self._stop.wait(RESERVE_EVERY):
+                    return
+                self.queue.keep_reserve()
 
 
 def once(work: Callable[[], str]) -> Callable[[], str]:
@@ -184,8 +248,12 @@ def once(work: Callable[[], str]) -> Callable[[], str]:
     return ask
 
 
-def run(make: Callable[[], Node]) -> None:
-    """Run a node until SIGTERM or SIGINT, logging to stderr."""
+def run(make: Callable[[], Node]) -> int:
+    """Run a node until SIGTERM or SIGINT, logging to stderr.
+
+    Returns:
+        The exit status: 1 where the node could not go on.
+    """
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
@@ -196,12 +264,16 @@ def run(make: Callable[[], Node]) -> None:
     warnings.simplefilter("ignore")  # pydicom's repeat the values of headers
     # The library's threads end like this where a peer leaves in the middle of a step; it means no more than that.
     threading.excepthook = lambda fault: LOG.warning("connection ended error=%s", fault.exc_type.__name__)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     node = make()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: node.ended.set())
     try:
         node.start()
-        ended.wait()
+        node.ended.wait()
     finally:
         node.stop()
+    status = 1 if node.broken else 0
+    if node.loading:  # in a thread that the interpreter would wait for, or crash on; all that counts is on disk
+        logging.shutdown()
+        os._exit(status)
+    return status

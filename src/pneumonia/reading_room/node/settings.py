@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pneumonia.params import Count, Positive, Section, Share, explain, yaml_loader
+from pneumonia.reading_room.admission import plain
 
 Title = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
 Port = Annotated[int, Field(ge=0, lt=2**16)]  # 0: any that is free
@@ -27,6 +28,7 @@ class Peer(Section):
     host: Host | None = None
     port: Annotated[int, Field(ge=1, lt=2**16)] | None = None
     tls: bool = False
+    objects: Annotated[list[Literal["sr", "pr", "sc"]], Field(min_length=1)] | None = None  # None: all that are made
 
     @model_validator(mode="after")
     def _whole_address(self) -> Peer:
@@ -41,6 +43,15 @@ class Accept(Section):
     views: list[Literal["AP", "PA", ""]] = ["AP", "PA"]  # noqa: RUF012, pydantic copies it
     body_parts: list[str] = ["CHEST", "THORAX"]  # noqa: RUF012
     secondary_capture: bool = False  # of modality CR or DX
+    processed: bool = False  # those with bones taken out, marks of a computer, or other pictures made from radiographs
+
+    @field_validator("body_parts")
+    @classmethod
+    def _parts_are_words(cls, parts: list[str]) -> list[str]:
+        for part in parts:
+            if part and not plain(part):
+                raise ValueError(f"{part!r} has neither letters nor digits")
+        return parts
 
 
 class Answers(Section):
@@ -111,6 +122,13 @@ class Settings(Section):
         wanting = [title for title, peer in self.peers.items() if peer.tls]
         if wanting and self.tls is None:
             raise ValueError(f"peers.{wanting[0]}.tls is true, but tls names no certificate to show there")
+        return self
+
+    @model_validator(mode="after")
+    def _wanted_objects_are_made(self) -> Settings:
+        for title, peer in self.peers.items():
+            if peer.objects and not self.capture and "sc" in peer.objects:
+                raise ValueError(f"peers.{title}.objects names sc, but capture is false: none is made")
         return self
 
     @model_validator(mode="after")

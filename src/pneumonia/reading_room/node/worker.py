@@ -27,6 +27,7 @@ class Worker:
         receivers: titles of the peers that get the results of an image, by its sender.
         batch: images at once, at most.
         count: is called with `read`, or the reason why an image is not, and the seconds since its batch was begun.
+        wake: is set where there may be something to read, or `stop` is set.
     """
 
     def __init__(
@@ -38,15 +39,17 @@ class Worker:
         batch: int,
         count: Callable[[str, float], None],
         stop: threading.Event,
+        wake: threading.Event | None = None,
     ) -> None:
         self._queue, self._reader, self._receivers = queue, reader, receivers
-        self._batch, self._count, self._stop = batch, count, stop
+        self._batch, self._count, self._stop, self._wake = batch, count, stop, wake or threading.Event()
 
     def serve(self) -> None:
         """Have read what waits, then wait for more."""
         while not self._stop.is_set():
+            self._wake.clear()
             if not self.step():
-                self._stop.wait(0.1)
+                self._wake.wait(0.5)
 
     def step(self) -> int:
         """Have one batch read.

@@ -155,4 +155,4 @@ def free_port() -> int:
 
 if __name__ == "__main__":
     model = Model(float(sys.argv[2]))
-    serve.run(lambda: node(read(Path(sys.argv[1])), model))
+    sys.exit(serve.run(lambda: node(read(Path(sys.argv[1])), model)))
