@@ -38,6 +38,10 @@ RESERVE = 2**21  # bytes
 BOOKS = "queue.sqlite"
 GONE = "its file is gone from the node's folder"
 _DAY = 86_400.0
+_IN_VAIN = {
+    "failed": "outcome = 'failed' AND coalesce(finished, received) > ?",
+    "undelivered": "state = 'undelivered' AND outcome != 'failed' AND finished > ?",
+}
 _TICKET = re.compile(r"[0-9a-f]{8,32}(-\d+)?")
 _ENDED = f"state IN {('answered', *tables.IN_VAIN)}"
 
@@ -475,6 +479,25 @@ class Queue:
         """The files of an image's results, as long as they lie in the node's folder."""
         return sorted(self._results(ticket).glob("*.dcm"))
 
+    def in_vain(self, seconds: float) -> dict[str, int]:
+        """The number of images that were given up, and that were not delivered, in the last `seconds`."""
+        with self._lock:
+            return {
+                name: self._base.execute(
+                    f"SELECT count(*) FROM images WHERE {condition}", (time.time() - seconds,)
+                ).fetchone()[0]
+                for name, condition in _IN_VAIN.items()
+            }
+
+    def untold(self, event: str, seconds: float) -> list[Row]:
+        """Those of `in_vain`, by its names, of which no alert was sent."""
+        return self._rows(f"{_IN_VAIN[event]} AND NOT told ORDER BY received", time.time() - seconds)
+
+    def told(self, tickets: Iterable[str]) -> None:
+        """Note that an alert of each was sent."""
+        with self._transaction():
+            self._base.executemany("UPDATE images SET told = 1 WHERE ticket = ?", [(name,) for name in tickets])
+
     def find(self, name: str) -> list[Row]:
         """The images that `name` names: a ticket, the first 8 or more letters of one, or a SOP Instance UID."""
         if not _TICKET.fullmatch(name):
@@ -533,7 +556,8 @@ class Queue:
             )
             self._deliver(ticket, wanted, names, time.time())
             self._base.execute(
-                "UPDATE images SET state = 'answering', finished = NULL, fault = '', told = 0 WHERE ticket = ?",
+                "UPDATE images SET state = 'answering', finished = NULL, fault = '', told = told AND outcome = 'failed' "
+                "WHERE ticket = ?",
                 (ticket,),
             )
         return len(names) * len(wanted)

@@ -18,14 +18,15 @@ from typing import Any
 from prometheus_client import Gauge
 
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
+from pneumonia.reading_room.node import status
 from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
 from pneumonia.reading_room.node.queue import RESERVE, Keep, Queue, image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
-from pneumonia.reading_room.node.status import serve as serve_status
 from pneumonia.reading_room.node.transport import Bounds
-from pneumonia.reading_room.node.worker import Worker
+from pneumonia.reading_room.node.webhook import Alerts
+from pneumonia.reading_room.node.worker import ModelsFailed, Worker
 from pneumonia.reading_room.reader import Reader
 
 LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
@@ -53,6 +54,7 @@ class Node:
         self.broken = False
         self._settings, self._load = s, load
         self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
+        self._models_failed = -FAILED_FOR
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
         addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
         self._wake = {name: threading.Event() for name in ("", *addresses)}  # "": of the reader
@@ -69,6 +71,12 @@ class Node:
                 lambda: self.listener.associations,
                 lambda: self.listener.refused,
                 lambda: self.listener.cut,
+            )
+            self.metrics.watch(self.queue.outcomes, self.queue.debts)
+            self._alerts = (
+                Alerts(self.queue, title=s.title, **s.webhook.values(), conditions=self._conditions, stop=self._stop)
+                if s.webhook
+                else None
             )
             self.listener = Listener(
                 self.queue,
@@ -112,7 +120,7 @@ class Node:
                 )
                 for name, address in addresses.items()
             ]
-            self._status = serve_status((s.status.host, s.status.port), self.metrics.registry, self.health)
+            self._status = status.serve((s.status.host, s.status.port), self.metrics.registry, self.health)
             undo.pop_all()
 
     def start(self) -> None:
@@ -129,6 +137,8 @@ class Node:
         for number, courier in enumerate(self._couriers):
             self._run(f"courier {number}", partial(self._keep_up, f"courier {number}", courier.serve))
         self._run("books", partial(self._keep_up, "books", self._forget))
+        if self._alerts:
+            self._run("alerts", partial(self._keep_up, "alerts", self._alerts.serve))
         self._run("reader", self._read)
 
     def stop(self) -> None:
@@ -148,19 +158,31 @@ class Node:
         LOG.info("ended")
 
     def health(self) -> dict[str, Any]:
-        """Whether every part runs and there is room on disk, and the number of images by state.
+        """Whether every part runs, there is room on disk and images get their answers; images by state and by outcome, and
+        what waits for each peer.
 
         A node whose models are being loaded is healthy, as it takes images, and not yet ready, as it answers none.
         """
         failed = [name for name, moment in self._failed.items() if time.monotonic() - moment < FAILED_FOR]
-        room = self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
+        room, debts, bounds = self._room(), self.queue.debts(), self._settings.health
         counts = self.queue.counts()
         full = counts["waiting"] >= self._settings.limits.waiting
         faults = [*(f"{name} has failed" for name in failed), *(["disk is full"] if not room else [])]
         faults += ["queue is full"] if full else []
         faults += ["models cannot be loaded"] if self.broken else []
         notes = ["models are being loaded"] if not (self._ready or self.broken) else []
-        return {"healthy": not faults, "ready": self._ready, "faults": faults, "notes": notes, "images": counts}
+        addressed = [title for title, peer in self._settings.peers.items() if peer.host]
+        in_vain = self.queue.in_vain(bounds.hours * 3600)
+        faults += status.faults(debts, in_vain, addressed=addressed, **bounds.values())
+        return {
+            "healthy": not faults,
+            "ready": self._ready,
+            "faults": faults,
+            "notes": notes,
+            "images": counts,
+            "outcomes": self.queue.outcomes(),
+            "waiting_for": status.waiting(debts),
+        }
 
     @property
     def loading(self) -> bool:
@@ -180,6 +202,22 @@ class Node:
         self.metrics.read(outcome, seconds)
         for name in self._wake.keys() - {""}:
             self._wake[name].set()
+
+    def _room(self) -> bool:
+        return self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
+
+    def _conditions(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What alerts are of, besides images."""
+        found: dict[tuple[str, str], dict[str, Any]] = {
+            ("peer_away", peer): {"peer": peer, "results": debt.results}
+            for peer, debt in self.queue.debts().items()
+            if status.away(debt, self._settings.health.peer_away_minutes)
+        }
+        if not self._room():
+            found["disk_full", ""] = {}
+        if self.broken or time.monotonic() - self._models_failed < FAILED_FOR:
+            found["models_failing", ""] = {}
+        return found
 
     def _admit(self, data: bytes, name: str) -> None:
         check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == image_of(name))
@@ -207,6 +245,7 @@ class Node:
             count=self._was_read,
             stop=self._stop,
             wake=self._wake[""],
+            not_analysed=s.answers.kinds(),
         )
         self._keep_up("reader", worker.serve)
 
@@ -220,6 +259,8 @@ class Node:
                 work()
             except Exception as error:  # as where the disk is full; its text may quote an image
                 self._failed[name] = time.monotonic()
+                if isinstance(error, ModelsFailed):
+                    self._models_failed = time.monotonic()
                 LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
                 if self.queue.free_bytes() < RESERVE:
                     self.queue.free_reserve()  # the couriers can note what they delivered, and so free the disk

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -20,6 +20,10 @@ from pneumonia.reading_room.admission import plain
 Title = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
 Port = Annotated[int, Field(ge=0, lt=2**16)]  # 0: any that is free
 Host = Annotated[str, Field(min_length=1)]
+
+
+Event = Literal["failed", "undelivered", "peer_away", "disk_full", "models_failing"]
+EVENTS: tuple[Event, ...] = get_args(Event)
 
 
 class Peer(Section):
@@ -59,6 +63,10 @@ class Answers(Section):
 
     not_analysed: Literal["none", "sr", "capture", "both"] = "none"
 
+    def kinds(self) -> tuple[str, ...]:
+        """Of the objects for one that is not analysed."""
+        return {"none": (), "sr": ("sr",), "capture": ("sc",), "both": ("sr", "sc")}[self.not_analysed]
+
 
 class Limits(Section):
     """How much one peer, or all of them, can ask for."""
@@ -95,6 +103,23 @@ class Status(Section):
     port: Port = 8052
 
 
+class Health(Section):
+    """From when on a node is not healthy."""
+
+    failed: Count = 1  # images given up in the last `hours`
+    undelivered: Count = 1  # images whose results nobody took, in the last `hours`
+    hours: Positive = 24.0
+    peer_away_minutes: Positive = 30.0  # that a peer takes none of the results that wait for it
+
+
+class Webhook(Section):
+    """Where alerts are posted, as JSON that names no one."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")]
+    events: Annotated[list[Event], Field(min_length=1)] = [*EVENTS]  # noqa: RUF012, pydantic copies it
+    token_file: str = ""  # its content goes along as a bearer token
+
+
 class Settings(Section):
     """Everything in the file."""
 
@@ -116,6 +141,8 @@ class Settings(Section):
     delivery: Delivery = Delivery()
     tls: Tls | None = None
     status: Status = Status()
+    health: Health = Health()
+    webhook: Webhook | None = None
 
     @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> Settings:
