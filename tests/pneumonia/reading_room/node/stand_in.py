@@ -53,11 +53,10 @@ class Model:
         return pd.DataFrame(rows, columns=["study", "x", "y", "width", "height", "score"]), scores
 
 
-def node(settings: Settings, model: Model) -> serve.Node:
+def node(settings: Settings, model: Model, key: str = "") -> serve.Node:
     algorithm = Algorithm("1.2.3", "ab" * 32, "gate")
-    return serve.Node(
-        settings, partial(Reader, predict=model, window=WINDOW, threshold=0.25, max_boxes=4, algorithm=algorithm)
-    )
+    reader = partial(Reader, predict=model, window=WINDOW, threshold=0.25, max_boxes=4, algorithm=algorithm)
+    return serve.Node(settings, reader, lambda: key)
 
 
 class Archive:
