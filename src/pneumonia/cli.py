@@ -19,6 +19,7 @@ from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
     from pneumonia.reading_room.node.queue import Queue, Row
+    from pneumonia.reading_room.node.settings import Settings
     from pneumonia.reading_room.reader import Reader
 
 
@@ -96,7 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
     )
-    serve.add_argument("--check", action="store_true", help="read the settings, say what is wrong, and end")
+    serve.add_argument(
+        "--check", action="store_true", help="read the settings, say what is wrong and which peers answer, and end"
+    )
+    serve.add_argument("--offline", action="store_true", help="with --check: ask no peer")
     serve.set_defaults(run=_serve)
 
     node = commands.add_parser("node", help="a node's books, while it runs or not: list, reread, resend, forget")
@@ -279,7 +283,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     reader = _reader(p, arguments.models, threshold)
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
-        return 0
+        return 0 if arguments.offline else _echo(s)
     extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
     devices.require_backend()
     from pneumonia.reading_room.node import serve
@@ -287,6 +291,17 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     key = partial(Reader.key, *reader.args, **reader.keywords)
     return serve.run(lambda: serve.Node(s, reader, key))
+
+
+def _echo(s: Settings) -> int:
+    """Say of each peer with an address whether it answers; 1 where one does not."""
+    extras.require("pynetdicom", what="asking the peers (not done with --offline)")
+    from pneumonia.reading_room.node import echo
+
+    outcomes = echo.peers(s)
+    for title, fault in outcomes.items():
+        print(f"{title} at {s.peers[title].host}:{s.peers[title].port} {fault or 'answers'}")
+    return 1 if any(outcomes.values()) else 0
 
 
 def _node_list(arguments: argparse.Namespace) -> int:
