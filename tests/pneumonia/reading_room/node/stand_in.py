@@ -1,11 +1,13 @@
 """Nodes with a model that finds the same box on every image, an archive that takes results, and senders.
 
-Run as a program with a settings file and the seconds that the model takes for an image: a node to kill.
+Run as a program with a settings file and the seconds that the model takes for an image: a node to kill. A third argument
+names a JSON file with the tickets on which the model `fails`, and of which it says that they are `clear`.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import socket
 import subprocess
 import sys
@@ -37,19 +39,19 @@ WINDOW = {"mode": "none", "center": -600.0, "width": 1500.0, "percentiles": [0.5
 
 
 class Model:
-    """Finds BOX on every image, in `seconds` for each; `fails` tells the images on which it raises."""
+    """Finds BOX on every image but those in `clear`, in `seconds` for each; `fails` tells the images on which it raises."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds, self.batches = seconds, list[int]()
-        self.fails: set[str] = set()
+        self.fails, self.clear = set[str](), set[str]()
 
     def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
         time.sleep(self.seconds * len(studies))
         self.batches.append(len(studies))
         if self.fails & set(studies):
             raise RuntimeError("Doe^Jane, P1")
-        rows = [[study, *BOX, SCORE] for study in studies]
-        scores = pd.Series(0.9, index=list(studies))
+        rows = [[study, *BOX, SCORE] for study in studies if study not in self.clear]
+        scores = pd.Series([0.1 if study in self.clear else 0.9 for study in studies], index=list(studies))
         return pd.DataFrame(rows, columns=["study", "x", "y", "width", "height", "score"]), scores
 
 
@@ -154,4 +156,6 @@ def free_port() -> int:
 
 if __name__ == "__main__":
     model = Model(float(sys.argv[2]))
+    for name, tickets in json.loads(Path(sys.argv[3]).read_text()).items() if sys.argv[3:] else ():
+        setattr(model, name, set(tickets))
     sys.exit(serve.run(lambda: node(read(Path(sys.argv[1])), model)))

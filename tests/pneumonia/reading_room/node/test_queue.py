@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pneumonia.reading_room.node import queue as module
-from pneumonia.reading_room.node.queue import MAX_TRIES, Parcel, Queue, image_of, ticket
+from pneumonia.reading_room.node.queue import MAX_TRIES, Keep, Parcel, Queue, image_of, ticket
 from pneumonia.reading_room.node.tables import STATES
 
 ONE, TWO = ticket("1.2.3"), ticket("1.2.4")
@@ -330,3 +330,121 @@ def test_what_is_kept_names_no_one(queue: Queue):
     assert b"1.2.840.99.7" not in kept
     assert isinstance(queue.due("A", 1)[0], Parcel)
     assert MAX_TRIES == 3
+
+
+def test_the_books_are_read_page_by_page(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    moments = iter([1.0, 2.0, 2.0, 3.0])
+    monkeypatch.setattr(module.time, "time", lambda: next(moments, 9.0))
+    names = [ticket(f"1.{number}") for number in range(4)]
+    for name in names:
+        put(queue, name)
+    queue.refuse(names[0], "view: a knee")
+    pages: list[str] = []
+    before = None
+    while page := queue.rows(limit=2, before=before):
+        pages += [row.ticket for row in page]
+        before = page[-1].received, page[-1].ticket
+    assert pages == [names[3], *sorted(names[1:3], reverse=True), names[0]]
+    (row,) = queue.rows("refused")
+    assert (row.ticket, row.reason, row.outcome, row.finished) == (names[0], "view: a knee", "not analysed", 9.0)
+    assert queue.rows(outcome="not analysed") == [row] == [queue.row(names[0])]
+    assert queue.row(ticket("1.9")) is None
+
+
+def test_a_row_says_what_waits_where(queue: Queue):
+    put(queue)
+    queue.take(1)
+    queue.answer(ONE, write, ["A", "B"], outcome="positive")
+    queue.delivered(queue.due("A", 1)[0])
+    row = queue.row(ONE)
+    assert row is not None
+    assert (row.receivers, row.waiting, row.image, row.results) == (("A", "B"), {"A": 1, "B": 2}, False, True)
+    queue.give_up(queue.due("A", 1)[0], "status 0xA900")
+    for parcel in queue.due("B", 9):
+        queue.delivered(parcel)
+    row = queue.row(ONE)
+    assert row is not None
+    assert (row.state, row.outcome, row.fault, row.waiting) == ("undelivered", "positive", "status 0xA900", {})
+
+
+@pytest.mark.parametrize(("images", "results"), [(0.0, 0.0), (2.0, 0.0), (0.0, 2.0), (2.0, 2.0)])
+def test_files_stay_as_long_as_they_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: float, results: float
+):
+    keep = Keep(images=images, results=results)
+    queue = to_a(tmp_path / "node", keep=keep)
+    put(queue)
+    put(queue, TWO)
+    queue.take(9)
+    queue.answer(ONE, write, ["A"])
+    for parcel in queue.due("A", 9):
+        queue.delivered(parcel)
+    queue.refuse(TWO, "a knee")
+    queue.close()
+    queue = to_a(tmp_path / "node", keep=keep)  # a start sweeps nothing of it
+    assert [queue.kept_image(name) is not None for name in (ONE, TWO)] == [images > 0] * 2
+    assert [path.name for path in queue.kept_results(ONE)] == (["result.pr.dcm", "result.sr.dcm"] if results else [])
+    now = module.time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now + 1.9 * 86_400)
+    queue.forget(30)
+    assert (queue.kept_image(ONE) is not None, bool(queue.kept_results(ONE))) == (images > 0, results > 0)
+    monkeypatch.setattr(module.time, "time", lambda: now + 2.1 * 86_400)
+    assert queue.forget(30) == 0
+    assert (queue.kept_image(ONE), queue.kept_results(ONE)) == (None, [])
+    assert queue.counts()["answered"] == 1  # known all the same
+    assert not put(queue)
+    queue.close()
+    to_a(tmp_path / "node").close()  # the settings keep nothing now
+    assert [path.name for name in ("images", "results") for path in (tmp_path / "node" / name).iterdir()] == []
+
+
+def test_results_for_nobody_may_be_kept_to_be_looked_at(tmp_path: Path):
+    queue = to_a(tmp_path / "node", keep=Keep(results=1), receivers=lambda sender: [])
+    put(queue)
+    queue.take(1)
+    queue.answer(ONE, write, [])
+    assert queue.counts()["answered"] == 1
+    assert len(queue.kept_results(ONE)) == 2
+    queue.close()
+
+
+def test_a_copy_of_what_is_taken_anew_takes_its_files_with_it(tmp_path: Path):
+    queue = to_a(tmp_path / "node", keep=Keep(images=1, results=1))
+    put(queue)
+    queue.take(1)
+    queue.answer(ONE, write, ["A"])
+    for parcel in queue.due("A", 9):
+        queue.give_up(parcel, "status 0xA700")
+    assert len(queue.kept_results(ONE)) == 2
+    assert put(queue, content=b"again")
+    assert queue.kept_results(ONE) == []
+    assert [image.path.read_bytes() for image in queue.take(1)] == [b"again"]
+    queue.close()
+
+
+def test_commands_and_node_take_turns(queue: Queue):
+    """Two hands at one folder: each change is whole, and none waits for ever."""
+    other = Queue(queue.folder, beside=True, receivers=lambda sender: ["A"])
+    names = [ticket(f"7.{number}") for number in range(40)]
+    for name in names:
+        put(queue, name)
+
+    def read() -> None:
+        while images := queue.take(3):
+            for image in images:
+                queue.answer(image.ticket, write, ["A"])
+
+    def drop() -> None:
+        for name in names:
+            other.drop(name, force=True)
+
+    threads = [threading.Thread(target=read), threading.Thread(target=drop)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+    assert queue.rows() == []
+    assert queue.debts() == {}
+    assert [path for name in ("images", "results") for path in (queue.folder / name).iterdir()] == []
+    other.close()
