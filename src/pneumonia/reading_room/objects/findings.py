@@ -28,6 +28,7 @@ OF_STUDY = (
     "PatientBirthDate", "PatientID", "PatientName", "PatientSex", "ReferringPhysicianName", "StudyDate", "StudyID",
     "StudyInstanceUID", "StudyTime",
 )  # fmt: skip
+SCORE_DECIMALS, BOX_DECIMALS = 3, 1  # of what is stored
 WARNING = "Research use only. Not for diagnostic use."
 
 
@@ -65,11 +66,16 @@ class Findings:
     notes: tuple[str, ...] = ()
 
     @property
+    def call(self) -> str:
+        """The answer in a word or two."""
+        return "Opacity present" if len(self.boxes) else "No opacity"
+
+    @property
     def words(self) -> str:
-        """The answer, with the number it was decided by: boxes count by their own scores, not by the image's."""
+        """The answer, with the numbers: boxes count by their own scores, not by the image's."""
         if len(self.boxes):
-            return f"Opacity present: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
-        return f"No opacity: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
+            return f"{self.call}: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
+        return f"{self.call}: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
 
     def corners(self) -> NDArray[np.float64]:
         """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
@@ -78,7 +84,10 @@ class Findings:
 
 
 def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, notes: tuple[str, ...] = ()) -> Findings:
-    """What stands of one study in a table.
+    """What stands of one study in a table, as exactly as it is the same in any company.
+
+    A network rounds otherwise in a batch than alone, by 1e-6 of a score and 1e-3 of a pixel: what is stored of an image must
+    not depend on which others were read with it.
 
     Arguments:
         found: study, x, y, width, height, score; best first of each study.
@@ -86,8 +95,9 @@ def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, no
         notes: see `Findings`.
     """
     rows = found[found["study"] == study]
-    boxes = rows[BOX].to_numpy(np.float64)
-    return Findings(boxes, rows["score"].to_numpy(np.float64), score, threshold, notes)
+    boxes = rows[BOX].to_numpy(np.float64).round(BOX_DECIMALS)
+    scores = rows["score"].to_numpy(np.float64).round(SCORE_DECIMALS)
+    return Findings(boxes, np.maximum(scores, threshold), round(score, SCORE_DECIMALS), threshold, notes)
 
 
 def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algorithm:
@@ -134,7 +144,7 @@ def identity(source: Dataset, findings: Findings | None, algorithm: Algorithm, k
     return {
         "series_instance_uid": uid(str(source.StudyInstanceUID), *made_by, "series", kind),
         "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
-        "series_description": f"AI{' findings' if findings else ': not analysed'}. {WARNING}",
+        "series_description": f"AI: {findings.call if findings else 'not analysed'}. {WARNING}",  # at most 64 characters
         "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),
         "instance_number": 1,
         "manufacturer": NAME,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from pneumonia.dicom.elements import Elements
 from pneumonia.dicom.parsing import parse
 from pneumonia.dicom.tables import Lut, modality_lut, voi_luts
+from pneumonia.reading_room.objects.source import whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -37,7 +37,7 @@ def pipeline(data: bytes, rendering: Rendering, choice: int = 1) -> Dataset:
     from pydicom import Dataset
     from pydicom.valuerep import format_number_as_ds
 
-    elements = Elements(*parse(data, pixels=False))
+    elements = Elements(*parse(data, pixels=True))  # a header is followed to its end only where the pixels are wanted
     result = Dataset()
     low, high = _add_modality(result, elements, rendering.header)
     voi = Dataset()
@@ -60,8 +60,7 @@ def add_pixel_shape(area: Dataset, header: StudyHeader) -> None:
         area.pop("PresentationPixelAspectRatio", None)
         area.PresentationPixelSpacing = [f"{header.spacing:.10g}", f"{header.spacing / header.aspect:.10g}"]
     else:
-        shape = Fraction(header.aspect).limit_denominator(1000)
-        area.PresentationPixelAspectRatio = [shape.numerator, shape.denominator]
+        area.PresentationPixelAspectRatio = whole(header.aspect)
 
 
 def _window(rendering: Rendering, low: float, high: float) -> tuple[float, float, str]:
@@ -101,19 +100,15 @@ def _add_modality(result: Dataset, elements: Elements, header: StudyHeader) -> t
 
 
 def _item(lut: Lut, *, spread: bool) -> Dataset:
-    """A table with words of 16 bits: of 8 or less, writers and readers differ in how two of them share a word.
+    """A table with entries of 16 bits: a state's have 8 or 16 (PS3.3, C.11.2.1.1), and of 8 readers differ in the packing.
 
     Arguments:
         spread: whether its values are grey values, whose range counts, not numbers.
     """
     from pydicom import Dataset
 
-    table, bits = lut.table, 16
-    if spread and lut.bits > 8:
-        bits = lut.bits
-    elif spread:
-        table = np.rint(table * ((2**16 - 1) / (2**lut.bits - 1)))
+    table = np.rint(lut.table * ((2**16 - 1) / (2**lut.bits - 1))) if spread else lut.table
     item = Dataset()
-    item.add_new("LUTDescriptor", "SS" if lut.first < 0 else "US", [len(table) % 2**16, lut.first, bits])
+    item.add_new("LUTDescriptor", "SS" if lut.first < 0 else "US", [len(table) % 2**16, lut.first, 16])
     item.add_new("LUTData", "OW", table.astype("<u2").tobytes())
     return item

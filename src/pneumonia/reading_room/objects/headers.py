@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 UTF8 = "ISO_IR 192"
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
-_DATE = re.compile(r"(\d{4})([-.]?)(\d{2})\2(\d{2})")  # with dots in ACR-NEMA, with dashes by ISO 8601
+_DATE = re.compile(r"([12]\d{3})([-.]?)(\d{2})\2(\d{2})")  # with dots in ACR-NEMA, with dashes by ISO 8601
 _TIME = re.compile(r"([01]\d|2[0-3])(?:(:?)([0-5]\d)(?:\2([0-5]\d)(\.\d{1,6})?)?)?")
 _CODE = re.compile(r"[A-Z0-9 _]{0,16}")
 _ENUMERATED = {
@@ -142,6 +142,7 @@ def decoded(found: bytes, charset: list[str], delimiters: str) -> str | None:
             text = decode_bytes(found, charset, set(delimiters.encode()))
         except (UnicodeError, LookupError):
             return None
+    text = text.replace("\x1b$)A", "")  # of ISO 2022 IR 58, which pydicom leaves
     return None if "\ufffd" in text or "\x1b" in text else text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from pneumonia.dicom import parsing
@@ -21,11 +22,12 @@ COPIED = {
 }  # fmt: skip
 # What says whose id it is, and when and how the image was made: absent in a result where the image does not say.
 OPTIONAL = {
-    "AcquisitionDate": "DA", "AcquisitionTime": "TM", "ContentDate": "DA", "ContentTime": "TM", "IssuerOfPatientID": "LO",
-    "Laterality": "CS", "LossyImageCompression": "CS", "Modality": "CS", "PatientOrientation": "CS",
+    "AcquisitionDate": "DA", "AcquisitionTime": "TM", "BodyPartExamined": "CS", "ContentDate": "DA", "ContentTime": "TM",
+    "IssuerOfPatientID": "LO", "Laterality": "CS", "LossyImageCompression": "CS", "Modality": "CS", "PatientOrientation": "CS",
     "PixelSpacingCalibrationDescription": "LO", "PixelSpacingCalibrationType": "CS", "SeriesDate": "DA", "SeriesTime": "TM",
+    "ViewPosition": "CS",
 }  # fmt: skip
-SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio")
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing")
 # Who gave out an id (PS3.3, 10.14 and C.7.1.1), with the values of an item.
 ISSUERS = {
     "IssuerOfPatientIDQualifiersSequence": {
@@ -37,6 +39,7 @@ ISSUERS = {
 }  # fmt: skip
 IDENTITY = ("IssuerOfPatientID", *ISSUERS)  # what a result repeats besides `COPIED`
 MAX_LENGTH = 1024  # bytes of an element; the longest text of these may have 64 characters a component
+_CALIBRATION = ("PixelSpacingCalibrationDescription", "PixelSpacingCalibrationType")
 _LISTS = ("LossyImageCompressionMethod", "LossyImageCompressionRatio")
 
 
@@ -69,7 +72,8 @@ def _read(data: bytes) -> Dataset:
 
     parsing.parse(data, pixels=False)  # within bounds
     tags = [
-        *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "Rows", "SpecificCharacterSet"
+        *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "PixelAspectRatio", "Rows",
+        "SpecificCharacterSet",
     ]  # fmt: skip
 
     def read(content: bytes) -> Dataset:
@@ -98,6 +102,12 @@ def _source(header: Header) -> Dataset:
         _set(source, name, header.value(name, vr))
     for name in SPACINGS:
         _set(source, name, header.numbers(name, 2))
+    height, width = map(float, header.numbers("PixelAspectRatio", 2) or "11")
+    if height != width and not ("PixelSpacing" in source or "ImagerPixelSpacing" in source):
+        source.PixelAspectRatio = whole(height / width)
+    if not all(name in source for name in ("PixelSpacing", *_CALIBRATION)):
+        for name in _CALIBRATION:
+            source.pop(name, None)
     for name, vrs in ISSUERS.items():
         _set(source, name, [item for item in (_issuer(own, vrs) for own in header.items(name)) if len(item)])
     methods = header.codes("LossyImageCompressionMethod")
@@ -124,6 +134,11 @@ def _issuer(header: Header, vrs: Mapping[str, str]) -> Dataset:
         for name in ("UniversalEntityID", "UniversalEntityIDType"):
             item.pop(name, None)
     return item
+
+
+def whole(aspect: float) -> list[int]:
+    """Height and width of a pixel as two whole numbers."""
+    return list(Fraction(aspect).limit_denominator(1000).as_integer_ratio())
 
 
 def require_short(dataset: Dataset, limit: int) -> None:
