@@ -63,13 +63,22 @@ def node(settings: Settings, model: Model) -> serve.Node:
 class Archive:
     """Takes results on a port of its own; counts how often each object came."""
 
-    def __init__(self, title: str = "ARCHIVE", port: int = 0, status: int = 0x0000) -> None:
+    def __init__(
+        self,
+        title: str = "ARCHIVE",
+        port: int = 0,
+        status: int = 0x0000,
+        kinds: Iterable[str] = RESULTS,
+        syntaxes: list[str] | None = None,
+    ) -> None:
         self.title, self.status, self.came = title, status, Counter[str]()
+        self.proposed: list[tuple[str, list[str]]] = []  # kinds of the last association, and their transfer syntaxes
+        self.associations = 0
         self.objects: dict[str, Dataset] = {}
         self._entity = AE(title)
-        for result in RESULTS:
-            self._entity.add_supported_context(result)
-        handlers: Any = [(evt.EVT_C_STORE, self._store)]
+        for kind in kinds:
+            self._entity.add_supported_context(kind, syntaxes)
+        handlers: Any = [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
         self._server: Any = self._entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         self.port: int = self._server.server_address[1]
 
@@ -79,6 +88,11 @@ class Archive:
             self.came[made.SOPInstanceUID] += 1
             self.objects[made.SOPInstanceUID] = made
         return self.status
+
+    def _requested(self, event: evt.Event) -> None:
+        self.associations += 1
+        contexts = event.assoc.requestor.requested_contexts
+        self.proposed = [(str(each.abstract_syntax), [str(one) for one in each.transfer_syntax]) for each in contexts]
 
     def of(self, modality: str) -> list[Dataset]:
         return [each for each in self.objects.values() if each.Modality == modality]
