@@ -112,15 +112,22 @@ class Queue:
         self._reserve = folder / "reserve"
         self.free_reserve()  # what is about to be opened and swept may need it
         self._lock = threading.RLock()
-        self._base = sqlite3.connect(folder / "queue.sqlite", check_same_thread=False, isolation_level=None)
+        try:
+            self._open()
+            self._sweep()
+        except sqlite3.Error as error:
+            os.close(self._handle)
+            raise OSError(f"the queue in {folder} cannot be opened ({error}); is the disk full?") from error
+        self.keep_reserve()
+
+    def _open(self) -> None:
+        self._base = sqlite3.connect(self.folder / "queue.sqlite", check_same_thread=False, isolation_level=None)
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = FULL")  # a commit is on disk before a sender is told "stored"
         self._base.execute(
             "PRAGMA wal_autocheckpoint = 100"
         )  # pages: the log of changes stays smaller than the reserve
         self._base.executescript(_SCHEMA)
-        self._sweep()
-        self.keep_reserve()
 
     def close(self) -> None:
         """Let the folder go."""
