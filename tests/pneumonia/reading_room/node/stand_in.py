@@ -139,12 +139,27 @@ def asked(running: serve.Node, page: str) -> str:
         return str(answer.read().decode())
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for localhost that is its own authority, and its key."""
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    made = ["-out", str(paths[0]), "-keyout", str(paths[1]), "-subj", "/CN=localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made]
-    subprocess.run(command, check=True, capture_output=True)
+def certificate(folder: Path, name: str, days: int = 2) -> tuple[Path, Path]:
+    """A certificate for localhost that is its own authority, and its key; valid for `days`."""
+    paths, request = (folder / f"{name}.pem", folder / f"{name}.key"), str(folder / f"{name}.csr")
+    key = ["-newkey", "rsa:2048", "-nodes", "-subj", f"/O={name}/CN=localhost", "-keyout", str(paths[1])]
+    for command in (
+        ["openssl", "req", "-new", *key, "-out", request],
+        [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-signkey",
+            str(paths[1]),
+            "-days",
+            str(days),
+            "-out",
+            str(paths[0]),
+        ],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
     return paths
 
 
