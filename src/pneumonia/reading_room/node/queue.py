@@ -228,6 +228,9 @@ class Queue:
                 tables.prepare(self._base)
                 self._sweep()
                 self.keep_reserve()
+        except sqlite3.Error as error:
+            self.close()
+            raise OSError(f"the queue in {folder} cannot be opened ({error}); is the disk full?") from error
         except BaseException:
             self.close()
             raise

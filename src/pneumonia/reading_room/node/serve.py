@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -262,8 +263,8 @@ class Node:
                 if isinstance(error, ModelsFailed):
                     self._models_failed = time.monotonic()
                 LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
-                if self.queue.free_bytes() < RESERVE:
-                    self.queue.free_reserve()  # the couriers can note what they delivered, and so free the disk
+                if isinstance(error, sqlite3.Error) and self.queue.free_bytes() < RESERVE:
+                    self.queue.free_reserve()  # what was delivered can be noted, which frees the disk
                 self._stop.wait(AGAIN_AFTER)
 
     def _forget(self) -> None:

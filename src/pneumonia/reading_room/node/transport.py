@@ -102,12 +102,13 @@ class BoundedSocket(AssociationSocket):
             raise OSError("more bytes than allowed")
         end = time.monotonic() + self._bounds.seconds
         if not self._greeted:
+            self._greeted = True
             try:
                 cast(ssl.SSLSocket, connection).do_handshake()
             except OSError as error:
                 self._tls_failed(error)
+                self._shutdown_socket()
                 raise
-            self._greeted = True
         result = bytearray()
         while len(result) < nr_bytes:
             if time.monotonic() > end:

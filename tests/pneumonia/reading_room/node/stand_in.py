@@ -64,13 +64,22 @@ def node(settings: Settings, model: Model, key: str = "") -> serve.Node:
 class Archive:
     """Takes results on a port of its own; counts how often each object came."""
 
-    def __init__(self, title: str = "ARCHIVE", port: int = 0, status: int = 0x0000) -> None:
+    def __init__(
+        self,
+        title: str = "ARCHIVE",
+        port: int = 0,
+        status: int = 0x0000,
+        kinds: Iterable[str] = RESULTS,
+        syntaxes: list[str] | None = None,
+    ) -> None:
         self.title, self.status, self.came = title, status, Counter[str]()
+        self.proposed: list[tuple[str, list[str]]] = []  # kinds of the last association, and their transfer syntaxes
+        self.associations = 0
         self.objects: dict[str, Dataset] = {}
         self._entity = AE(title)
-        for result in RESULTS:
-            self._entity.add_supported_context(result)
-        handlers: Any = [(evt.EVT_C_STORE, self._store)]
+        for kind in kinds:
+            self._entity.add_supported_context(kind, syntaxes)
+        handlers: Any = [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
         self._server: Any = self._entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         self.port: int = self._server.server_address[1]
 
@@ -80,6 +89,11 @@ class Archive:
             self.came[made.SOPInstanceUID] += 1
             self.objects[made.SOPInstanceUID] = made
         return self.status
+
+    def _requested(self, event: evt.Event) -> None:
+        self.associations += 1
+        contexts = event.assoc.requestor.requested_contexts
+        self.proposed = [(str(each.abstract_syntax), [str(one) for one in each.transfer_syntax]) for each in contexts]
 
     def of(self, modality: str) -> list[Dataset]:
         return [each for each in self.objects.values() if each.Modality == modality]
@@ -126,12 +140,27 @@ def asked(running: serve.Node, page: str) -> str:
         return str(answer.read().decode())
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for localhost that is its own authority, and its key."""
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    made = ["-out", str(paths[0]), "-keyout", str(paths[1]), "-subj", "/CN=localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made]
-    subprocess.run(command, check=True, capture_output=True)
+def certificate(folder: Path, name: str, days: int = 2) -> tuple[Path, Path]:
+    """A certificate for localhost that is its own authority, and its key; valid for `days`."""
+    paths, request = (folder / f"{name}.pem", folder / f"{name}.key"), str(folder / f"{name}.csr")
+    key = ["-newkey", "rsa:2048", "-nodes", "-subj", f"/O={name}/CN=localhost", "-keyout", str(paths[1])]
+    for command in (
+        ["openssl", "req", "-new", *key, "-out", request],
+        [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-signkey",
+            str(paths[1]),
+            "-days",
+            str(days),
+            "-out",
+            str(paths[0]),
+        ],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
     return paths
 
 

@@ -426,18 +426,35 @@ def test_health_and_metrics(started: Start):
         assert line in metrics
 
 
-def test_over_tls(started: Start, tmp_path: Path):
+def test_over_tls(started: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     for name in ("node", "stranger"):
         certificate(tmp_path, name)
+    certificate(tmp_path, "expired", days=-1)
+    (tmp_path / "authority.pem").write_text(
+        (tmp_path / "node.pem").read_text() + (tmp_path / "expired.pem").read_text()
+    )
     files = {"certificate": str(tmp_path / "node.pem"), "key": str(tmp_path / "node.key")}
-    node = started(tls={**files, "authority": files["certificate"]})
+    node = started(tls={**files, "authority": str(tmp_path / "authority.pem")})
 
-    def client(name: str) -> tuple[ssl.SSLContext, str]:
-        context = ssl.create_default_context(cafile=files["certificate"])
+    def client(name: str, trusted: str = "node") -> tuple[ssl.SSLContext, str]:
+        context = ssl.create_default_context(cafile=tmp_path / f"{trusted}.pem")
         context.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
         return context, "localhost"
 
-    assert send(node.listener.port, [radiograph()], tls=client("node")) == [0]
-    assert send(node.listener.port, [radiograph(1)], tls=client("stranger")) == [-1]
-    assert echo(node.listener.port) == -1  # without TLS
-    assert send(node.listener.port, [radiograph(2)], tls=client("node")) == [0]
+    def failed(reason: str) -> bool:
+        return f"no TLS from=127.0.0.1 reason={reason} times=1" in caplog.messages
+
+    with caplog.at_level(logging.INFO):
+        assert send(node.listener.port, [radiograph()], tls=client("node")) == [0]
+        assert send(node.listener.port, [radiograph(1)], tls=client("stranger")) == [-1]
+        until(lambda: failed("the peer's certificate: self-signed certificate"))
+        assert send(node.listener.port, [radiograph(1)], tls=client("expired")) == [-1]
+        until(lambda: failed("the peer's certificate: certificate has expired"))
+        assert send(node.listener.port, [radiograph(1)], tls=client("node", trusted="stranger")) == [-1]
+        until(lambda: failed("the peer says: tlsv1 alert unknown ca"))
+        for _ in range(3):
+            assert echo(node.listener.port) == -1  # without TLS
+        until(lambda: failed("the peer does not speak TLS (wrong version number)"))
+        assert send(node.listener.port, [radiograph(2)], tls=client("node")) == [0]
+    until(lambda: "pneumonia_tls_failures 6.0" in asked(node, "metrics"))
+    assert len([message for message in caplog.messages if message.startswith("no TLS")]) == 4

@@ -86,7 +86,7 @@ def test_what_is_cut_short_leaves_the_old_books(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patched:
         patched.setattr(tables, "_DELIVERIES", "no table")
         patched.setattr(tables, "_FROM_FIRST", tables._FROM_FIRST + " WHERE no = 1")
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(OSError, match="cannot be opened"):
             Queue(tmp_path / "node")
     queue = Queue(tmp_path / "node")
     assert queue.counts()["failed"] == 1
