@@ -426,6 +426,26 @@ class Queue:
                 self._drop(name)
         return len(old)
 
+    def drop_kept(self, enough: Callable[[], bool]) -> int:
+        """Remove files that are kept of images that ended, those of the oldest first, until `enough`.
+
+        Returns:
+            Of how many images.
+        """
+        dropped = 0
+        with self._exclusive():
+            there = self._names("images") | self._names("results")
+            rows = self._base.execute(f"SELECT ticket FROM images WHERE {_ENDED} ORDER BY finished").fetchall()
+            for (name,) in rows:
+                if name not in there:
+                    continue
+                if enough():
+                    break
+                self._remove_image(name)
+                self._remove_results(name)
+                dropped += 1
+        return dropped
+
     def counts(self) -> dict[str, int]:
         """The number of images by state."""
         with self._lock:

@@ -275,6 +275,8 @@ class Node:
                 if self._stop.wait(RESERVE_EVERY):
                     return
                 self.queue.keep_reserve()
+                if not self._room() and (dropped := self.queue.drop_kept(self._room)):
+                    LOG.warning("disk is full, removed what was kept of images=%d", dropped)
 
 
 def once(work: Callable[[], str]) -> Callable[[], str]:

@@ -154,7 +154,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _wanted_objects_are_made(self) -> Settings:
         for title, peer in self.peers.items():
-            if peer.objects and not self.capture and "sc" in peer.objects:
+            if peer.objects and "sc" in peer.objects and not (self.capture or "sc" in self.answers.kinds()):
                 raise ValueError(f"peers.{title}.objects names sc, but capture is false: none is made")
         return self
 

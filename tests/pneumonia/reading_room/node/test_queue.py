@@ -398,6 +398,25 @@ def test_files_stay_as_long_as_they_are_kept(
     assert [path.name for name in ("images", "results") for path in (tmp_path / "node" / name).iterdir()] == []
 
 
+def test_what_is_kept_makes_room(tmp_path: Path):
+    queue = to_a(tmp_path / "node", keep=Keep(images=1, results=1))
+    names = [ticket(f"1.{number}") for number in range(4)]
+    for name in names:
+        put(queue, name)
+    queue.take(9)
+    for name in names[:3]:
+        queue.answer(name, write, ["A"])
+    for parcel in queue.due("A", 9):
+        if parcel.ticket != names[2]:
+            queue.delivered(parcel)
+    assert queue.drop_kept(lambda: True) == 0
+    assert queue.drop_kept(lambda: queue.kept_image(names[0]) is None) == 1
+    assert queue.drop_kept(lambda: False) == 1
+    assert [queue.kept_image(name) is not None for name in names] == [False, False, True, True]
+    assert len(queue.due("A", 9)) == len(queue.kept_results(names[2])) == 2  # those that wait stay
+    queue.close()
+
+
 def test_results_for_nobody_may_be_kept_to_be_looked_at(tmp_path: Path):
     queue = to_a(tmp_path / "node", keep=Keep(results=1), receivers=lambda sender: [])
     put(queue)
