@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pneumonia import destination, extras
 from pneumonia.params import Params, ParamsError, load
@@ -207,19 +207,24 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
     """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
-    from pneumonia.reading_room.ensemble import require
-    from pneumonia.reading_room.reader import Reader
+    from pneumonia.reading_room.trained import require
 
     require(models)  # before anything is opened; the models are loaded when it is called
-    return partial(
-        Reader.load,
-        models,
-        window=p.images.window.values(),
-        predict=p.predict.values(),
-        ensemble=p.ensemble.values(),
-        threshold=threshold,
-        max_boxes=p.submission.max_boxes,
-    )
+
+    def load_reader(**options: Any) -> Reader:
+        from pneumonia.reading_room.reader import Reader  # what it imports takes longer than a node may take to listen
+
+        return Reader.load(
+            models,
+            window=p.images.window.values(),
+            predict=p.predict.values(),
+            ensemble=p.ensemble.values(),
+            threshold=threshold,
+            max_boxes=p.submission.max_boxes,
+            **options,
+        )
+
+    return load_reader
 
 
 def _operating_point(wanted: float | None, option: str) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Gauge
 
@@ -26,8 +26,9 @@ from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
 from pneumonia.reading_room.node.status import serve as serve_status
 from pneumonia.reading_room.node.transport import Bounds
-from pneumonia.reading_room.node.worker import Worker
-from pneumonia.reading_room.reader import Reader
+
+if TYPE_CHECKING:
+    from pneumonia.reading_room.reader import Reader
 
 LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
 MIB = 2**20
@@ -183,6 +184,8 @@ class Node:
         """Load the models and warm them up, then read what waits."""
         s, began = self._settings, time.monotonic()
         try:
+            from pneumonia.reading_room.node.worker import Worker  # heavy: the node listens meanwhile
+
             reader = self._load(capture=s.capture, admit=self._admit)
             reader.warm_up(s.batch)
         except Exception as error:  # as where their files are damaged; its text names those
