@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pneumonia import destination, extras
 from pneumonia.params import Params, ParamsError, load
@@ -247,21 +247,29 @@ def _render(arguments: argparse.Namespace) -> int:
     return 1 if summary["rejected"] else 0
 
 
-def _reader(p: Params, models: Path, threshold: float) -> partial[Reader]:
+def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
     """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
-    from pneumonia.reading_room.ensemble import require
-    from pneumonia.reading_room.reader import Reader
+    from pneumonia.reading_room.trained import require
 
     require(models)  # before anything is opened; the models are loaded when it is called
-    return partial(
-        Reader.load,
-        models,
-        window=p.images.window.values(),
-        predict=p.predict.values(),
-        ensemble=p.ensemble.values(),
-        threshold=threshold,
-        max_boxes=p.submission.max_boxes,
-    )
+
+    def load_reader(**options: Any) -> Reader:
+        from pneumonia.reading_room.reader import Reader  # what it imports takes longer than a node may take to listen
+
+        return Reader.load(models, **_reading(p, threshold), **options)
+
+    return load_reader
+
+
+def _reading(p: Params, threshold: float) -> dict[str, Any]:
+    """All that a reading depends on besides the models."""
+    return {
+        "window": p.images.window.values(),
+        "predict": p.predict.values(),
+        "ensemble": p.ensemble.values(),
+        "threshold": threshold,
+        "max_boxes": p.submission.max_boxes,
+    }
 
 
 def _operating_point(wanted: float | None, option: str) -> float:
@@ -286,10 +294,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         return 0 if arguments.offline else _echo(s)
     extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
     devices.require_backend()
+    from pneumonia.reading_room import trained
     from pneumonia.reading_room.node import serve
-    from pneumonia.reading_room.reader import Reader
 
-    key = partial(Reader.key, *reader.args, **reader.keywords)
+    key = partial(trained.key, arguments.models, **_reading(p, threshold))
     return serve.run(lambda: serve.Node(s, reader, key))
 
 

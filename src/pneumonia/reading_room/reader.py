@@ -97,20 +97,6 @@ class Reader:
             admit=admit,
         )
 
-    @staticmethod
-    def key(
-        models: Path,
-        *,
-        window: Mapping[str, Any],
-        predict: Mapping[str, Any],
-        ensemble: Mapping[str, Any],
-        threshold: float,
-        max_boxes: int,
-    ) -> str:
-        """What `load` with the same arguments would read with, told by the models' files, which are not loaded."""
-        made_by = this_algorithm(models, window=window, predict=predict, ensemble=ensemble, max_boxes=max_boxes)
-        return f"{made_by.version} {made_by.digest} {made_by.settings} {threshold:.6f}"
-
     def warm_up(self, batch: int) -> None:
         """Let the models compile for every size of a batch, so that no study waits for it: 1, 2, 4 up to `batch`."""
         for power in range((batch - 1).bit_length() + 1):

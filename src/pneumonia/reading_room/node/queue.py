@@ -46,6 +46,10 @@ _TICKET = re.compile(r"[0-9a-f]{8,32}(-\d+)?")
 _ENDED = f"state IN {('answered', *tables.IN_VAIN)}"
 
 
+class ModelsFailed(RuntimeError):
+    """The models fail on any image: this is no fault of those that wait."""
+
+
 @dataclass(frozen=True)
 class Image:
     """An image to read.

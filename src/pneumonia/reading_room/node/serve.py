@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Gauge
 
@@ -22,13 +22,14 @@ from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node import status
 from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
-from pneumonia.reading_room.node.queue import RESERVE, Keep, Queue, image_of, ticket
+from pneumonia.reading_room.node.queue import RESERVE, Keep, ModelsFailed, Queue, image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
 from pneumonia.reading_room.node.transport import Bounds
 from pneumonia.reading_room.node.webhook import Alerts
-from pneumonia.reading_room.node.worker import ModelsFailed, Worker
-from pneumonia.reading_room.reader import Reader
+
+if TYPE_CHECKING:
+    from pneumonia.reading_room.reader import Reader
 
 LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
 MIB = 2**20
@@ -43,7 +44,8 @@ class Node:
     Arguments:
         settings: of `pneumonia.reading_room.node.settings`.
         load: makes the reader; called once, in a thread of its own, with what the settings say of it: `capture` and `admit`.
-        key: says which models and params that reader has, as `Reader.key` does; called once, when the first image comes in.
+        key: says which models and params that reader has, as `pneumonia.reading_room.trained.key` does; called once, when the
+            first image comes in.
 
     Attributes:
         ended: is set by who wants it to end, and where it cannot go on.
@@ -227,6 +229,8 @@ class Node:
         """Load the models and warm them up, then read what waits."""
         s, began = self._settings, time.monotonic()
         try:
+            from pneumonia.reading_room.node.worker import Worker  # heavy: the node listens meanwhile
+
             reader = self._load(capture=s.capture, admit=self._admit)
             reader.warm_up(s.batch)
         except Exception as error:  # as where their files are damaged; its text names those

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pneumonia.reading_room.ensemble import Study
-from pneumonia.reading_room.node.queue import GONE, MAX_TRIES, Image, Queue
+from pneumonia.reading_room.node.queue import GONE, MAX_TRIES, Image, ModelsFailed, Queue
 from pneumonia.reading_room.objects import make
 from pneumonia.reading_room.objects.findings import Findings
 from pneumonia.reading_room.reader import BLANK, Reader
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 FAILED = "failed"  # the reason of an image that the node gives up
-
-
-class ModelsFailed(RuntimeError):
-    """The models fail on any image: this is no fault of those that wait."""
 
 
 class Worker:
