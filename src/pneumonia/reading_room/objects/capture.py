@@ -70,7 +70,7 @@ def drawn(image: NDArray[np.uint8], findings: Findings) -> NDArray[np.uint8]:
 
     corners = xywh_to_xyxy(findings.boxes)
     picture = overlay(image, None, np.c_[corners, findings.scores], label="opacity")
-    return np.concatenate([picture, paragraph(f"{findings.words}. {WARNING}", image.shape[1], letter_size(image))])
+    return np.concatenate([picture, paragraph(f"{findings.statement}. {WARNING}", image.shape[1], letter_size(image))])
 
 
 def paragraph(text: str, width: int, size: int, *, least: int = 0) -> NDArray[np.uint8]:

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 NAME = "pneumonia"
-# What an object repeats of patient and study; its series is theirs.
-OF_STUDY = (
-    "AccessionNumber", "IssuerOfAccessionNumberSequence", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
-    "PatientBirthDate", "PatientID", "PatientName", "PatientSex", "ReferringPhysicianName", "StudyDate", "StudyID",
-    "StudyInstanceUID", "StudyTime",
-)  # fmt: skip
 SCORE_DECIMALS, BOX_DECIMALS = 3, 1  # of what is stored
 WARNING = "Research use only. Not for diagnostic use."
 
@@ -66,16 +60,16 @@ class Findings:
     notes: tuple[str, ...] = ()
 
     @property
-    def call(self) -> str:
+    def words(self) -> str:
         """The answer in a word or two."""
-        return "Opacity present" if len(self.boxes) else "No opacity"
+        return "Opacity" if len(self.boxes) else "No opacity"
 
     @property
-    def words(self) -> str:
-        """The answer, with the numbers: boxes count by their own scores, not by the image's."""
+    def statement(self) -> str:
+        """The answer with its numbers: boxes count by their own scores, not by the image's."""
         if len(self.boxes):
-            return f"{self.call}: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
-        return f"{self.call}: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
+            return f"Opacity present: score {max(self.scores):.2f} (threshold {self.threshold:.2f})"
+        return f"No opacity: image score {self.study_score:.2f} (threshold of boxes {self.threshold:.2f})"
 
     def corners(self) -> NDArray[np.float64]:
         """`[N, 5, 2]` (column, row): the outline of each box, its first corner again at the end."""
@@ -138,13 +132,14 @@ def identity(source: Dataset, findings: Findings | None, algorithm: Algorithm, k
 
     Arguments:
         findings: None where the image was not analysed.
-        kind: `SR`, `PR` or `SC`; each has a series of its own in the image's study.
+        kind: `SR`, `PR` or `SC`; each image's has a series of its own in the study: OHIF shows of a series of reports the last
+            one alone.
     """
     made_by = (algorithm.version, algorithm.digest, algorithm.settings, f"{findings.threshold:.6f}" if findings else "")
     return {
-        "series_instance_uid": uid(str(source.StudyInstanceUID), *made_by, "series", kind),
+        "series_instance_uid": uid(str(source.SOPInstanceUID), *made_by, "series", kind),
         "series_number": {"SR": 9001, "PR": 9002, "SC": 9003}[kind],
-        "series_description": f"AI: {findings.call if findings else 'not analysed'}. {WARNING}",  # at most 64 characters
+        "series_description": f"AI: {findings.words if findings else 'not analysed'}. {WARNING}",
         "sop_instance_uid": uid(str(source.SOPInstanceUID), *made_by, kind),
         "instance_number": 1,
         "manufacturer": NAME,
@@ -155,18 +150,17 @@ def identity(source: Dataset, findings: Findings | None, algorithm: Algorithm, k
 
 
 def sealed(made: Dataset) -> Dataset:
-    """Give an object the UIDs of what it says: the same content has the same UID, and any other content another.
+    """Give an object the UIDs of what it says: the same content has the same, and any other content others.
 
-    A series holds objects of one patient and study: its UID depends on what they say of them.
+    Its series is of it alone, since one that is sent after a correction may name another patient.
     """
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_dataset
 
-    whose = [str(made.get(name, "")) for name in OF_STUDY]
-    made.SeriesInstanceUID = uid(str(made.SeriesInstanceUID), *whose)
     stream = DicomBytesIO()
     stream.is_little_endian, stream.is_implicit_VR = True, False
     write_dataset(stream, made)
     made.SOPInstanceUID = uid(hashlib.sha256(stream.getvalue()).hexdigest())
+    made.SeriesInstanceUID = uid(str(made.SOPInstanceUID), "series")
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     return made

@@ -50,7 +50,7 @@ def presentation_state(
     corner = (1.0, 1.0)
     texts.append(
         pr.TextObject(
-            f"AI: {findings.words}. {WARNING}", units="PIXEL", anchor_point=corner, anchor_point_visible=False
+            f"AI: {findings.statement}. {WARNING}", units="PIXEL", anchor_point=corner, anchor_point_visible=False
         )
     )
     annotation = pr.GraphicAnnotation(

@@ -27,6 +27,7 @@ OPTIONAL = {
     "PixelSpacingCalibrationDescription": "LO", "PixelSpacingCalibrationType": "CS", "SeriesDate": "DA", "SeriesTime": "TM",
     "ViewPosition": "CS",
 }  # fmt: skip
+SIDES = ("Rows", "Columns")
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing")
 # Who gave out an id (PS3.3, 10.14 and C.7.1.1), with the values of an item.
 ISSUERS = {
@@ -72,7 +73,7 @@ def _read(data: bytes) -> Dataset:
 
     parsing.parse(data, pixels=False)  # within bounds
     tags = [
-        *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "PixelAspectRatio", "Rows",
+        *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "PixelAspectRatio", *SIDES,
         "SpecificCharacterSet",
     ]  # fmt: skip
 
@@ -102,6 +103,8 @@ def _source(header: Header) -> Dataset:
         _set(source, name, header.value(name, vr))
     for name in SPACINGS:
         _set(source, name, header.numbers(name, 2))
+    for name in SIDES:
+        _set(source, name, [int(float(side)) for side in header.numbers(name, 1)])
     height, width = map(float, header.numbers("PixelAspectRatio", 2) or "11")
     if height != width and not ("PixelSpacing" in source or "ImagerPixelSpacing" in source):
         source.PixelAspectRatio = whole(height / width)

@@ -1,13 +1,20 @@
-"""A Comprehensive SR by TID 1500: one region a box, and one group that says whether the image shows an opacity at all."""
+"""A Comprehensive SR by TID 1500: one region a box, and one group that says whether the image shows an opacity at all.
+
+Every group has spatial coordinates, and so has every score in it: viewers draw a report by its coordinates, and OHIF opens
+none in which a group lacks them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pneumonia.reading_room.objects.findings import NAME, WARNING, Algorithm, Findings, identity, uid
 
 if TYPE_CHECKING:
     from highdicom.sr import ComprehensiveSR
+    from numpy.typing import NDArray
     from pydicom import Dataset
 
 
@@ -16,6 +23,7 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
 
     What was mended in the image is among the parameters of the algorithm (TID 4019).
     Boxes are closed polylines in pixels of the image as stored (SCOORD: column, row; the corner of the first pixel is 0.0, 0.0).
+    The statement on the image is a group of TID 1501 whose coordinates (row 10c) are the outline of the image.
 
     Arguments:
         source: header of the image, as `pneumonia.reading_room.objects.source.read_source` gives it.
@@ -26,6 +34,7 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
     from pydicom.sr.codedict import codes as standard
 
     from pneumonia.reading_room.objects import codes
+    from pneumonia.reading_room.objects.image_library import image_library
 
     image = str(source.SOPInstanceUID)
     identification = sr.AlgorithmIdentification(
@@ -40,12 +49,21 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
             *(f"Image: {note}" for note in findings.notes),
         ],
     )
+    selected = sr.SourceImageForRegion(source.SOPClassUID, image)
 
     def certainty(score: float) -> sr.Measurement:
         return sr.Measurement(codes.CERTAINTY, round(100 * float(score), 4), codes.PERCENT)
 
     def tracking(name: str) -> sr.TrackingIdentifier:
         return sr.TrackingIdentifier(uid(image, algorithm.digest, algorithm.settings, name), name)
+
+    def draw(group: Dataset, outline: NDArray[np.float64], words: str) -> None:
+        """Give the group's score its own coordinates (TID 320), and the group the words that viewers label it with."""
+        (score,) = (item for item in group.ContentSequence if item.ValueType == "NUM")
+        where = sr.CoordinatesForMeasurement(sr.GraphicTypeValues.POLYLINE, outline, selected, codes.MEASURED)
+        score.ContentSequence = sr.ContentSequence([where])
+        contains = sr.RelationshipTypeValues.CONTAINS
+        group.ContentSequence.append(sr.TextContentItem(codes.COMMENT, words, relationship_type=contains))
 
     site = [sr.FindingSite(codes.LUNG)]
     whole = sr.MeasurementsAndQualitativeEvaluations(
@@ -59,21 +77,27 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
         ],
         source_images=[sr.SourceImageForMeasurementGroup(source.SOPClassUID, image)],
     )
-    regions = [
-        sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+    right, bottom = float(source.Columns), float(source.Rows)
+    frame = np.array([(0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom), (0.0, 0.0)])
+    region = sr.ScoordContentItem(
+        codes.MEASURED, sr.GraphicTypeValues.POLYLINE, frame, relationship_type=sr.RelationshipTypeValues.CONTAINS
+    )
+    region.ContentSequence = sr.ContentSequence([selected])
+    whole[0].ContentSequence.append(region)
+    draw(whole[0], frame, f"{findings.words}; the whole image: {100 * findings.study_score:.1f}%")
+
+    regions = []
+    for number, (outline, score) in enumerate(zip(findings.corners(), findings.scores, strict=True), start=1):
+        found = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking(f"opacity {number}"),
-            referenced_region=sr.ImageRegion(
-                graphic_type=sr.GraphicTypeValues.POLYLINE,
-                graphic_data=outline,
-                source_image=sr.SourceImageForRegion(source.SOPClassUID, image),
-            ),
+            referenced_region=sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, outline, selected),
             algorithm_id=identification,
             finding_type=codes.OPACITY,
             finding_sites=site,
             measurements=[certainty(score)],
         )
-        for number, (outline, score) in enumerate(zip(findings.corners(), findings.scores, strict=True), start=1)
-    ]
+        draw(found[0], outline, f"Opacity: {100 * score:.1f}%")
+        regions.append(found)
     observer = sr.ObserverContext(
         observer_type=standard.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
@@ -86,10 +110,11 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
     )
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
-        procedure_reported=codes.RADIOGRAPHY,
+        procedure_reported=codes.PROCEDURE,
         imaging_measurements=[whole, *regions],
         title=codes.REPORT,
     )
+    content[0].ContentSequence.insert(len(content[0].ContentSequence) - 1, image_library(source))
     return sr.ComprehensiveSR(
         evidence=[source],
         content=content[0],
