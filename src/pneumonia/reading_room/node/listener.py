@@ -140,9 +140,10 @@ class Listener:
                 LOG.warning("busy from=%s times=%d", sender, times)
             return OUT_OF_RESOURCES
         image, size = ticket(str(request.AffectedSOPInstanceUID)), path.stat().st_size
-        known = not self._queue.accept(image, path, sender)
-        self._count("known" if known else "accepted")
-        LOG.info("%s image=%s from=%s bytes=%d", "known" if known else "accepted", image, sender, size)
+        came = self._queue.accept(image, path, sender)
+        what = "accepted" if came.new else "known"
+        self._count(what)
+        LOG.info("%s image=%s from=%s bytes=%d", what, came.ticket, sender, size)
         return STORED
 
 

@@ -183,10 +183,13 @@ class Settings(Section):
         Arguments:
             key: of models and params.
         """
-        network = {"peers": {title: {"host", "port", "tls"} for title in self.peers}}
-        own = self.model_dump(
-            mode="json", include={"capture", "threshold", "accept", "answers", "peers"}, exclude=network
-        )
+        own = self.model_dump(mode="json", include={"capture", "threshold", "accept", "answers"})
+        network = {"host", "port", "tls"}
+        peers = {
+            title: peer.model_dump(mode="json", exclude=network, exclude_defaults=True)
+            for title, peer in self.peers.items()
+        }
+        own["peers"] = {title: said for title, said in peers.items() if said}
         return hashlib.sha256(json.dumps([key, own], sort_keys=True).encode()).hexdigest()
 
 
