@@ -145,11 +145,13 @@ class Debt:
     Attributes:
         results: how many.
         oldest: when the image of the oldest came in, seconds since the epoch.
-        failing: since when it takes none that was tried, seconds since the epoch; None where it was not tried in vain.
+        in_vain: how many of them were tried in vain.
+        failing: since when the first of those is tried, seconds since the epoch; None where there is none.
     """
 
     results: int
     oldest: float
+    in_vain: int
     failing: float | None
 
 
@@ -406,7 +408,7 @@ class Queue:
         """What waits for each peer."""
         with self._lock:
             rows = self._base.execute(
-                "SELECT peer, count(*), min(received), min(failing) FROM deliveries JOIN images USING (ticket) "
+                "SELECT peer, count(*), min(received), count(failing), min(failing) FROM deliveries JOIN images USING (ticket) "
                 "GROUP BY peer ORDER BY peer"
             ).fetchall()
         return {peer: Debt(*numbers) for peer, *numbers in rows}

@@ -212,7 +212,7 @@ class Node:
     def _conditions(self) -> dict[tuple[str, str], dict[str, Any]]:
         """What alerts are of, besides images."""
         found: dict[tuple[str, str], dict[str, Any]] = {
-            ("peer_away", peer): {"peer": peer, "results": debt.results}
+            ("peer_away", peer): {"peer": peer, "results": debt.in_vain}
             for peer, debt in self.queue.debts().items()
             if status.away(debt, self._settings.health.peer_away_minutes)
         }

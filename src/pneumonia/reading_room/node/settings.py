@@ -109,7 +109,7 @@ class Health(Section):
     failed: Count = 1  # images given up in the last `hours`
     undelivered: Count = 1  # images whose results nobody took, in the last `hours`
     hours: Positive = 24.0
-    peer_away_minutes: Positive = 30.0  # that a peer takes none of the results that wait for it
+    peer_away_minutes: Positive = 30.0  # that a peer does not take a result
 
 
 class Webhook(Section):

@@ -101,7 +101,7 @@ class _Books:
             ("pneumonia_oldest_result_seconds", "Since the image of the oldest result came in, by peer"): (
                 lambda debt: now - debt.oldest
             ),
-            ("pneumonia_peer_failing_seconds", "Since a peer takes none of the results, by peer"): (
+            ("pneumonia_peer_failing_seconds", "Since the first vain try of those that wait, by peer"): (
                 lambda debt: now - debt.failing if debt.failing is not None else 0.0
             ),
         }
@@ -140,21 +140,24 @@ def faults(
         if peer not in addressed:
             found.append(f"results wait for {peer}, which has no address: {debt.results}")
         elif away(debt, peer_away_minutes):
-            found.append(f"results wait for {peer}, which takes none: {debt.results}")
+            found.append(f"results that {peer} does not take: {debt.in_vain}")
     return found
 
 
 def away(debt: Debt, minutes: float) -> bool:
-    """Whether a peer takes no results since more than `minutes`."""
+    """Whether a peer has not taken a result for more than `minutes`: it is away, or refuses this one."""
     return debt.failing is not None and time.time() - debt.failing > 60 * minutes
 
 
 def waiting(debts: Mapping[str, Debt]) -> dict[str, dict[str, Any]]:
-    """What waits for each peer: results, seconds since the image of the oldest came in, seconds since it takes none."""
+    """What waits for each peer: results, how many of them were tried in vain, seconds since the image of the oldest came in and
+    since the first vain try.
+    """
     now = time.time()
     return {
         peer: {
             "results": debt.results,
+            "in_vain": debt.in_vain,
             "oldest_seconds": round(now - debt.oldest),
             "failing_seconds": None if debt.failing is None else round(now - debt.failing),
         }

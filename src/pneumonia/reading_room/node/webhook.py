@@ -73,15 +73,19 @@ class Alerts:
         """Post what is new."""
         for event in _OF_IMAGES:
             rows = self._queue.untold(event, OF_THE_LAST) if event in self._events else []
-            if rows and self._send(event, count=len(rows), images=[_said(row) for row in rows[:AT_ONCE]]):
+            if rows:
+                if not self._send(event, count=len(rows), images=[_said(row) for row in rows[:AT_ONCE]]):
+                    return
                 self._queue.told(row.ticket for row in rows)
         now = {key: said for key, said in self._conditions().items() if key[0] in self._events}
         for key in now.keys() - self._open.keys():
-            if self._send(key[0], condition="began", **now[key]):
-                self._open[key] = now[key]
+            if not self._send(key[0], condition="began", **now[key]):
+                return
+            self._open[key] = now[key]
         for key in self._open.keys() - now.keys():
-            if self._send(key[0], condition="ended", **self._open[key]):
-                del self._open[key]
+            if not self._send(key[0], condition="ended", **self._open[key]):
+                return
+            del self._open[key]
 
     def _send(self, event: str, **values: Any) -> bool:
         """Post one alert, or give it up; False where the node ends meanwhile."""

@@ -24,6 +24,10 @@ LOG = logging.getLogger(__name__)
 FAILED = "failed"  # the reason of an image that the node gives up
 
 
+class UnreadableFile(RuntimeError):
+    """A file of the queue cannot be read: the disk's fault, of which one image may be the only one to suffer."""
+
+
 class Worker:
     """Works until `stop` is set.
 
@@ -67,6 +71,7 @@ class Worker:
         Raises:
             ModelsFailed: they fail on any image; those of the batch wait on.
             OSError, sqlite3.Error: the disk does; they wait on.
+            UnreadableFile: one file cannot be read, which costs its image a try; the others wait on.
         """
         images = self._queue.take(self._batch)
         try:
@@ -85,6 +90,12 @@ class Worker:
             except FileNotFoundError:  # who looks after the node had it forgotten, or the disk lost it
                 self._end(image, FAILED, GONE, began)
                 continue
+            except OSError as error:
+                if image.tries > MAX_TRIES:
+                    self._end(image, FAILED, f"its file cannot be read ({type(error).__name__})", began)
+                    continue
+                self._queue.put_back(other.ticket for other in images if other is not image)
+                raise UnreadableFile(type(error).__name__) from error
             if image.tries > MAX_TRIES:
                 # an image that kills the process is not asked for its header again and again
                 asked = data if image.tries == MAX_TRIES + 1 else None

@@ -230,7 +230,7 @@ def test_a_peer_that_is_away_is_alerted(started: Callable[..., serve.Node], arch
     assert send(node.listener.port, [radiograph(1)]) == [0]
     until(lambda: len(pager.came) == 1)
     assert (pager.came[0]["event"], pager.came[0]["peer"]) == ("peer_away", "ARCHIVE")
-    assert node.health()["faults"] == ["results wait for ARCHIVE, which takes none: 2"]
+    assert node.health()["faults"] == ["results that ARCHIVE does not take: 2"]
     again = Archive(port=archive.port)
     try:
         until(lambda: len(pager.came) == 2)

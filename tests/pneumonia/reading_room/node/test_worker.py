@@ -15,7 +15,7 @@ from tests.pneumonia.reading_room.node.stand_in import WINDOW, Model, radiograph
 from pneumonia.reading_room.admission import check
 from pneumonia.reading_room.node.queue import Queue, ticket
 from pneumonia.reading_room.node.settings import Accept
-from pneumonia.reading_room.node.worker import Worker
+from pneumonia.reading_room.node.worker import UnreadableFile, Worker
 from pneumonia.reading_room.objects import make
 from pneumonia.reading_room.objects.findings import Algorithm
 from pneumonia.reading_room.reader import Reader
@@ -209,3 +209,27 @@ def test_an_image_whose_file_is_gone_holds_up_no_other(queue: Queue):
     (queue.folder / "images" / f"{NAME}.dcm").unlink()
     assert worker(queue, []).step() == 2
     assert (queue.counts()["failed"], queue.counts()["answering"]) == (1, 1)
+
+
+def test_a_file_that_cannot_be_read_is_given_up_and_holds_up_no_other(queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    read_bytes = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        if path.stem == NAME:
+            raise OSError(5, "Input/output error")
+        return read_bytes(path)
+
+    accept(queue, 0)
+    accept(queue, 1)
+    own = worker(queue, [])
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", fails)
+        for _ in range(3):
+            with pytest.raises(UnreadableFile):
+                own.step()
+        assert own.step() == 1
+        assert own.step() == 1
+    assert (queue.counts()["failed"], queue.counts()["answering"]) == (1, 1)
+    row = queue.row(NAME)
+    assert row is not None
+    assert row.reason == "its file cannot be read (OSError)"
