@@ -40,18 +40,21 @@ _DIRECTIONS = {
     "PA": "PA", "P A": "PA", "POSTEROANTERIOR": "PA", "POSTERO ANTERIOR": "PA", "POSTERIOR ANTERIOR": "PA",
     "AP": "AP", "A P": "AP", "ANTEROPOSTERIOR": "AP", "ANTERO POSTERIOR": "AP", "ANTERIOR POSTERIOR": "AP",
 }  # fmt: skip
-# What says beyond doubt that a picture was made from a radiograph, to be looked at beside it.
-_BONES = r"(?:BONES?|RIBS?)"
-_PROCESSED = re.compile(
-    rf"\b{_BONES} ?(?:SUPP|SUPPR|SUPPRESS\w*|SUBTRACT\w*|REMOV\w*|FREE)\b"
-    rf"|\b(?:SUPPRESS\w*|SUBTRACT\w*|REMOV\w*)(?: OF| THE)* {_BONES}\b"
-    r"|\bSOFT ?TISSUES?\b|\bBONE (?:IMAGE|ONLY)\b|\bDUAL ENERGY\b|\bCLEARREAD\b|\bSOFTVIEW\b|\bTEMPORAL SUBTRACTION\b"
-    r"|\bHEAT ?MAPS?\b|\b(?:CAD|AI) (?:OVERLAYS?|MARKS?|MARKED|MARKERS?|OUTPUT|RESULTS?|FINDINGS?)\b|\bSALIENCY\b"
+# What says beyond doubt that a picture was made from a radiograph, to be looked at beside it. The first of them is a
+# method's name, and says so wherever it stands; the second says so where the picture itself is named.
+_BONES = r"(?:BONES?|RIBS?)(?: SHADOWS?)?"
+_TAKEN_OUT = (
+    rf"{_BONES} ?(?:SUPP|SUPPR|SUPPRESS\w*|SUBTRACT\w*|REMOV\w*|FREE)|DE ?BON(?:ED|ING)"
+    rf"|(?:SUPPRESS\w*|SUBTRACT\w*|REMOV\w*)(?: OF| THE)* {_BONES}|CLEARREAD|SOFTVIEW|TEMPORAL SUBTRACTION"
 )
+_PICTURE = (
+    r"SOFT ?TISSUES?|BONE (?:IMAGE|ONLY)|DUAL ENERGY|HEAT ?MAPS?|SALIENCY"
+    r"|(?:CAD|AI) (?:OVERLAYS?|MARKS?|MARKED|MARKERS?|OUTPUT|RESULTS?|FINDINGS?)"
+)
+_DENIED = r"(?:NO|NON|NOT|WITHOUT|BEFORE)"
 _MADE_WORDS = frozenset(
     {"BONE", "BONES", "TISSUE", "CAD", "SUBTRACTION", "SUBTRACTED", "HEATMAP", "OVERLAY"}
 )  # of Image Type
-_NEGATED_PROCESSED = re.compile(rf"\b(?:NO|NON|NOT|WITHOUT|BEFORE) (?:{_PROCESSED.pattern})")
 # Of image derivations (PS3.16, CID 7203): mask, subtraction, reformatting, rendering, segmentation, projection of a volume.
 _DERIVED = frozenset({"113047", "113062", "113072", "113073", "113074", "113075", "113076", "113078", "113079"})
 # What header values look like, letters and digits alone, that say a chest or a frontal view in words of devices and languages.
@@ -62,10 +65,17 @@ _FRONTAL = re.compile(
 _SILENT = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "ANONYMOUS", "ANONYMIZED"})
 FRONTAL_VIEWS, CHEST_PARTS = ("AP", "PA"), ("CHEST", "THORAX")
 MAX_LENGTH = 16_384  # bytes of an element; a coded sequence has some hundred
+_OF_THE_PICTURE = ("ImageType", "SeriesDescription", "DerivationDescription")
+_OF_THE_METHOD = (
+    "AcquisitionDeviceProcessingDescription",
+    "ManufacturerModelName",
+    "ProcessingFunction",
+    "ProtocolName",
+)
 _READ = (
-    "AnatomicRegionSequence", "BodyPartExamined", "DerivationCodeSequence", "DerivationDescription", "ImageType", "Modality",
-    "PatientOrientation", "PresentationIntentType", "SOPClassUID", "SOPInstanceUID", "SeriesDescription", "ViewCodeSequence",
-    "ViewPosition",
+    "AnatomicRegionSequence", "BodyPartExamined", "DerivationCodeSequence", "Modality", "PatientOrientation",
+    "PresentationIntentType", "SOPClassUID", "SOPInstanceUID", "ViewCodeSequence", "ViewPosition", *_OF_THE_PICTURE,
+    *_OF_THE_METHOD,
 )  # fmt: skip
 
 
@@ -143,7 +153,8 @@ def check_not_another(data: bytes) -> None:
         raise _refused(Refusal.MODALITY, "said to be of another modality than CR, DX or RG")
     part, view = _plain(header, "BodyPartExamined"), _plain(header, "ViewPosition")
     regions = _codes(header, "AnatomicRegionSequence")
-    if not (part in _SILENT or _A_CHEST.fullmatch(part)) or (part in _SILENT and regions and not _CHEST & regions):
+    chest = _A_CHEST.fullmatch(part) or _without_manner(_text(header, "BodyPartExamined")) in CHEST_PARTS
+    if not (part in _SILENT or chest) or (part in _SILENT and regions and not _CHEST & regions):
         raise _refused(Refusal.BODY_PART, "said to show something else than a chest")
     if view in _SILENT:
         view = _coded_view(header) or ("another" if _text(header, "PatientOrientation")[:1] in ("A", "P") else "")
@@ -192,13 +203,21 @@ def _direction(view: str) -> str:
     return _DIRECTIONS.get(said, "another")
 
 
+def _says(words: str, header: Any, name: str) -> bool:
+    """Whether an element says one of these, and does not deny it."""
+    text = " ".join(_words(_text(header, name)))
+    return re.search(rf"\b(?:{words})\b", re.sub(rf"\b{_DENIED} (?:{words})\b", "", text)) is not None
+
+
 def _refuse_processed(header: Any) -> None:
     if _text(header, "PresentationIntentType") == "FOR PROCESSING":
         raise _refused(Refusal.PROCESSED, "said to be for processing, not for presentation")
     kind = _words(_text(header, "ImageType"))
-    said = " ".join(kind) if _MADE_WORDS.isdisjoint(kind) else "SOFT TISSUE"
-    texts = (said, *(" ".join(_words(_text(header, name))) for name in ("SeriesDescription", "DerivationDescription")))
-    if any(_PROCESSED.search(_NEGATED_PROCESSED.sub("", text)) for text in texts):
+    if (
+        not _MADE_WORDS.isdisjoint(kind)
+        or any(_says(rf"{_TAKEN_OUT}|{_PICTURE}", header, name) for name in _OF_THE_PICTURE)
+        or any(_says(_TAKEN_OUT, header, name) for name in _OF_THE_METHOD)
+    ):
         raise _refused(Refusal.PROCESSED, "said to be a picture made from a radiograph (bones taken out, marks, ...)")
     if _DERIVED & _codes(header, "DerivationCodeSequence"):
         raise _refused(Refusal.PROCESSED, "said to be computed from other images")

@@ -120,6 +120,11 @@ PROCESSED: list[tuple[dict[str, Any], str]] = [
     ({"SeriesDescription": "Chest PA without bone suppression"}, "read"),
     ({"SeriesDescription": "Bones of the chest"}, "read"),
     ({"DerivationDescription": "suppression of the bones"}, "processed"),
+    ({"SeriesDescription": "Rib shadow suppression"}, "processed"),
+    ({"ManufacturerModelName": "ClearRead Xray"}, "processed"),
+    ({"AcquisitionDeviceProcessingDescription": "Bone suppression"}, "processed"),
+    ({"AcquisitionDeviceProcessingDescription": "Soft tissue"}, "read"),  # the name of a contrast, there
+    ({"ProtocolName": "Chest no bone suppression"}, "read"),
     ({"DerivationDescription": "Lossy compression"}, "read"),
     ({"DerivationCodeSequence": coded("113040")}, "read"),  # lossy compression
     ({"DerivationCodeSequence": coded("113062")}, "processed"),  # pixel by pixel subtraction
@@ -193,6 +198,7 @@ def other(**elements: Any) -> str:
         ({"Modality": "RG"}, "read"),
         ({"BodyPartExamined": "PORT CHEST", "ViewPosition": "AP PORTABLE"}, "read"),
         ({"BodyPartExamined": "THORAX_PA", "ViewPosition": "P-A"}, "read"),
+        ({"BodyPartExamined": "CHEST SUPINE", "ViewPosition": "AP SEMI-ERECT"}, "read"),
         ({"BodyPartExamined": "HAND"}, "body_part"),
         ({"BodyPartExamined": "TSPINE"}, "body_part"),
         ({"BodyPartExamined": "SMITH"}, "body_part"),  # a word that nobody knows
