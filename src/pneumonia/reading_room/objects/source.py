@@ -39,6 +39,10 @@ ISSUERS = {
     },
 }  # fmt: skip
 IDENTITY = ("IssuerOfPatientID", *ISSUERS)  # what a result repeats besides `COPIED`
+# Transfer syntaxes that always lose something, with the method (PS3.3, C.7.6.1.1.5); JPEG 2000 may or may not.
+LOSSY = {
+    "1.2.840.10008.1.2.4.50": "ISO_10918_1", "1.2.840.10008.1.2.4.51": "ISO_10918_1", "1.2.840.10008.1.2.4.81": "ISO_14495_1"
+}  # fmt: skip
 MAX_LENGTH = 1024  # bytes of an element; the longest text of these may have 64 characters a component
 _CALIBRATION = ("PixelSpacingCalibrationDescription", "PixelSpacingCalibrationType")
 _LISTS = ("LossyImageCompressionMethod", "LossyImageCompressionRatio")
@@ -61,7 +65,8 @@ def read_with_notes(data: bytes) -> tuple[Dataset, tuple[str, ...]]:
             raw = _read(data)
             require_short(raw, MAX_LENGTH)
             header = Header(raw)
-            return _source(header), tuple(header.notes)
+            syntax = str(raw.file_meta.get("TransferSyntaxUID", ""))
+            return _source(header, syntax), tuple(header.notes)
         except StudyError:
             raise
         except Exception as error:  # any damage may surface anywhere; its text may quote the file: left out
@@ -87,7 +92,7 @@ def _read(data: bytes) -> Dataset:
     return dataset
 
 
-def _source(header: Header) -> Dataset:
+def _source(header: Header, syntax: str) -> Dataset:
     from pydicom import Dataset
 
     source = Dataset()
@@ -117,6 +122,8 @@ def _source(header: Header) -> Dataset:
     ratios = header.numbers("LossyImageCompressionRatio", len(methods))
     if source.get("LossyImageCompression") == "01" and methods and ratios:
         source.LossyImageCompressionMethod, source.LossyImageCompressionRatio = methods, ratios
+    elif syntax in LOSSY:  # whatever the header says
+        source.LossyImageCompression, source.LossyImageCompressionMethod = "01", LOSSY[syntax]
     if any(ord(letter) > 127 for letter in str(source)):
         source.SpecificCharacterSet = UTF8
     return source

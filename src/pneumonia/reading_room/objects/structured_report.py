@@ -58,7 +58,7 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
         return sr.TrackingIdentifier(uid(image, algorithm.digest, algorithm.settings, name), name)
 
     def draw(group: Dataset, outline: NDArray[np.float64], words: str) -> None:
-        """Give the group's score its own coordinates (TID 320), and the group the words that viewers label it with."""
+        """Give the group's score its own coordinates (TID 320), and the group the words that OHIF labels it with."""
         (score,) = (item for item in group.ContentSequence if item.ValueType == "NUM")
         where = sr.CoordinatesForMeasurement(sr.GraphicTypeValues.POLYLINE, outline, selected, codes.MEASURED)
         score.ContentSequence = sr.ContentSequence([where])
@@ -87,7 +87,8 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
     draw(whole[0], frame, f"{findings.words}; the whole image: {100 * findings.study_score:.1f}%")
 
     regions = []
-    for number, (outline, score) in enumerate(zip(findings.corners(), findings.scores, strict=True), start=1):
+    corners = np.clip(findings.corners(), 0.0, (right, bottom))
+    for number, (outline, score) in enumerate(zip(corners, findings.scores, strict=True), start=1):
         found = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking(f"opacity {number}"),
             referenced_region=sr.ImageRegion(sr.GraphicTypeValues.POLYLINE, outline, selected),

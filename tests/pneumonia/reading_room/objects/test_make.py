@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from tests.dicom_files import encode, jpeg
 from tests.radiographs import IMAGE, image
 
 pytest.importorskip("highdicom")
 
-from pneumonia.reading_room.objects.findings import WARNING, Algorithm, Findings, algorithm, uid
+from pneumonia.reading_room.objects.findings import WARNING, Algorithm, Findings, algorithm, of_study, uid
 from pneumonia.reading_room.objects.make import make, write
 from pneumonia.reading_room.objects.source import read_source
 from pneumonia.rejection import StudyError
@@ -24,6 +26,7 @@ from pneumonia.rejection import StudyError
 ALGORITHM = Algorithm("1.2.3", "ab" * 32, "gate")
 BOXES = np.array([[8.0, 4.5, 10.25, 20.0], [40.0, 30.0, 24.0, 18.0]])
 FOUND = Findings(BOXES, np.array([0.875, 0.5]), 0.9, 0.25)
+IDENTITY = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1"}
 NOTHING = Findings(np.zeros((0, 4)), np.zeros(0), 0.125, 0.25)
 
 
@@ -124,6 +127,75 @@ def test_the_capture_has_them_burnt_in(tmp_path: Path):
     coloured = np.ptp(pixels, axis=-1) > 60
     assert coloured[30:48, 40].mean() > 0.8  # the left edge of the second box
     assert not coloured[40:, :36].any()
+
+
+def test_the_capture_invents_no_orientation_and_names_its_source(tmp_path: Path):
+    capture = written(tmp_path, image(), FOUND)["sc"]
+    assert "PatientOrientation" in capture
+    assert not capture.PatientOrientation
+    assert not {"PixelSpacing", "ImagerPixelSpacing", "LossyImageCompression"} & set(capture.dir())
+    (source,) = capture.SourceImageSequence
+    assert (source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID) == ("1.2.840.10008.5.1.4.1.1.1", "1.2.3.4")
+    known = {
+        "PatientOrientation": ["LA", "F"], "PixelSpacing": ["0.2", "0.2"], "ImagerPixelSpacing": ["0.21", "0.21"],
+        "PixelSpacingCalibrationType": "FIDUCIAL", "PixelSpacingCalibrationDescription": "a ball of steel",
+        "LossyImageCompression": "01", "LossyImageCompressionRatio": ["10", "2.5"],
+        "LossyImageCompressionMethod": ["ISO_10918_1", "ISO_15444_1"],
+    }  # fmt: skip
+    capture = written(tmp_path, image(**known), FOUND)["sc"]
+    for name in (
+        "PatientOrientation",
+        "PixelSpacingCalibrationType",
+        "LossyImageCompression",
+        "LossyImageCompressionMethod",
+    ):
+        assert capture[name].value == known[name]
+    assert [float(side) for side in capture.PixelSpacing] == [0.2, 0.2]
+    assert [float(side) for side in capture.ImagerPixelSpacing] == [0.21, 0.21]
+    assert [float(ratio) for ratio in capture.LossyImageCompressionRatio] == [10, 2.5]
+
+
+def test_what_its_encoding_lost_is_said_of_the_capture():
+    source = read_source(encode(jpeg(IMAGE, **IDENTITY)[0]))
+    assert (source.LossyImageCompression, source.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    source = read_source(encode(jpeg(IMAGE, **IDENTITY, LossyImageCompression="00")[0]))
+    assert source.LossyImageCompression == "01"
+
+
+def test_a_corrected_patient_gives_other_objects(tmp_path: Path):
+    changes: list[dict[str, Any]] = [
+        {}, {"PatientID": "P2"}, {"PatientName": "Roe^Jane"}, {"PatientBirthDate": "19500103"}, {"PatientSex": "M"},
+        {"AccessionNumber": "A8"}, {"IssuerOfPatientID": "HOSPITAL"}, {"ReferringPhysicianName": "Roe"},
+    ]  # fmt: skip
+    made = [make(image(**each), IMAGE, FOUND, ALGORITHM, capture=True) for each in changes]
+    made += [
+        make(image(), IMAGE, replace(FOUND, **each), ALGORITHM, capture=True)
+        for each in ({"boxes": BOXES + 1}, {"scores": FOUND.scores / 2}, {"study_score": 0.8}, {"notes": ("HighBit.",)})
+    ]
+    for kind in ("sr", "pr", "sc"):
+        uids = [str(each[kind].SOPInstanceUID) for each in made]
+        same = {"sr": 0, "pr": 2, "sc": 2}[kind]  # neither says the image's score beside a box, nor a note
+        assert len(set(uids)) == len(made) - same, kind
+        for each in made:
+            assert each[kind].file_meta.MediaStorageSOPInstanceUID == each[kind].SOPInstanceUID
+        assert len({str(each[kind].SeriesInstanceUID) for each in made}) == len(set(uids))
+
+
+def test_what_is_stored_does_not_depend_on_the_company_of_a_batch():
+    def found(noise: float) -> Findings:
+        table = pd.DataFrame(
+            [["a", 8.04, 4.5, 10.23, 20.0, 0.7104]], columns=["study", "x", "y", "width", "height", "score"]
+        )
+        table[["x", "y", "width", "height"]] += 1000 * noise
+        table["score"] += noise
+        return of_study(table, "a", 0.6004 + noise, 0.71038)
+
+    alone, batched = found(0), found(1e-6)
+    assert alone.boxes.tolist() == batched.boxes.tolist() == [[8.0, 4.5, 10.2, 20.0]]
+    assert (
+        alone.scores.tolist() == batched.scores.tolist() == [0.71038]
+    )  # 0.710, but no box is below the operating point
+    assert alone.study_score == batched.study_score == 0.6
 
 
 def test_identity_is_copied_and_each_kind_has_its_series(tmp_path: Path):

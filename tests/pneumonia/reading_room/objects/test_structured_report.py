@@ -118,6 +118,13 @@ def test_the_frame_is_the_image_whatever_its_shape(rows: int, columns: int):
     assert (max(points[0::2]), max(points[1::2]), min(points)) == (columns, rows, 0)
 
 
+def test_no_box_leaves_the_image():
+    beyond = Findings(np.array([[-2.0, 40.0, 70.0, 10.0]]), np.array([0.5]), 0.5, 0.25)
+    _, box = groups(report(beyond))
+    ((_, _, points, _),) = coordinates(box.ContentSequence)
+    assert points == [0, 40, 64, 40, 64, 48, 0, 48, 0, 40]
+
+
 def test_sections_stand_in_the_order_of_the_template():
     made = report(FOUND)
     assert [name(item) for item in made.ContentSequence if item.ValueType == "CONTAINER"] == [
