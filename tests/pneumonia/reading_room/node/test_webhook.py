@@ -16,7 +16,9 @@ from tests.pneumonia.reading_room.node.test_queue import ONE, put, to_a, write
 
 from pneumonia.reading_room.node import serve, webhook
 from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.settings import Settings
 from pneumonia.reading_room.node.webhook import Alerts
+from pneumonia.reading_room.reader import Reader
 
 ALL = ("failed", "undelivered", "peer_away", "disk_full", "models_failing")
 
@@ -238,3 +240,23 @@ def test_a_peer_that_is_away_is_alerted(started: Callable[..., serve.Node], arch
         assert node.health()["healthy"]
     finally:
         again.close()
+
+
+def test_models_that_cannot_be_loaded_are_alerted_before_the_node_ends(tmp_path: Path, pager: Pager):
+    def load(**options: object) -> Reader:
+        raise ValueError("damaged")
+
+    settings = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "folder": str(tmp_path / "node"),
+        "peers": {"A": {"host": "127.0.0.1", "port": 104}},
+        "status": {"port": 0},
+        "limits": {"free_disk_mib": 0},
+        "webhook": {"url": pager.url},
+    }
+    node = serve.Node(Settings.model_validate(settings), load)
+    node.start()
+    assert node.ended.wait(20)
+    node.stop()
+    assert [(said["event"], said["condition"]) for said in pager.came] == [("models_failing", "began")]
