@@ -59,12 +59,14 @@ class Image:
         path: its file in the queue.
         sender: the AE title that sent it.
         tries: how often reading was begun, this time included.
+        received: when it came in, seconds since the epoch: it may be forgotten while it is read, and another come in its place.
     """
 
     ticket: str
     path: Path
     sender: str
     tries: int
+    received: float
 
 
 @dataclass(frozen=True)
@@ -299,14 +301,14 @@ class Queue:
             return []
         with self._transaction():
             rows = self._base.execute(
-                "SELECT ticket, sender, tries FROM images WHERE state = 'waiting' ORDER BY received, ticket LIMIT ?",
+                "SELECT ticket, sender, tries, received FROM images WHERE state = 'waiting' ORDER BY received, ticket LIMIT ?",
                 (count,),
             ).fetchall()
             rows = rows[:1] if rows and rows[0][2] else [row for row in rows if row[2] == 0]
             self._base.executemany(
-                "UPDATE images SET tries = tries + 1 WHERE ticket = ?", [(name,) for name, _, _ in rows]
+                "UPDATE images SET tries = tries + 1 WHERE ticket = ?", [(name,) for name, *_ in rows]
             )
-        return [Image(name, self._image(name), sender, tries + 1) for name, sender, tries in rows]
+        return [Image(name, self._image(name), sender, tries + 1, came) for name, sender, tries, came in rows]
 
     def put_back(self, tickets: Iterable[str]) -> None:
         """A try that failed by no fault of the images does not count."""
@@ -324,11 +326,13 @@ class Queue:
         *,
         outcome: str = "negative",
         reason: str = "",
+        received: float | None = None,
     ) -> None:
         """Keep the files that `write` makes in a folder until each of `receivers` (titles) has them; the image goes.
 
         Arguments:
             outcome, reason: see `Row`.
+            received: of the image that was read; nothing is kept where it is not the one that waits now.
         """
         reader = self._reader()
         with fresh_dir(self._results(ticket)) as temporary:
@@ -341,8 +345,8 @@ class Queue:
             with self._transaction():
                 taken = self._base.execute(
                     "UPDATE images SET state = 'answering', receivers = ?, reader = ?, outcome = ?, reason = ? "
-                    "WHERE ticket = ? AND state = 'waiting'",
-                    (json.dumps(receivers), reader, outcome, reason, ticket),
+                    "WHERE ticket = ? AND state = 'waiting' AND received = coalesce(?, received)",
+                    (json.dumps(receivers), reader, outcome, reason, ticket, received),
                 ).rowcount
                 if taken:
                     self._deliver(ticket, receivers, names, now)
@@ -353,13 +357,13 @@ class Queue:
             elif not self._keep.images:
                 self._image(ticket).unlink(missing_ok=True)
 
-    def refuse(self, ticket: str, reason: str) -> None:
+    def refuse(self, ticket: str, reason: str, received: float | None = None) -> None:
         """End an image that is not to be read, or cannot be; it goes."""
-        self._close(ticket, "refused", outcome="not analysed", reason=reason)
+        self._end_unread(ticket, "refused", "not analysed", reason, received)
 
-    def fail(self, ticket: str, reason: str) -> None:
+    def fail(self, ticket: str, reason: str, received: float | None = None) -> None:
         """Give up an image that may be a good one; it goes."""
-        self._close(ticket, "failed", outcome="failed", reason=reason)
+        self._end_unread(ticket, "failed", "failed", reason, received)
 
     def due(self, peer: str, count: int) -> list[Parcel]:
         """Results for `peer` whose time has come, oldest first, at most `count`."""
@@ -692,6 +696,12 @@ class Queue:
             if not struck or self._one("SELECT 1 FROM deliveries WHERE ticket = ?", parcel.ticket):
                 return False
             return self._end(parcel.ticket)
+
+    def _end_unread(self, ticket: str, state: str, outcome: str, reason: str, received: float | None) -> None:
+        with self._exclusive():
+            known = self._base.execute("SELECT received FROM images WHERE ticket = ?", (ticket,)).fetchone()
+            if known and received in (None, known[0]):
+                self._close(ticket, state, outcome=outcome, reason=reason)
 
     def _end(self, ticket: str) -> bool:
         """Close an image that was answered, of which no result waits; True where all were taken."""

@@ -147,7 +147,7 @@ class Worker:
         if objects:
             self._keep(image, objects, FAILED if reason == FAILED else "not analysed", detail)
         else:
-            (self._queue.fail if reason == FAILED else self._queue.refuse)(image.ticket, detail)
+            (self._queue.fail if reason == FAILED else self._queue.refuse)(image.ticket, detail, image.received)
         self._count(reason, time.monotonic() - began)
         LOG.warning("not read image=%s from=%s reason=%s", image.ticket, image.sender, detail)
 
@@ -168,4 +168,5 @@ class Worker:
         def write(folder: Path) -> list[Path]:
             return make.write(folder, "result", objects)
 
-        self._queue.answer(image.ticket, write, self._receivers(image.sender), outcome=outcome, reason=reason)
+        receivers = self._receivers(image.sender)
+        self._queue.answer(image.ticket, write, receivers, outcome=outcome, reason=reason, received=image.received)

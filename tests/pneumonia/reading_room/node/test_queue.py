@@ -441,6 +441,21 @@ def test_a_copy_of_what_is_taken_anew_takes_its_files_with_it(tmp_path: Path):
     queue.close()
 
 
+def test_an_answer_is_of_the_image_that_was_read(queue: Queue):
+    put(queue)
+    (image,) = queue.take(1)
+    queue.drop(ONE, force=True)
+    put(queue, content=b"another patient's, under the same UID")
+    queue.answer(ONE, write, ["A"], received=image.received)
+    queue.refuse(ONE, "a knee", image.received)
+    queue.fail(ONE, "not read in 3 tries", image.received)
+    assert queue.counts()["waiting"] == 1
+    assert queue.due("A", 9) == queue.kept_results(ONE) == []
+    (another,) = queue.take(1)
+    queue.answer(ONE, write, ["A"], received=another.received)
+    assert len(queue.due("A", 9)) == 2
+
+
 def test_commands_and_node_take_turns(queue: Queue):
     """Two hands at one folder: each change is whole, and none waits for ever."""
     other = Queue(queue.folder, beside=True, receivers=lambda sender: ["A"])
