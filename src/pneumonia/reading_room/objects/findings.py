@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 NAME = "pneumonia"
-SCORE_DECIMALS, BOX_DECIMALS = 3, 1  # of what is stored
+SCORE_DECIMALS, BOX_PARTS = 3, 4  # of what is stored: thousandths of a score, quarters of a pixel
 WARNING = "Research use only. Not for diagnostic use."
 
 
@@ -89,7 +89,7 @@ def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, no
         notes: see `Findings`.
     """
     rows = found[found["study"] == study]
-    boxes = rows[BOX].to_numpy(np.float64).round(BOX_DECIMALS)
+    boxes = np.round(rows[BOX].to_numpy(np.float64) * BOX_PARTS) / BOX_PARTS
     scores = rows["score"].to_numpy(np.float64).round(SCORE_DECIMALS)
     return Findings(boxes, np.maximum(scores, threshold), round(score, SCORE_DECIMALS), threshold, notes)
 

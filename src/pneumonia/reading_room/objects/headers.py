@@ -101,8 +101,10 @@ class Header:
         text = decoded(found, self.charset, "\\^=" if vr == "PN" else "\\")
         if text is None:
             return None
-        values = {value.strip(" \0\t\r\n") for value in text.split("\\")}
-        value = values.pop() if len(values) == 1 else None
+        values = [value.strip(" \0\t\r\n") for value in text.split("\\")]
+        while len(values) > 1 and not values[-1]:
+            values.pop()
+        value = values[0] if len(set(values)) == 1 else None
         if value is None or re.search(r"[\x00-\x1f\x7f-\x9f\ufffd]", value):
             return None
         if vr != "PN":

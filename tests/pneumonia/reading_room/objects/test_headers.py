@@ -97,6 +97,7 @@ def test_dcmtk_reads_the_same_name_of_image_and_report(tmp_path, charset):
         ("AccessionNumber", b"x" * 16, "x" * 16),
         ("AccessionNumber", b"x" * 17, ""),
         ("AccessionNumber", "é".encode() * 16, "é" * 16),  # 32 bytes, but 16 characters, which is what SH counts
+        ("PatientName", b"A^B\\", "A^B"),
         ("PatientName", b"A^B\\C^D", ""),
         ("PatientName", b"a=b=c=d", ""),
         ("ReferringPhysicianName", b"A^B\\A^B", "A^B"),
@@ -141,6 +142,19 @@ def test_a_header_that_gets_lost_in_an_unknown_representation_is_followed():
     place = data.index(b"\x10\x00\x10\x00PN")
     data = data[:place] + b"\x09\x00\x10\x10??\x06\x00secret" + data[place:]
     assert str(read_source(data).PatientName) == "Doe^Jane"
+
+
+def test_an_element_that_is_there_twice_is_refused_only_where_it_is_used():
+    data = image()
+    for tag, name in ((b"\x28\x00\x00\x01", ""), (b"\x20\x00\x0d\x00", "StudyInstanceUID")):
+        place = data.index(tag)
+        end = place + 8 + int.from_bytes(data[place + 6 : place + 8], "little")
+        twice = data[:end] + data[place:end] + data[end:]
+        if name:
+            with pytest.raises(StudyError, match="StudyInstanceUID: found twice"):
+                not_analysed(twice, "unreadable", ALGORITHM)
+        else:  # BitsAllocated, for which the image is not read
+            assert not_analysed(twice, "unreadable", ALGORITHM)["sr"].PatientID == "P1"
 
 
 def test_any_header_ends_in_legal_objects_or_in_a_refusal(tmp_path):

@@ -191,7 +191,7 @@ def test_what_is_stored_does_not_depend_on_the_company_of_a_batch():
         return of_study(table, "a", 0.6004 + noise, 0.71038)
 
     alone, batched = found(0), found(1e-6)
-    assert alone.boxes.tolist() == batched.boxes.tolist() == [[8.0, 4.5, 10.2, 20.0]]
+    assert alone.boxes.tolist() == batched.boxes.tolist() == [[8.0, 4.5, 10.25, 20.0]]
     assert (
         alone.scores.tolist() == batched.scores.tolist() == [0.71038]
     )  # 0.710, but no box is below the operating point
