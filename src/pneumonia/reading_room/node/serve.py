@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +44,7 @@ class Node:
     Arguments:
         settings: of `pneumonia.reading_room.node.settings`.
         load: makes the reader; called once, in a thread of its own, with what the settings say of it: `capture` and `admit`.
-        key: says which models and params that reader has, as `pneumonia.reading_room.trained.key` does; called once, when the
-            first image comes in.
+        key: says which models and params that reader has, as `pneumonia.reading_room.trained.key` does; called once.
 
     Attributes:
         ended: is set by who wants it to end, and where it cannot go on.
@@ -61,10 +60,11 @@ class Node:
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
         addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
         self._wake = {name: threading.Event() for name in ("", *addresses)}  # "": of the reader
+        self._key = once(lambda: s.known_by(key()))
         with ExitStack() as undo:
             self.queue = Queue(
                 Path(s.folder),
-                reader=once(lambda: s.known_by(key())),
+                reader=self._key,
                 receivers=s.receivers,
                 keep=Keep(images=s.keep_images, results=s.keep_results),
             )
@@ -142,6 +142,7 @@ class Node:
         self._run("books", partial(self._keep_up, "books", self._forget))
         if self._alerts:
             self._run("alerts", partial(self._keep_up, "alerts", self._alerts.serve))
+        self._run("key", self._ask_key)
         self._run("reader", self._read)
 
     def stop(self) -> None:
@@ -253,6 +254,11 @@ class Node:
             not_analysed=s.answers.kinds(),
         )
         self._keep_up("reader", worker.serve)
+
+    def _ask_key(self) -> None:
+        """Read the models' files before the first image waits for it; one who does asks again where that fails."""
+        with suppress(Exception):
+            self._key()
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
         self._threads[name] = threading.Thread(target=work, name=name, daemon=True)
