@@ -121,8 +121,8 @@ class Courier:
             for parcel in () if fault else wanted:
                 if self._stop.is_set():
                     break
-                if association is None or not association.is_established:
-                    fault = "association ended"
+                if association is None or not association.is_established:  # by the last one, which is tried again later
+                    self._not_before = time.monotonic() + self._first_pause
                     break
                 faults += not self._deliver(association, parcel, taken)
         finally:

@@ -25,6 +25,7 @@ from tests.pneumonia.reading_room.node.stand_in import (
 
 from pneumonia.reading_room.node import courier
 from pneumonia.reading_room.node.courier import KINDS
+from pneumonia.reading_room.node.queue import ticket
 from pneumonia.reading_room.node.serve import Node
 
 Start = Callable[..., Node]
@@ -154,6 +155,20 @@ def test_what_a_peer_says_for_now(started: Start, archive: Archive, status: int,
         until(lambda: node.queue.counts()["answered"] == 5)
     assert len(said(caplog, "not sent to=ARCHIVE")) == 1
     until(lambda: len(said(caplog, "sent again to=ARCHIVE")) == 1)
+
+
+def test_an_object_on_which_a_peer_dies_holds_up_no_other(started: Start, archive: Archive):
+    archive.status = 0xA700
+    node = started(delivery={"first_pause": 0.3})
+    send(node.listener.port, [radiograph(number) for number in range(5)])
+    until(lambda: node.queue.counts()["answering"] == 5)
+    first = node.queue.folder / "results" / sorted(ticket(f"1.2.3.4.{number}") for number in range(5))[0]
+    archive.poison = str(dcmread(first / "result.sr.dcm").SOPInstanceUID)
+    archive.status = 0
+    until(lambda: len(archive.came) == 9)
+    assert node.queue.undelivered_to() == {"ARCHIVE": 1}
+    archive.poison = ""
+    until(lambda: node.queue.counts()["answered"] == 5)
 
 
 def test_a_peer_that_is_away_is_tried_once_for_all_and_said_seldom(
