@@ -83,10 +83,11 @@ def test_a_peer_that_takes_reports_alone_gets_them_and_no_second_try(
     assert 'pneumonia_results_total{outcome="not taken"} 3.0' in asked(node, "metrics")
 
 
+@pytest.mark.parametrize("kind", ["1.2.840.10008.1.1", KINDS["sc"]])  # of which none is made
 def test_a_peer_that_takes_nothing_is_tried_again(
-    started: Start, peer: Callable[..., Archive], caplog: pytest.LogCaptureFixture
+    started: Start, peer: Callable[..., Archive], caplog: pytest.LogCaptureFixture, kind: str
 ):
-    archive = peer(kinds=["1.2.840.10008.1.1"])
+    archive = peer(kinds=[kind])
     with caplog.at_level(logging.INFO):
         node = started(**to(archive))
         send(node.listener.port, [radiograph()])
@@ -131,7 +132,6 @@ def test_dcmtk_takes_results_in_the_syntax_that_it_prefers(started: Start, tmp_p
     [
         (0x0111, "answered", "sent"),  # a duplicate: it has it
         (0xB007, "answered", "sent"),  # with a warning
-        (0x0122, "answered", "not taken"),  # the SOP class is not supported
         (0xA900, "undelivered", "given up"),  # not what its class wants: the next try would be the same
     ],
 )
@@ -142,6 +142,12 @@ def test_what_a_peer_says_once_and_for_all(
     send(node.listener.port, [radiograph()])
     until(lambda: node.queue.counts()[state] == 1, 5)
     assert f'pneumonia_results_total{{outcome="{outcome}"}} 2.0' in asked(node, "metrics")
+
+
+def test_an_image_of_which_a_peer_supports_nothing_is_not_called_answered(started: Start, peer: Callable[..., Archive]):
+    node = started(**to(peer(status=0x0122)))  # the SOP class is not supported
+    send(node.listener.port, [radiograph()])
+    until(lambda: node.queue.counts()["undelivered"] == 1, 5)
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xC000, 0x0110])
