@@ -124,7 +124,9 @@ class Queue:
         self._base = sqlite3.connect(self.folder / "queue.sqlite", check_same_thread=False, isolation_level=None)
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = FULL")  # a commit is on disk before a sender is told "stored"
-        self._base.execute("PRAGMA wal_autocheckpoint = 100")  # pages: smaller than the reserve
+        self._base.execute(
+            "PRAGMA wal_autocheckpoint = 100"
+        )  # pages: the log of changes stays smaller than the reserve
         self._base.executescript(_SCHEMA)
 
     def close(self) -> None:
