@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -24,10 +25,7 @@ KINDS = {  # SOP classes (PS3.4, B.5) by the name that `pneumonia.reading_room.o
     "sc": "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
 }
 RESULTS = tuple(KINDS.values())
-SYNTAXES = [
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-]  # as results are written; what the library can turn that into
+SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]  # as results are written; what they can be turned into
 AT_ONCE = 64  # parcels of one association
 SAID_EVERY = 300.0  # seconds between two lines of log about one trouble
 _TAKEN = (0x0000, 0x0111)  # success; duplicate SOP instance: it has it (PS3.7, C.5.6)
@@ -40,7 +38,8 @@ class Courier:
     """Sends until `stop` is set.
 
     A peer that is away, or takes no kind of result at all, is tried once for all that waits for it, and later again. Of one
-    that takes some kinds the others are struck off. An object that it refuses for good is given up; else it is tried again.
+    that takes another kind of an image's results, those that it does not take are struck off. An object that it refuses for
+    good is given up; else it is tried again.
 
     Arguments:
         title: this node's.
@@ -83,10 +82,8 @@ class Courier:
         self._first_pause, self._longest_pause, self._give_up = first_pause, longest_pause, give_up
         self._seconds, self._count, self._stop = seconds, count, stop
         self._wake = wake or threading.Event()
-        self._vain, self._not_before = (
-            0,
-            0.0,
-        )  # associations tried in vain since the last good one; when the next is due
+        self._vain = 0  # associations tried since the last good one
+        self._not_before = 0.0  # when the next is due
         self._trouble: tuple[float, Seldom] | None = None  # since when something fails, and when that was said
         self._not_taken = set[str]()  # kinds of which it was said
 
@@ -106,7 +103,7 @@ class Courier:
         if time.monotonic() < self._not_before:
             return 0
         parcels = self._queue.due(self._peer, AT_ONCE)
-        wanted = [parcel for parcel in parcels if _kind(parcel) in self._kinds]
+        wanted = [parcel for parcel in parcels if _kind(parcel.path) in self._kinds]
         for parcel in parcels:
             if parcel not in wanted:
                 self._done(parcel, "not wanted")
@@ -114,15 +111,15 @@ class Courier:
             return len(parcels)
         association, fault = self._associate()
         try:
-            taken = (
-                {str(context.abstract_syntax) for context in association.accepted_contexts} if association else set()
-            )
+            taken = _taken(association)
+            if not fault and taken.isdisjoint(set().union(*map(self._kinds_of_image, wanted))):
+                fault = "takes no kind of result that there is"
             faults = 0
             for parcel in () if fault else wanted:
                 if self._stop.is_set():
                     break
-                if association is None or not association.is_established:
-                    fault = "association ended"
+                if association is None or not association.is_established:  # by the last one, which is tried again later
+                    self._not_before = time.monotonic() + self._first_pause
                     break
                 faults += not self._deliver(association, parcel, taken)
         finally:
@@ -159,9 +156,9 @@ class Courier:
 
     def _deliver(self, association: Association, parcel: Parcel, taken: Collection[str]) -> bool:
         """Send one; False where it is to be tried again, or was refused for good."""
-        kind = _kind(parcel)
+        kind = _kind(parcel.path)
         code = _NOT_SUPPORTED
-        if KINDS[kind] in taken:
+        if kind in taken:
             try:
                 code = association.send_c_store(parcel.path).get("Status", -1)
             except Exception as error:  # as where the association ends meanwhile
@@ -171,8 +168,11 @@ class Courier:
             if kind not in self._not_taken:
                 LOG.error("kind=%s is not taken by peer=%s: name under peers what it takes (objects)", kind, self._peer)
             self._not_taken.add(kind)
-            self._done(parcel, "not taken")
-            return True
+            if self._kinds_of_image(parcel) & set(taken) - self._not_taken:
+                self._done(parcel, "not taken")
+                return True
+            self._end(parcel, "not taken, nor another of its image")
+            return False
         if code in _TAKEN or code & 0xF000 == _TAKEN_WITH_WARNING:
             self._not_taken.discard(kind)
             self._done(parcel, "sent")
@@ -183,6 +183,10 @@ class Courier:
         else:
             self._postpone(parcel, fault)
         return False
+
+    def _kinds_of_image(self, parcel: Parcel) -> set[str]:
+        """What there is of the image that a result is of, delivered or not."""
+        return {_kind(path) for path in (parcel.path, *parcel.path.parent.glob("*.dcm"))} & set(self._kinds)
 
     def _done(self, parcel: Parcel, outcome: str) -> None:
         whole = self._queue.delivered(parcel)
@@ -246,8 +250,13 @@ class Courier:
         self._trouble = None
 
 
-def _kind(parcel: Parcel) -> str:
-    return parcel.path.suffixes[-2][1:]
+def _kind(path: Path) -> str:
+    return path.name.split(".")[-2]
+
+
+def _taken(association: Association | None) -> set[str]:
+    syntaxes = [context.abstract_syntax for context in association.accepted_contexts] if association else []
+    return {kind for kind, syntax in KINDS.items() if syntax in syntaxes}
 
 
 def _telling(faults: list[str]) -> type[ssl.SSLSocket]:

@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import Gauge
-
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node import status
 from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
@@ -74,6 +72,7 @@ class Node:
                 lambda: self.listener.associations,
                 lambda: self.listener.refused,
                 lambda: self.listener.cut,
+                lambda: self.listener.tls_failures,
             )
             self.metrics.watch(self.queue.outcomes, self.queue.debts)
             self._alerts = (
@@ -99,11 +98,6 @@ class Node:
                 tls=server_context(*tls) if tls else None,
                 count=self._stored,
             )
-            Gauge(
-                "pneumonia_tls_failures",
-                "Handshakes of TLS that failed since the start",
-                registry=self.metrics.registry,
-            ).set_function(lambda: self.listener.tls_failures)
             undo.callback(self.listener.stop)
             self._couriers = [
                 Courier(

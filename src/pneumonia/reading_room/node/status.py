@@ -26,6 +26,7 @@ class Metrics:
         associations: Callable[[], int],
         refused: Callable[[], int],
         cut: Callable[[], int],
+        tls_failures: Callable[[], int],
     ) -> None:
         self.registry = CollectorRegistry()
         self._stored = Counter(
@@ -52,6 +53,7 @@ class Metrics:
             ("pneumonia_associations", "Associations that are open", associations),
             ("pneumonia_connections_refused", "Connections closed at once since the start, for their number", refused),
             ("pneumonia_connections_cut", "Connections closed since the start, for what was sent", cut),
+            ("pneumonia_tls_failures", "Handshakes of TLS that failed since the start", tls_failures),
         ):
             Gauge(name, words, registry=self.registry).set_function(number)
 

@@ -75,6 +75,7 @@ class Archive:
         self.title, self.status, self.came = title, status, Counter[str]()
         self.proposed: list[tuple[str, list[str]]] = []  # kinds of the last association, and their transfer syntaxes
         self.associations = 0
+        self.poison = ""  # an object on which it ends the association
         self.objects: dict[str, Dataset] = {}
         self._entity = AE(title)
         for kind in kinds:
@@ -84,7 +85,9 @@ class Archive:
         self.port: int = self._server.server_address[1]
 
     def _store(self, event: evt.Event) -> int:
-        if self.status == 0:
+        if event.request.AffectedSOPInstanceUID == self.poison:
+            event.assoc.abort(block=False)
+        elif self.status == 0:
             made = event.dataset
             self.came[made.SOPInstanceUID] += 1
             self.objects[made.SOPInstanceUID] = made

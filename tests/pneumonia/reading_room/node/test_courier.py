@@ -25,6 +25,7 @@ from tests.pneumonia.reading_room.node.stand_in import (
 
 from pneumonia.reading_room.node import courier
 from pneumonia.reading_room.node.courier import KINDS
+from pneumonia.reading_room.node.queue import ticket
 from pneumonia.reading_room.node.serve import Node
 
 Start = Callable[..., Node]
@@ -82,10 +83,11 @@ def test_a_peer_that_takes_reports_alone_gets_them_and_no_second_try(
     assert 'pneumonia_results_total{outcome="not taken"} 3.0' in asked(node, "metrics")
 
 
+@pytest.mark.parametrize("kind", ["1.2.840.10008.1.1", KINDS["sc"]])  # of which none is made
 def test_a_peer_that_takes_nothing_is_tried_again(
-    started: Start, peer: Callable[..., Archive], caplog: pytest.LogCaptureFixture
+    started: Start, peer: Callable[..., Archive], caplog: pytest.LogCaptureFixture, kind: str
 ):
-    archive = peer(kinds=["1.2.840.10008.1.1"])
+    archive = peer(kinds=[kind])
     with caplog.at_level(logging.INFO):
         node = started(**to(archive))
         send(node.listener.port, [radiograph()])
@@ -130,7 +132,6 @@ def test_dcmtk_takes_results_in_the_syntax_that_it_prefers(started: Start, tmp_p
     [
         (0x0111, "answered", "sent"),  # a duplicate: it has it
         (0xB007, "answered", "sent"),  # with a warning
-        (0x0122, "answered", "not taken"),  # the SOP class is not supported
         (0xA900, "undelivered", "given up"),  # not what its class wants: the next try would be the same
     ],
 )
@@ -141,6 +142,12 @@ def test_what_a_peer_says_once_and_for_all(
     send(node.listener.port, [radiograph()])
     until(lambda: node.queue.counts()[state] == 1, 5)
     assert f'pneumonia_results_total{{outcome="{outcome}"}} 2.0' in asked(node, "metrics")
+
+
+def test_an_image_of_which_a_peer_supports_nothing_is_not_called_answered(started: Start, peer: Callable[..., Archive]):
+    node = started(**to(peer(status=0x0122)))  # the SOP class is not supported
+    send(node.listener.port, [radiograph()])
+    until(lambda: node.queue.counts()["undelivered"] == 1, 5)
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xC000, 0x0110])
@@ -154,6 +161,20 @@ def test_what_a_peer_says_for_now(started: Start, archive: Archive, status: int,
         until(lambda: node.queue.counts()["answered"] == 5)
     assert len(said(caplog, "not sent to=ARCHIVE")) == 1
     until(lambda: len(said(caplog, "sent again to=ARCHIVE")) == 1)
+
+
+def test_an_object_on_which_a_peer_dies_holds_up_no_other(started: Start, archive: Archive):
+    archive.status = 0xA700
+    node = started(delivery={"first_pause": 0.3})
+    send(node.listener.port, [radiograph(number) for number in range(5)])
+    until(lambda: node.queue.counts()["answering"] == 5)
+    first = node.queue.folder / "results" / sorted(ticket(f"1.2.3.4.{number}") for number in range(5))[0]
+    archive.poison = str(dcmread(first / "result.sr.dcm").SOPInstanceUID)
+    archive.status = 0
+    until(lambda: len(archive.came) == 9)
+    assert node.queue.undelivered_to() == {"ARCHIVE": 1}
+    archive.poison = ""
+    until(lambda: node.queue.counts()["answered"] == 5)
 
 
 def test_a_peer_that_is_away_is_tried_once_for_all_and_said_seldom(
