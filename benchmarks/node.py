@@ -2,6 +2,8 @@
 
     cd PROJECT && python -m benchmarks.node ../shared/rsna-mini.zip --studies 500 --senders 4 [--kill 150 800]
 
+With `--senders 1 --pause 1` the node is idle when a study comes: from store to result is then what one study takes.
+
 PROJECT has trained models and its own params.yaml. The node is `pneumonia serve` as its user runs it; with `--kill` it is
 ended by kill -9 on its way, and started again. By hand; the figures go where they are needed.
 """
@@ -10,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import sqlite3
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -29,6 +33,8 @@ from pynetdicom.sop_class import ComprehensiveSRStorage, GrayscaleSoftcopyPresen
 
 from pneumonia.reading_room.inputs import Entry, Inputs
 from pneumonia.reading_room.node.listener import VERIFICATION, quiet_library
+
+STATUS = 11118  # port of the node's /health
 
 
 def main() -> None:
@@ -69,7 +75,7 @@ def main() -> None:
             "port": port,
             "folder": f"{folder}/node",
             "peers": {"ARCHIVE": {"host": "127.0.0.1", "port": server.server_address[1]}},
-            "status": {"port": 0},
+            "status": {"port": STATUS},
             "batch": arguments.batch,
             "accept": {"secondary_capture": True},
             "limits": {"waiting": len(studies) + 1, "free_disk_mib": 64},
@@ -80,11 +86,14 @@ def main() -> None:
 
         def start() -> psutil.Popen:
             command = [sys.executable, "-m", "pneumonia.cli", "serve", f"{folder}/serve.yaml"]
+            began = time.monotonic()
             node = psutil.Popen(command, stderr=log)
-            while echo(port) != 0:
-                if node.poll() is not None:
-                    sys.exit((Path(folder) / "log").read_text()[-3000:])
-                time.sleep(0.2)
+            for there, words in ((lambda: echo(port) == 0, "listening"), (ready, "models ready")):
+                while not there():
+                    if node.poll() is not None:
+                        sys.exit((Path(folder) / "log").read_text()[-3000:])
+                    time.sleep(0.05)
+                print(f"{words} after {time.monotonic() - began:.2f} s", flush=True)
             return node
 
         node = start()
@@ -137,7 +146,7 @@ def main() -> None:
             f"stored {len(stored)}, answered {len(rows)}, images with a report {len(set(of.values()))}, reports {len(of)},"
             f" objects received {came.total()}, of these more than once {sum(n > 1 for n in came.values())}"
         )
-        print(f"store to result: 50% {np.percentile(waits, 50):.1f} s, 99% {np.percentile(waits, 99):.1f} s")
+        print(f"store to result: 50% {np.percentile(waits, 50):.2f} s, 99% {np.percentile(waits, 99):.2f} s")
         print(
             f"resident memory: at the start {memory[0]:.0f} MB, second quarter {memory[quarter : 2 * quarter].mean():.0f} MB,"
             f" last quarter {memory[-quarter:].mean():.0f} MB, most {memory.max():.0f} MB"
@@ -168,6 +177,12 @@ def send(port: int, archive: Inputs, studies: list[Entry], stored: dict[str, flo
             else:
                 time.sleep(0.5)
     association.release()
+
+
+def ready() -> bool:
+    """Whether the models are loaded."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{STATUS}/health", timeout=10) as answer:
+        return bool(json.load(answer)["ready"])
 
 
 def echo(port: int) -> int:

@@ -96,7 +96,7 @@ def test_what_is_imported_is_declared():
         "dvc": {f"src/pneumonia/{name}.py" for name in ("experiments/folds", "experiments/revisions", "project/cache")},
         "highdicom": {
             f"src/pneumonia/reading_room/objects/{name}.py"
-            for name in ("capture", "codes", "image_library", "presentation", "structured_report")
+            for name in ("capture", "codes", "image_library", "not_analysed", "presentation", "structured_report")
         },
         "imagecodecs": {"src/pneumonia/dicom/decoders.py"},
         "imgaug": {"src/keraskit/training/augmenters.py"},
@@ -108,7 +108,9 @@ def test_what_is_imported_is_declared():
         "mlflow": {"src/pneumonia/training/tracking.py"},
         "prometheus-client": {"src/pneumonia/reading_room/node/status.py"},
         "psutil": {"src/pneumonia/training/tracking.py"},
-        "pynetdicom": {f"src/pneumonia/reading_room/node/{name}.py" for name in ("courier", "listener", "transport")},
+        "pynetdicom": {
+            f"src/pneumonia/reading_room/node/{name}.py" for name in ("courier", "echo", "listener", "transport")
+        },
         "ruamel-yaml": {
             f"src/pneumonia/{name}.py"
             for name in ("experiments/folds", "project/cache", "project/code_deps", "project/profiles")

@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pneumonia import destination, extras
 from pneumonia.params import Params, ParamsError, load
@@ -17,6 +18,8 @@ from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
+    from pneumonia.reading_room.node.queue import Queue, Row
+    from pneumonia.reading_room.node.settings import Settings
     from pneumonia.reading_room.reader import Reader
 
 
@@ -94,8 +97,47 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
     )
-    serve.add_argument("--check", action="store_true", help="read the settings, say what is wrong, and end")
+    serve.add_argument(
+        "--check", action="store_true", help="read the settings, say what is wrong and which peers answer, and end"
+    )
+    serve.add_argument("--offline", action="store_true", help="with --check: ask no peer")
     serve.set_defaults(run=_serve)
+
+    node = commands.add_parser("node", help="a node's books, while it runs or not: list, reread, resend, forget")
+    asked = node.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listed = asked.add_parser("list", help="the images it knows, newest first")
+    listed.add_argument("--state", help="only those waiting, answering, answered, refused, failed or undelivered")
+    listed.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many (default: 100)")
+    listed.add_argument("--json", action="store_true", help="print JSON")
+    listed.set_defaults(run=_node_list)
+    reread = asked.add_parser("reread", help="have images read again, where their files were kept")
+    reread.add_argument(
+        "--all-failed", dest="state", action="store_const", const="failed", help="all that the node gave up"
+    )
+    resend = asked.add_parser("resend", help="have results sent again, or now where they wait")
+    resend.add_argument(
+        "--all-undelivered",
+        dest="state",
+        action="store_const",
+        const="undelivered",
+        help="all that a peer did not take",
+    )
+    resend.add_argument("--to", action="append", default=[], metavar="TITLE", help="to this peer alone")
+    forget = asked.add_parser("forget", help="strike images from the books")
+    forget.add_argument("--force", action="store_true", help="even those that are not answered yet")
+    for name, each in {"reread": reread, "resend": resend, "forget": forget}.items():
+        each.add_argument(
+            "images", nargs="*", metavar="IMAGE", help="a ticket, the start of one, or a SOP Instance UID"
+        )
+        each.set_defaults(**{"run": _node_change, "work": name, "state": None, "to": [], "force": False})
+    for each in (listed, reread, resend, forget):
+        each.add_argument(
+            "--settings",
+            type=_path,
+            default=Path("serve.yaml"),
+            metavar="FILE",
+            help="of the node (default: serve.yaml)",
+        )
 
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
     results.add_argument("--md", action="store_true", help="as Markdown")
@@ -207,19 +249,27 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
     """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
-    from pneumonia.reading_room.ensemble import require
-    from pneumonia.reading_room.reader import Reader
+    from pneumonia.reading_room.trained import require
 
     require(models)  # before anything is opened; the models are loaded when it is called
-    return partial(
-        Reader.load,
-        models,
-        window=p.images.window.values(),
-        predict=p.predict.values(),
-        ensemble=p.ensemble.values(),
-        threshold=threshold,
-        max_boxes=p.submission.max_boxes,
-    )
+
+    def load_reader(**options: Any) -> Reader:
+        from pneumonia.reading_room.reader import Reader  # what it imports takes longer than a node may take to listen
+
+        return Reader.load(models, **_reading(p, threshold), **options)
+
+    return load_reader
+
+
+def _reading(p: Params, threshold: float) -> dict[str, Any]:
+    """All that a reading depends on besides the models."""
+    return {
+        "window": p.images.window.values(),
+        "predict": p.predict.values(),
+        "ensemble": p.ensemble.values(),
+        "threshold": threshold,
+        "max_boxes": p.submission.max_boxes,
+    }
 
 
 def _operating_point(wanted: float | None, option: str) -> float:
@@ -238,16 +288,56 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     s, p = settings.read(arguments.settings), load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
+    reader = _reader(p, arguments.models, threshold)
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
-        return 0
+        return 0 if arguments.offline else _echo(s)
     extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
     devices.require_backend()
+    from pneumonia.reading_room import trained
     from pneumonia.reading_room.node import serve
 
-    reader = _reader(p, arguments.models, threshold)
-    serve.run(lambda: serve.Node(s, reader))
+    key = partial(trained.key, arguments.models, **_reading(p, threshold))
+    return serve.run(lambda: serve.Node(s, reader, key))
+
+
+def _echo(s: Settings) -> int:
+    """Say of each peer with an address whether it answers; 1 where one does not."""
+    extras.require("pynetdicom", what="asking the peers (not done with --offline)")
+    from pneumonia.reading_room.node import echo
+
+    outcomes = echo.peers(s)
+    for title, fault in outcomes.items():
+        print(f"{title} at {s.peers[title].host}:{s.peers[title].port} {fault or 'answers'}")
+    return 1 if any(outcomes.values()) else 0
+
+
+def _node_list(arguments: argparse.Namespace) -> int:
+    from pneumonia.reading_room.node import desk, settings
+
+    with closing(desk.books(settings.read(arguments.settings))) as books:
+        rows = books.rows(arguments.state, limit=arguments.limit)
+    print(desk.as_json(rows) if arguments.json else desk.table(rows))
     return 0
+
+
+def _node_change(arguments: argparse.Namespace) -> int:
+    """Do what `arguments.work` names to the images that are named, and to all of `arguments.state`."""
+    from pneumonia.reading_room.node import desk, settings
+
+    if not arguments.images and not arguments.state:
+        raise ValueError("name an image; `pneumonia node list` shows them")
+    s = settings.read(arguments.settings)
+    works: dict[str, Callable[[Queue, Row], str]] = {
+        "reread": desk.reread,
+        "resend": partial(desk.resend, peers=arguments.to, settings=s),
+        "forget": partial(desk.forget, force=arguments.force),
+    }
+    with closing(desk.books(s)) as books:
+        rows = books.rows(arguments.state, limit=sys.maxsize) if arguments.state else []
+        lines, whole = desk.each(books, arguments.images, rows, works[arguments.work])
+    print("\n".join(lines) or f"no image is {arguments.state}")
+    return 0 if whole else 1
 
 
 def _results(arguments: argparse.Namespace) -> int:

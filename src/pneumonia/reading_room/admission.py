@@ -30,6 +30,33 @@ _VIEWS = {"272479007": "PA", "R-10214": "PA", "R-40888": "PA", "399348003": "AP"
 _CHEST = frozenset({"51185008", "816094009", "T-D3000"})
 _CAPTURES = (SECONDARY_CAPTURE, f"{SECONDARY_CAPTURE}.2", f"{SECONDARY_CAPTURE}.3")  # and its grey multi-frame kinds
 _STANDARD = "1.2.840.10008."  # of the UIDs whose meaning is known
+# Words beside a view or a part that leave both what they are: how the person stood, how deep the breath, which machine.
+_MANNER = frozenset({
+    "ADULT", "BED", "BEDSIDE", "ERECT", "EXP", "EXPIRATION", "EXPIRATORY", "FRONTAL", "GRID", "INSP", "INSPIRATION",
+    "INSPIRATORY", "MOBILE", "PORT", "PORTABLE", "SEATED", "SEMI", "SEMIERECT", "SEMIUPRIGHT", "SITTING", "STANDING", "SUPINE",
+    "UPRIGHT", "VIEW",
+})  # fmt: skip
+_DIRECTIONS = {
+    "PA": "PA", "P A": "PA", "POSTEROANTERIOR": "PA", "POSTERO ANTERIOR": "PA", "POSTERIOR ANTERIOR": "PA",
+    "AP": "AP", "A P": "AP", "ANTEROPOSTERIOR": "AP", "ANTERO POSTERIOR": "AP", "ANTERIOR POSTERIOR": "AP",
+}  # fmt: skip
+# What says beyond doubt that a picture was made from a radiograph, to be looked at beside it. The first of them is a
+# method's name, and says so wherever it stands; the second says so where the picture itself is named.
+_BONES = r"(?:BONES?|RIBS?)(?: SHADOWS?)?"
+_TAKEN_OUT = (
+    rf"{_BONES} ?(?:SUPP|SUPPR|SUPPRESS\w*|SUBTRACT\w*|REMOV\w*|FREE)|DE ?BON(?:ED|ING)"
+    rf"|(?:SUPPRESS\w*|SUBTRACT\w*|REMOV\w*)(?: OF| THE)* {_BONES}|CLEARREAD|SOFTVIEW|TEMPORAL SUBTRACTION"
+)
+_PICTURE = (
+    r"SOFT ?TISSUES?|BONE (?:IMAGE|ONLY)|DUAL ENERGY|HEAT ?MAPS?|SALIENCY"
+    r"|(?:CAD|AI) (?:OVERLAYS?|MARKS?|MARKED|MARKERS?|OUTPUT|RESULTS?|FINDINGS?)"
+)
+_DENIED = r"(?:NO|NON|NOT|WITHOUT|BEFORE)"
+_MADE_WORDS = frozenset(
+    {"BONE", "BONES", "TISSUE", "CAD", "SUBTRACTION", "SUBTRACTED", "HEATMAP", "OVERLAY"}
+)  # of Image Type
+# Of image derivations (PS3.16, CID 7203): mask, subtraction, reformatting, rendering, segmentation, projection of a volume.
+_DERIVED = frozenset({"113047", "113062", "113072", "113073", "113074", "113075", "113076", "113078", "113079"})
 # What header values look like, letters and digits alone, that say a chest or a frontal view in words of devices and languages.
 _A_CHEST = re.compile(r"(PORTABLE|PORT)?(CHEST|THORAX|T[OÓ]RAX|TORACE|LUNGS?)(PA|AP|FRONTAL|PORTABLE|PORT)?")
 _FRONTAL = re.compile(
@@ -38,9 +65,17 @@ _FRONTAL = re.compile(
 _SILENT = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "ANONYMOUS", "ANONYMIZED"})
 FRONTAL_VIEWS, CHEST_PARTS = ("AP", "PA"), ("CHEST", "THORAX")
 MAX_LENGTH = 16_384  # bytes of an element; a coded sequence has some hundred
+_OF_THE_PICTURE = ("ImageType", "SeriesDescription", "DerivationDescription")
+_OF_THE_METHOD = (
+    "AcquisitionDeviceProcessingDescription",
+    "ManufacturerModelName",
+    "ProcessingFunction",
+    "ProtocolName",
+)
 _READ = (
-    "AnatomicRegionSequence", "BodyPartExamined", "Modality", "PatientOrientation", "SOPClassUID", "SOPInstanceUID",
-    "ViewCodeSequence", "ViewPosition",
+    "AnatomicRegionSequence", "BodyPartExamined", "DerivationCodeSequence", "Modality", "PatientOrientation",
+    "PresentationIntentType", "SOPClassUID", "SOPInstanceUID", "ViewCodeSequence", "ViewPosition", *_OF_THE_PICTURE,
+    *_OF_THE_METHOD,
 )  # fmt: skip
 
 
@@ -51,6 +86,7 @@ class Refusal(StrEnum):
     IDENTITY = "identity"
     BODY_PART = "body_part"
     VIEW = "view"
+    PROCESSED = "processed"
 
 
 def check(
@@ -59,14 +95,17 @@ def check(
     views: Collection[str],
     body_parts: Collection[str],
     secondary_capture: bool,
+    processed: bool = False,
     announced: Callable[[str], bool] = lambda uid: True,
 ) -> None:
     """Refuse a DICOM file unless its header says that it shows a chest from front or back.
 
     Arguments:
         views: accepted of "AP" and "PA", and "" for an image that names no view.
-        body_parts: accepted values of Body Part Examined, and "" for an image that names neither that nor a coded region.
+        body_parts: accepted values of Body Part Examined, in capitals or not, and "" for an image that names neither that nor
+            a coded region.
         secondary_capture: whether one is read whose modality is CR or DX.
+        processed: whether a picture is read that was made from a radiograph, as one without bones.
         announced: whether a SOP Instance UID is the one that the file was sent under.
 
     Raises:
@@ -82,12 +121,14 @@ def check(
         raise _refused(Refusal.IDENTITY, "the image's UID is not the one it was sent under")
     part, view = _text(header, "BodyPartExamined"), _text(header, "ViewPosition")
     regions = _codes(header, "AnatomicRegionSequence")
-    if not (part in body_parts if part or not regions else _CHEST & regions):
+    known = {plain(each) for each in body_parts}
+    named = plain(part) in known or _without_manner(part) in known - {""}
+    if not (named if part or not regions else _CHEST & regions):
         raise _refused(Refusal.BODY_PART, f"not said to show one of {', '.join(body_parts) or '(nothing)'}")
-    if not view:
-        view = _coded_view(header)
-    if view not in views:
+    if (_direction(view) if view else _coded_view(header)) not in views:
         raise _refused(Refusal.VIEW, f"not said to be one of {', '.join(views) or '(nothing)'}")
+    if not processed:
+        _refuse_processed(header)
 
 
 def check_said(data: bytes) -> None:
@@ -112,12 +153,14 @@ def check_not_another(data: bytes) -> None:
         raise _refused(Refusal.MODALITY, "said to be of another modality than CR, DX or RG")
     part, view = _plain(header, "BodyPartExamined"), _plain(header, "ViewPosition")
     regions = _codes(header, "AnatomicRegionSequence")
-    if not (part in _SILENT or _A_CHEST.fullmatch(part)) or (part in _SILENT and regions and not _CHEST & regions):
+    chest = _A_CHEST.fullmatch(part) or _without_manner(_text(header, "BodyPartExamined")) in CHEST_PARTS
+    if not (part in _SILENT or chest) or (part in _SILENT and regions and not _CHEST & regions):
         raise _refused(Refusal.BODY_PART, "said to show something else than a chest")
     if view in _SILENT:
         view = _coded_view(header) or ("another" if _text(header, "PatientOrientation")[:1] in ("A", "P") else "")
-    if view and not _FRONTAL.fullmatch(view):
+    if view and not (_FRONTAL.fullmatch(view) or _direction(_text(header, "ViewPosition")) in FRONTAL_VIEWS):
         raise _refused(Refusal.VIEW, "said to be another view than AP or PA")
+    _refuse_processed(header)
 
 
 def doubt(data: bytes) -> str:
@@ -136,8 +179,48 @@ def _coded_view(header: Any) -> str:
     return coded.pop() if len(coded) == 1 else "another" if coded else ""
 
 
+def plain(text: str) -> str:
+    """The letters and digits of a header's word, in capitals."""
+    return re.sub(r"[\W_]", "", text).upper()
+
+
 def _plain(header: Any, name: str) -> str:
-    return re.sub(r"[\W_]", "", _text(header, name))
+    return plain(_text(header, name))
+
+
+def _words(text: str) -> list[str]:
+    return re.sub(r"[\W_]+", " ", text).split()
+
+
+def _without_manner(part: str) -> str:
+    """A body part, plain, without the words of a frontal view, which leave it what it is."""
+    return "".join(word for word in _words(part) if word not in _MANNER | {"PA", "AP"})
+
+
+def _direction(view: str) -> str:
+    """AP or PA where a text says that, and besides only what leaves it so, as "PA ERECT"; else "another"."""
+    said = " ".join(word for word in _words(view) if word not in _MANNER | set(CHEST_PARTS))
+    return _DIRECTIONS.get(said, "another")
+
+
+def _says(words: str, header: Any, name: str) -> bool:
+    """Whether an element says one of these, and does not deny it."""
+    text = " ".join(_words(_text(header, name)))
+    return re.search(rf"\b(?:{words})\b", re.sub(rf"\b{_DENIED} (?:{words})\b", "", text)) is not None
+
+
+def _refuse_processed(header: Any) -> None:
+    if _text(header, "PresentationIntentType") == "FOR PROCESSING":
+        raise _refused(Refusal.PROCESSED, "said to be for processing, not for presentation")
+    kind = _words(_text(header, "ImageType"))
+    if (
+        not _MADE_WORDS.isdisjoint(kind)
+        or any(_says(rf"{_TAKEN_OUT}|{_PICTURE}", header, name) for name in _OF_THE_PICTURE)
+        or any(_says(_TAKEN_OUT, header, name) for name in _OF_THE_METHOD)
+    ):
+        raise _refused(Refusal.PROCESSED, "said to be a picture made from a radiograph (bones taken out, marks, ...)")
+    if _DERIVED & _codes(header, "DerivationCodeSequence"):
+        raise _refused(Refusal.PROCESSED, "said to be computed from other images")
 
 
 def _refused(reason: Refusal, detail: str) -> StudyError:

@@ -15,8 +15,8 @@ from pneumonia.data.images.squares import placement, resize_study
 from pneumonia.dicom.windowing import Rendering
 from pneumonia.prediction.fusion import Fused, fuse
 from pneumonia.prediction.inference import classify, detect, load
+from pneumonia.reading_room.trained import require
 from pneumonia.schema.models import CLASSIFIER, DETECTORS, MODELS
-from pneumonia.schema.training import DESCRIPTION
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,6 @@ class Ensemble:
         class_scores = pd.Series(own.astype(np.float64), index=names)
         shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in studies.items()}
         return fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
-
-
-def require(models: Path) -> None:
-    """Say what to do where a trained model is missing in the folder `models`.
-
-    Raises:
-        ValueError: one is missing; names its folder.
-    """
-    for name in MODELS:
-        if not (models / name / DESCRIPTION).is_file():
-            raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
 
 
 def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:

@@ -60,6 +60,85 @@ def test_the_header_decides(elements: dict[str, Any], expected: str):
     assert verdict(**elements) == expected
 
 
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ("PA ERECT", "read"),
+        ("AP SUPINE", "read"),
+        ("PORTABLE AP", "read"),
+        ("ap_portable", "read"),
+        ("P-A", "read"),
+        ("Chest PA", "read"),
+        ("POSTERO-ANTERIOR", "read"),
+        ("AP SEMI-UPRIGHT", "read"),
+        ("PA AP", "view"),  # which?
+        ("PORTABLE", "view"),
+        ("FRONTAL", "view"),  # of the two, which?
+        ("AP LORDOTIC", "view"),
+        ("AP DECUBITUS", "view"),
+        ("PA OBLIQUE", "view"),
+        ("PA AND LATERAL", "view"),
+        ("APPA", "view"),
+        ("PATIENT", "view"),
+    ],
+)
+def test_words_beside_a_view_that_leave_it_what_it_is(view: str, expected: str):
+    assert verdict(ViewPosition=view) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "accepted", "expected"),
+    [
+        ("CHEST", ["Chest"], "read"),
+        ("Chest", ["CHEST"], "read"),
+        ("CHEST PA", ["CHEST"], "read"),
+        ("PORT CHEST", ["chest"], "read"),
+        ("CHEST_PORTABLE", ["CHEST"], "read"),
+        ("T-SPINE", ["T Spine"], "read"),
+        ("CHEST ABDOMEN", ["CHEST"], "body_part"),
+        ("CHEST LATERAL", ["CHEST"], "body_part"),
+        ("PORTABLE", ["CHEST"], "body_part"),
+        ("CHESTS", ["CHEST"], "body_part"),
+        ("PORTABLE", ["CHEST", ""], "body_part"),  # a word that says no part is not silence
+    ],
+)
+def test_a_body_part_is_the_same_in_capitals_or_not(part: str, accepted: list[str], expected: str):
+    assert verdict(body_parts=accepted, BodyPartExamined=part) == expected
+
+
+PROCESSED: list[tuple[dict[str, Any], str]] = [
+    ({"ImageType": ["DERIVED", "PRIMARY"]}, "read"),  # as many a DX image for presentation is
+    ({"ImageType": ["DERIVED", "PRIMARY", "", "BONE_SUPPRESSED"]}, "processed"),
+    ({"ImageType": ["DERIVED", "SECONDARY", "SOFT_TISSUE"]}, "processed"),
+    ({"ImageType": ["DERIVED", "SECONDARY", "BONE"]}, "processed"),
+    ({"ImageType": ["DERIVED", "SECONDARY", "CAD"]}, "processed"),
+    ({"SeriesDescription": "Chest PA Bone Suppressed"}, "processed"),
+    ({"SeriesDescription": "BoneSuppression"}, "processed"),
+    ({"SeriesDescription": "Chest, ribs removed"}, "processed"),
+    ({"SeriesDescription": "Dual-Energy soft tissue"}, "processed"),
+    ({"SeriesDescription": "Chest AI results"}, "processed"),
+    ({"SeriesDescription": "Chest PA without bone suppression"}, "read"),
+    ({"SeriesDescription": "Bones of the chest"}, "read"),
+    ({"DerivationDescription": "suppression of the bones"}, "processed"),
+    ({"SeriesDescription": "Rib shadow suppression"}, "processed"),
+    ({"ManufacturerModelName": "ClearRead Xray"}, "processed"),
+    ({"AcquisitionDeviceProcessingDescription": "Bone suppression"}, "processed"),
+    ({"AcquisitionDeviceProcessingDescription": "Soft tissue"}, "read"),  # the name of a contrast, there
+    ({"ProtocolName": "Chest no bone suppression"}, "read"),
+    ({"DerivationDescription": "Lossy compression"}, "read"),
+    ({"DerivationCodeSequence": coded("113040")}, "read"),  # lossy compression
+    ({"DerivationCodeSequence": coded("113062")}, "processed"),  # pixel by pixel subtraction
+    ({"PresentationIntentType": "FOR PROCESSING"}, "processed"),
+    ({"PresentationIntentType": "FOR PRESENTATION"}, "read"),
+]
+
+
+@pytest.mark.parametrize(("elements", "expected"), PROCESSED)
+def test_a_picture_made_from_a_radiograph_is_not_one(elements: dict[str, Any], expected: str):
+    assert verdict(**elements) == other(**elements) == expected
+    check(chest(**elements), **STRICT, processed=True)
+
+
 def test_silence_can_be_accepted():
     assert verdict(views=("PA", ""), ViewPosition=None) == "read"
     assert verdict(views=("PA", ""), ViewPosition=None, ViewCodeSequence=coded("399067008")) == "view"
@@ -119,6 +198,7 @@ def other(**elements: Any) -> str:
         ({"Modality": "RG"}, "read"),
         ({"BodyPartExamined": "PORT CHEST", "ViewPosition": "AP PORTABLE"}, "read"),
         ({"BodyPartExamined": "THORAX_PA", "ViewPosition": "P-A"}, "read"),
+        ({"BodyPartExamined": "CHEST SUPINE", "ViewPosition": "AP SEMI-ERECT"}, "read"),
         ({"BodyPartExamined": "HAND"}, "body_part"),
         ({"BodyPartExamined": "TSPINE"}, "body_part"),
         ({"BodyPartExamined": "SMITH"}, "body_part"),  # a word that nobody knows

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pneumonia.reading_room import ensemble
-from pneumonia.reading_room.ensemble import Batch, Ensemble, Study, require, sizes
+from pneumonia.reading_room.ensemble import Batch, Ensemble, Study, sizes
 
 PREDICT = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20, "flip": False, "batch_size": 2}
 ENSEMBLE = {
@@ -78,6 +78,5 @@ def test_sizes_are_columns_and_rows():
 
 def test_a_missing_model_is_named(models: Path):
     (models / "yolo" / "model.json").unlink()
-    for asked in (lambda: require(models), lambda: Ensemble(models, predict=PREDICT, ensemble=ENSEMBLE)):
-        with pytest.raises(ValueError, match=r"no trained model at .*yolo; run `dvc repro`"):
-            asked()
+    with pytest.raises(ValueError, match=r"no trained model at .*yolo; run `dvc repro`"):
+        Ensemble(models, predict=PREDICT, ensemble=ENSEMBLE)

@@ -12,7 +12,8 @@ from pynetdicom import AE, _config, evt
 
 from pneumonia.dicom.decoders import TRANSFER_SYNTAXES
 from pneumonia.reading_room.node.queue import Queue, ticket
-from pneumonia.reading_room.node.transport import BoundedSocket, Bounds, Server
+from pneumonia.reading_room.node.seldom import Seldom
+from pneumonia.reading_room.node.transport import SAID_EVERY, BoundedSocket, Bounds, Server
 
 LOG = logging.getLogger(__name__)
 VERIFICATION = "1.2.840.10008.1.1"
@@ -51,6 +52,7 @@ class Listener:
         quiet_library()
         _config.STORE_RECV_CHUNKED_DATASET = True  # a C-STORE request goes to a file as it arrives
         self._queue, self._waiting, self._free_bytes, self._count = queue, waiting, free_bytes, count
+        self._seldom = Seldom(SAID_EVERY)
         entity = AE(title)
         entity.require_called_aet = True
         entity.require_calling_aet = sorted(allowed)
@@ -63,7 +65,7 @@ class Listener:
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_DIMSE_RECV, _message_ended),
-            (evt.EVT_REJECTED, _rejected),
+            (evt.EVT_REJECTED, self._rejected),
         ]
         try:
             made = entity.make_server(
@@ -98,6 +100,11 @@ class Listener:
         """Connections closed for what was sent: too much, or too slowly."""
         return self._server.cut
 
+    @property
+    def tls_failures(self) -> int:
+        """Handshakes of TLS that came to nothing."""
+        return self._server.tls_failures
+
     def serve(self) -> None:
         """Accept connections until `stop` is called from another thread."""
         self._serving = True
@@ -119,15 +126,24 @@ class Listener:
             LOG.error("not stored from=%r error=%s", event.assoc.requestor.ae_title, type(error).__name__)
             return OUT_OF_RESOURCES
 
+    def _rejected(self, event: evt.Event) -> None:
+        sender = event.assoc.requestor.ae_title
+        times = self._seldom.count(f"rejected {sender}")
+        if times:
+            LOG.warning("rejected association from=%r times=%d", sender, times)
+
     def _accept(self, sender: str, request: Any, path: Path) -> int:
         if self._queue.counts()["waiting"] >= self._waiting or self._queue.free_bytes() < self._free_bytes:
             self._count("busy")
-            LOG.warning("busy from=%s", sender)
+            times = self._seldom.count(f"busy {sender}")
+            if times:
+                LOG.warning("busy from=%s times=%d", sender, times)
             return OUT_OF_RESOURCES
         image, size = ticket(str(request.AffectedSOPInstanceUID)), path.stat().st_size
-        known = not self._queue.accept(image, path, sender)
-        self._count("known" if known else "accepted")
-        LOG.info("%s image=%s from=%s bytes=%d", "known" if known else "accepted", image, sender, size)
+        came = self._queue.accept(image, path, sender)
+        what = "accepted" if came.new else "known"
+        self._count(what)
+        LOG.info("%s image=%s from=%s bytes=%d", what, came.ticket, sender, size)
         return STORED
 
 
@@ -144,10 +160,6 @@ def _message_ended(event: evt.Event) -> None:
     if isinstance(event.assoc.dul.socket, BoundedSocket):
         path = event.message._data_set_path
         event.assoc.dul.socket.message_ended(path if isinstance(path, Path) else None)
-
-
-def _rejected(event: evt.Event) -> None:
-    LOG.warning("rejected association from=%r", event.assoc.requestor.ae_title)
 
 
 def server_context(certificate: str, key: str, authority: str) -> ssl.SSLContext:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
-from pneumonia.reading_room.node.courier import Courier, client_context
+from pneumonia.reading_room.node import status
+from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.queue import RESERVE, Keep, ModelsFailed, Queue, image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
-from pneumonia.reading_room.node.status import serve as serve_status
 from pneumonia.reading_room.node.transport import Bounds
-from pneumonia.reading_room.node.worker import Worker
-from pneumonia.reading_room.reader import Reader
+from pneumonia.reading_room.node.webhook import Alerts
+
+if TYPE_CHECKING:
+    from pneumonia.reading_room.reader import Reader
 
 LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
 MIB = 2**20
-# Seconds: between two looks for images to forget; until a part that failed goes on; how long /health shows that it did.
-FORGET_EVERY, AGAIN_AFTER, FAILED_FOR = 3600.0, 5.0, 60.0
+# Seconds: between two looks for images to forget, and at the reserve of disk; until a part that failed goes on; how long
+# /health shows that it did.
+FORGET_EVERY, RESERVE_EVERY, AGAIN_AFTER, FAILED_FOR = 3600.0, 30.0, 5.0, 60.0
 
 
 class Node:
@@ -35,23 +41,44 @@ class Node:
 
     Arguments:
         settings: of `pneumonia.reading_room.node.settings`.
-        load: makes the reader; called once, by `start`, with what the settings say of it: `capture` and `admit`.
+        load: makes the reader; called once, in a thread of its own, with what the settings say of it: `capture` and `admit`.
+        key: says which models and params that reader has, as `pneumonia.reading_room.trained.key` does; called once.
+
+    Attributes:
+        ended: is set by who wants it to end, and where it cannot go on.
+        broken: whether it cannot, since its models cannot be loaded; what was accepted waits on disk.
     """
 
-    def __init__(self, settings: Settings, load: Callable[..., Reader]) -> None:
-        s, self._stop = settings, threading.Event()
+    def __init__(self, settings: Settings, load: Callable[..., Reader], key: Callable[[], str] = lambda: "") -> None:
+        s, self._stop, self.ended = settings, threading.Event(), threading.Event()
+        self.broken = False
         self._settings, self._load = s, load
         self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
+        self._models_failed = -FAILED_FOR
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
         addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
+        self._wake = {name: threading.Event() for name in ("", *addresses)}  # "": of the reader
+        self._key = once(lambda: s.known_by(key()))
         with ExitStack() as undo:
-            self.queue = Queue(Path(s.folder))
+            self.queue = Queue(
+                Path(s.folder),
+                reader=self._key,
+                receivers=s.receivers,
+                keep=Keep(images=s.keep_images, results=s.keep_results),
+            )
             undo.callback(self.queue.close)
             self.metrics = Metrics(
                 self.queue.counts,
                 lambda: self.listener.associations,
                 lambda: self.listener.refused,
                 lambda: self.listener.cut,
+                lambda: self.listener.tls_failures,
+            )
+            self.metrics.watch(self.queue.outcomes, self.queue.debts)
+            self._alerts = (
+                Alerts(self.queue, title=s.title, **s.webhook.values(), conditions=self._conditions, stop=self._stop)
+                if s.webhook
+                else None
             )
             self.listener = Listener(
                 self.queue,
@@ -69,7 +96,7 @@ class Node:
                 waiting=s.limits.waiting,
                 free_bytes=s.limits.free_disk_mib * MIB,
                 tls=server_context(*tls) if tls else None,
-                count=self.metrics.stored,
+                count=self._stored,
             )
             undo.callback(self.listener.stop)
             self._couriers = [
@@ -85,88 +112,196 @@ class Node:
                     seconds=s.limits.seconds,
                     count=self.metrics.sent,
                     stop=self._stop,
+                    kinds=s.peers[name].objects or tuple(KINDS),
+                    wake=self._wake[name],
                 )
                 for name, address in addresses.items()
             ]
-            self._status = serve_status((s.status.host, s.status.port), self.metrics.registry, self.health)
+            self._status = status.serve((s.status.host, s.status.port), self.metrics.registry, self.health)
             undo.pop_all()
 
     def start(self) -> None:
-        """Load the models and warm them up, then listen, read and send, each in a thread of its own."""
+        """Listen and send, and read once the models are loaded, each in a thread of its own."""
         s = self._settings
         for peer, number in self.queue.undelivered_to().items():
             if not s.peers.get(peer, Peer()).host:
                 LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
-        began = time.monotonic()
-        reader = self._load(capture=s.capture, admit=self._admit)
-        reader.warm_up(s.batch)
-        LOG.info("models ready seconds=%.1f", time.monotonic() - began)
-        worker = Worker(
-            self.queue, reader, receivers=s.receivers, batch=s.batch, count=self.metrics.read, stop=self._stop
-        )
-        self._run("reader", worker.serve)
-        for number, courier in enumerate(self._couriers):
-            self._run(f"courier {number}", courier.serve)
-        self._run("books", self._forget)
-        self._run("listener", self.listener.serve)
-        self._ready = True
+        self._run("listener", partial(self._keep_up, "listener", self.listener.serve))
         LOG.info(
             "listening title=%s port=%d status=%s:%d",
             s.title, self.listener.port, *self._status.server_address[:2],
         )  # fmt: skip
+        for number, courier in enumerate(self._couriers):
+            self._run(f"courier {number}", partial(self._keep_up, f"courier {number}", courier.serve))
+        self._run("books", partial(self._keep_up, "books", self._forget))
+        if self._alerts:
+            self._run("alerts", partial(self._keep_up, "alerts", self._alerts.serve))
+        self._run("key", self._ask_key)
+        self._run("reader", self._read)
 
     def stop(self) -> None:
         """End after what is being read and sent now; the rest waits on disk. A second call does nothing."""
         if self._stop.is_set():
             return
         self._stop.set()
+        for each in self._wake.values():
+            each.set()
         self.listener.stop()
-        for thread in self._threads.values():
-            thread.join(timeout=60)
+        for name, thread in self._threads.items():
+            if name != "reader" or self._ready:  # models that are being loaded are not waited for
+                thread.join(timeout=60)
         self._status.shutdown()
         self._status.server_close()
         self.queue.close()
         LOG.info("ended")
 
     def health(self) -> dict[str, Any]:
-        """Whether every part runs and there is room on disk, and the number of images by state."""
+        """Whether every part runs, there is room on disk and images get their answers; images by state and by outcome, and
+        what waits for each peer.
+
+        A node whose models are being loaded is healthy, as it takes images, and not yet ready, as it answers none.
+        """
         failed = [name for name, moment in self._failed.items() if time.monotonic() - moment < FAILED_FOR]
-        room = self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
+        room, debts, bounds = self._room(), self.queue.debts(), self._settings.health
         counts = self.queue.counts()
         full = counts["waiting"] >= self._settings.limits.waiting
         faults = [*(f"{name} has failed" for name in failed), *(["disk is full"] if not room else [])]
         faults += ["queue is full"] if full else []
-        faults += ["models are being loaded"] if not self._ready else []
-        return {"healthy": not faults, "faults": faults, "images": counts}
+        faults += ["models cannot be loaded"] if self.broken else []
+        notes = ["models are being loaded"] if not (self._ready or self.broken) else []
+        addressed = [title for title, peer in self._settings.peers.items() if peer.host]
+        in_vain = self.queue.in_vain(bounds.hours * 3600)
+        faults += status.faults(debts, in_vain, addressed=addressed, **bounds.values())
+        return {
+            "healthy": not faults,
+            "ready": self._ready,
+            "faults": faults,
+            "notes": notes,
+            "images": counts,
+            "outcomes": self.queue.outcomes(),
+            "waiting_for": status.waiting(debts),
+        }
+
+    @property
+    def loading(self) -> bool:
+        """Whether the models are being loaded, which nothing can interrupt."""
+        return not self._ready and any(name == "reader" and each.is_alive() for name, each in self._threads.items())
 
     @property
     def status_port(self) -> int:
         """Of /health and /metrics."""
         return int(self._status.server_address[1])
 
+    def _stored(self, outcome: str) -> None:
+        self.metrics.stored(outcome)
+        self._wake[""].set()
+
+    def _was_read(self, outcome: str, seconds: float) -> None:
+        self.metrics.read(outcome, seconds)
+        for name in self._wake.keys() - {""}:
+            self._wake[name].set()
+
+    def _room(self) -> bool:
+        return self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
+
+    def _conditions(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What alerts are of, besides images."""
+        found: dict[tuple[str, str], dict[str, Any]] = {
+            ("peer_away", peer): {"peer": peer, "results": debt.in_vain}
+            for peer, debt in self.queue.debts().items()
+            if status.away(debt, self._settings.health.peer_away_minutes)
+        }
+        if not self._room():
+            found["disk_full", ""] = {}
+        if self.broken or time.monotonic() - self._models_failed < FAILED_FOR:
+            found["models_failing", ""] = {}
+        return found
+
     def _admit(self, data: bytes, name: str) -> None:
-        check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == name)
+        check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == image_of(name))
+
+    def _read(self) -> None:
+        """Load the models and warm them up, then read what waits."""
+        s, began = self._settings, time.monotonic()
+        try:
+            from pneumonia.reading_room.node.worker import Worker  # heavy: the node listens meanwhile
+
+            reader = self._load(capture=s.capture, admit=self._admit)
+            reader.warm_up(s.batch)
+        except Exception as error:  # as where their files are damaged; its text names those
+            LOG.critical("models cannot be loaded error=%s: %s", type(error).__name__, error)
+            self.broken = True
+            self.ended.set()
+            return
+        if self._stop.is_set():
+            return
+        self._ready = True
+        LOG.info("models ready seconds=%.1f", time.monotonic() - began)
+        worker = Worker(
+            self.queue,
+            reader,
+            receivers=s.receivers,
+            batch=s.batch,
+            count=self._was_read,
+            stop=self._stop,
+            wake=self._wake[""],
+            not_analysed=s.answers.kinds(),
+        )
+        self._keep_up("reader", worker.serve)
+
+    def _ask_key(self) -> None:
+        """Read the models' files before the first image waits for it; one who does asks again where that fails."""
+        with suppress(Exception):
+            self._key()
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
-        def guarded() -> None:
-            while not self._stop.is_set():
-                try:
-                    work()
-                except Exception as error:  # as where the disk is full; its text may quote an image
-                    self._failed[name] = time.monotonic()
-                    LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
-                    self._stop.wait(AGAIN_AFTER)
-
-        self._threads[name] = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads[name] = threading.Thread(target=work, name=name, daemon=True)
         self._threads[name].start()
 
+    def _keep_up(self, name: str, work: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                work()
+            except Exception as error:  # as where the disk is full; its text may quote an image
+                self._failed[name] = time.monotonic()
+                if isinstance(error, ModelsFailed):
+                    self._models_failed = time.monotonic()
+                LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
+                if isinstance(error, sqlite3.Error) and self.queue.free_bytes() < RESERVE:
+                    self.queue.free_reserve()  # what was delivered can be noted, which frees the disk
+                self._stop.wait(AGAIN_AFTER)
+
     def _forget(self) -> None:
-        while not self._stop.wait(FORGET_EVERY):
+        while True:
             self.queue.forget(self._settings.keep_days)
+            end = time.monotonic() + FORGET_EVERY
+            while time.monotonic() < end:
+                if self._stop.wait(RESERVE_EVERY):
+                    return
+                self.queue.keep_reserve()
+                if not self._room() and (dropped := self.queue.drop_kept(self._room)):
+                    LOG.warning("disk is full, removed what was kept of images=%d", dropped)
 
 
-def run(make: Callable[[], Node]) -> None:
-    """Run a node until SIGTERM or SIGINT, logging to stderr."""
+def once(work: Callable[[], str]) -> Callable[[], str]:
+    """`work` done at the first call, in whichever thread that is; the others wait for it."""
+    lock, said = threading.Lock(), list[str]()
+
+    def ask() -> str:
+        with lock:
+            if not said:
+                said.append(work())
+            return said[0]
+
+    return ask
+
+
+def run(make: Callable[[], Node]) -> int:
+    """Run a node until SIGTERM or SIGINT, logging to stderr.
+
+    Returns:
+        The exit status: 1 where the node could not go on.
+    """
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
@@ -177,12 +312,16 @@ def run(make: Callable[[], Node]) -> None:
     warnings.simplefilter("ignore")  # pydicom's repeat the values of headers
     # The library's threads end like this where a peer leaves in the middle of a step; it means no more than that.
     threading.excepthook = lambda fault: LOG.warning("connection ended error=%s", fault.exc_type.__name__)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     node = make()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: node.ended.set())
     try:
         node.start()
-        ended.wait()
+        node.ended.wait()
     finally:
         node.stop()
+    status = 1 if node.broken else 0
+    if node.loading:  # in a thread that the interpreter would wait for, or crash on; all that counts is on disk
+        logging.shutdown()
+        os._exit(status)
+    return status

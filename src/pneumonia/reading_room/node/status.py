@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+from pneumonia.reading_room.node.queue import Debt
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 
@@ -22,6 +26,7 @@ class Metrics:
         associations: Callable[[], int],
         refused: Callable[[], int],
         cut: Callable[[], int],
+        tls_failures: Callable[[], int],
     ) -> None:
         self.registry = CollectorRegistry()
         self._stored = Counter(
@@ -48,8 +53,13 @@ class Metrics:
             ("pneumonia_associations", "Associations that are open", associations),
             ("pneumonia_connections_refused", "Connections closed at once since the start, for their number", refused),
             ("pneumonia_connections_cut", "Connections closed since the start, for what was sent", cut),
+            ("pneumonia_tls_failures", "Handshakes of TLS that failed since the start", tls_failures),
         ):
             Gauge(name, words, registry=self.registry).set_function(number)
+
+    def watch(self, outcomes: Callable[[], dict[str, int]], debts: Callable[[], dict[str, Debt]]) -> None:
+        """Say of the books, too, what these give."""
+        self.registry.register(_Books(outcomes, debts))
 
     def stored(self, outcome: str) -> None:
         """An image came in."""
@@ -71,6 +81,90 @@ class Metrics:
         self._sent.labels(outcome).inc()
         if seconds is not None:
             self._latency.observe(seconds)
+
+
+class _Books:
+    """What the books say when they are asked."""
+
+    def __init__(self, outcomes: Callable[[], dict[str, int]], debts: Callable[[], dict[str, Debt]]) -> None:
+        self._outcomes, self._debts = outcomes, debts
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Their numbers, in the words of Prometheus."""
+        outcomes = GaugeMetricFamily(
+            "pneumonia_outcomes", "Images in the queue's books, by outcome", labels=["outcome"]
+        )
+        for outcome, number in self._outcomes().items():
+            outcomes.add_metric([outcome], number)
+        yield outcomes
+        debts, now = self._debts(), time.time()
+        values: dict[tuple[str, str], Callable[[Debt], float]] = {
+            ("pneumonia_results_waiting", "Results that wait, by peer"): lambda debt: debt.results,
+            ("pneumonia_oldest_result_seconds", "Since the image of the oldest result came in, by peer"): (
+                lambda debt: now - debt.oldest
+            ),
+            ("pneumonia_peer_failing_seconds", "Since the first vain try of those that wait, by peer"): (
+                lambda debt: now - debt.failing if debt.failing is not None else 0.0
+            ),
+        }
+        for (name, words), value in values.items():
+            family = GaugeMetricFamily(name, words, labels=["peer"])
+            for peer, debt in debts.items():
+                family.add_metric([peer], value(debt))
+            yield family
+
+
+def faults(
+    debts: Mapping[str, Debt],
+    in_vain: Mapping[str, int],
+    *,
+    addressed: Collection[str],
+    failed: int,
+    undelivered: int,
+    hours: float,
+    peer_away_minutes: float,
+) -> list[str]:
+    """What is wrong in the books, in sentences that name no one.
+
+    Arguments:
+        debts, in_vain: as the queue gives them, the latter of the last `hours`.
+        addressed: peers that results can be sent to.
+        failed, undelivered, hours, peer_away_minutes: see `pneumonia.reading_room.node.settings.Health`.
+    """
+    found = []
+    for number, bound, words in (
+        (in_vain["failed"], failed, "given up"),
+        (in_vain["undelivered"], undelivered, "not delivered"),
+    ):
+        if number >= bound:
+            found.append(f"images {words} in the last {hours:g} hours: {number}")
+    for peer, debt in debts.items():
+        if peer not in addressed:
+            found.append(f"results wait for {peer}, which has no address: {debt.results}")
+        elif away(debt, peer_away_minutes):
+            found.append(f"results that {peer} does not take: {debt.in_vain}")
+    return found
+
+
+def away(debt: Debt, minutes: float) -> bool:
+    """Whether a peer has not taken a result for more than `minutes`: it is away, or refuses this one."""
+    return debt.failing is not None and time.time() - debt.failing > 60 * minutes
+
+
+def waiting(debts: Mapping[str, Debt]) -> dict[str, dict[str, Any]]:
+    """What waits for each peer: results, how many of them were tried in vain, seconds since the image of the oldest came in and
+    since the first vain try.
+    """
+    now = time.time()
+    return {
+        peer: {
+            "results": debt.results,
+            "in_vain": debt.in_vain,
+            "oldest_seconds": round(now - debt.oldest),
+            "failing_seconds": None if debt.failing is None else round(now - debt.failing),
+        }
+        for peer, debt in debts.items()
+    }
 
 
 def serve(

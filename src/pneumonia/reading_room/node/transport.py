@@ -26,9 +26,13 @@ from pynetdicom import dimse_messages
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationServer, AssociationSocket, RequestHandler
 
+from pneumonia.reading_room.node.seldom import Seldom
+
 LOG = logging.getLogger(__name__)
 READ_AHEAD = 1  # complete messages that wait for the one being handled; then the peer's TCP window fills
 COMMAND_BYTES = 2**16  # of a message besides the object that it stores, which alone goes to a file
+SAID_EVERY = 300.0  # seconds between two lines of log about one host's one fault
+_PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE")  # OpenSSL's names
 REFUSALS = 16  # connections beyond the limit that are told so; more are closed
 
 
@@ -52,11 +56,13 @@ class Bounds:
 class BoundedSocket(AssociationSocket):
     """The connection of one association, in the place of the library's own. A peer beyond a bound loses it."""
 
-    def __init__(self, plain: AssociationSocket, bounds: Bounds, cut: Callable[[], None]) -> None:
+    def __init__(
+        self, plain: AssociationSocket, bounds: Bounds, cut: Callable[[], None], tls_failed: Callable[[OSError], None]
+    ) -> None:
         vars(self).update(vars(plain))  # its own __init__ announces the connection, which has been done
         connection = cast(socket.socket, self.socket)
         connection.settimeout(bounds.seconds)
-        self._bounds, self._cut = bounds, cut
+        self._bounds, self._cut, self._tls_failed = bounds, cut, tls_failed
         self._received = 0  # bytes of the message that is coming in
         self._coming: list[Path] = []  # its files: one, from a peer that behaves
         self._whole: list[Path] = []  # that of the last message, which may be being stored
@@ -96,8 +102,13 @@ class BoundedSocket(AssociationSocket):
             raise OSError("more bytes than allowed")
         end = time.monotonic() + self._bounds.seconds
         if not self._greeted:
-            cast(ssl.SSLSocket, connection).do_handshake()
             self._greeted = True
+            try:
+                cast(ssl.SSLSocket, connection).do_handshake()
+            except OSError as error:
+                self._tls_failed(error)
+                self._shutdown_socket()
+                raise
         result = bytearray()
         while len(result) < nr_bytes:
             if time.monotonic() > end:
@@ -121,7 +132,12 @@ class Handler(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
         server = cast("Server", self.server)
-        bounded = BoundedSocket(cast(AssociationSocket, association.dul.socket), server.bounds, server.count_cut)
+        bounded = BoundedSocket(
+            cast(AssociationSocket, association.dul.socket),
+            server.bounds,
+            server.count_cut,
+            lambda error: server.tls_failed(self.client_address[0], error),
+        )
         association.dul.socket = bounded
         association.dul.daemon = True  # a peer that hangs must not keep the process from ending
         run = association.run
@@ -148,6 +164,8 @@ class Server(AssociationServer):
         self.bounds, self.incoming = bounds, incoming
         self.refused = 0  # connections closed at once
         self.cut = 0  # connections closed for what was sent
+        self.tls_failures = 0  # handshakes that came to nothing
+        self._seldom = Seldom(SAID_EVERY)
         dimse_messages.NamedTemporaryFile = _new_file  # type: ignore[assignment]
         super().__init__(*arguments, **{**named, "request_handler": Handler})
 
@@ -166,6 +184,14 @@ class Server(AssociationServer):
         """A connection was closed for what was sent."""
         self.cut += 1
 
+    def tls_failed(self, host: str, error: OSError) -> None:
+        """A handshake came to nothing."""
+        self.tls_failures += 1
+        fault = tls_fault(error)
+        times = self._seldom.count(f"{host} {fault}")
+        if times:
+            LOG.warning("no TLS from=%s reason=%s times=%d", host, fault, times)
+
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for one more connection, at all and from this host."""
         host = AddressInformation.from_tuple(client_address).address
@@ -177,6 +203,23 @@ class Server(AssociationServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that could not become an association is closed; that is all."""
+
+
+def tls_fault(error: OSError) -> str:
+    """Why a handshake failed, in words of the library, which repeat nothing of the peer's."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the peer's certificate: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
+        return "the peer ended the connection"
+    if isinstance(error, TimeoutError):
+        return "the peer fell silent"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        words = error.reason.lower().replace("_", " ")
+        if error.reason in _PLAIN:
+            return f"the peer does not speak TLS ({words})"
+        told = "alert" in words  # as "tlsv1 alert unknown ca": the peer's verdict on what it was shown
+        return f"{'the peer says: ' if told else ''}{words}"
+    return type(error).__name__
 
 
 def _new_file(**options: Any) -> Any:

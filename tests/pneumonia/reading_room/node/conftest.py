@@ -34,7 +34,7 @@ def started(tmp_path: Path, archive: Archive, model: Model) -> Iterator[Callable
     """Starts nodes, with settings over those of a test."""
     running: list[Node] = []
 
-    def start(**changes: Any) -> Node:
+    def start(key: str = "", **changes: Any) -> Node:
         known = {
             "host": "127.0.0.1",
             "port": 0,
@@ -44,7 +44,7 @@ def started(tmp_path: Path, archive: Archive, model: Model) -> Iterator[Callable
             "limits": {"free_disk_mib": 0, "seconds": 3},
             "delivery": {"first_pause": 0.2},
         }
-        made = node(Settings.model_validate({**known, **changes}), model)
+        made = node(Settings.model_validate({**known, **changes}), model, key)
         running.append(made)
         made.start()
         return made

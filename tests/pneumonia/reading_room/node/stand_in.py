@@ -1,11 +1,13 @@
 """Nodes with a model that finds the same box on every image, an archive that takes results, and senders.
 
-Run as a program with a settings file and the seconds that the model takes for an image: a node to kill.
+Run as a program with a settings file and the seconds that the model takes for an image: a node to kill. A third argument
+names a JSON file with the tickets on which the model `fails`, and of which it says that they are `clear`.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import socket
 import subprocess
 import sys
@@ -37,48 +39,64 @@ WINDOW = {"mode": "none", "center": -600.0, "width": 1500.0, "percentiles": [0.5
 
 
 class Model:
-    """Finds BOX on every image, in `seconds` for each; `fails` tells the images on which it raises."""
+    """Finds BOX on every image but those in `clear`, in `seconds` for each; `fails` tells the images on which it raises."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds, self.batches = seconds, list[int]()
-        self.fails: set[str] = set()
+        self.fails, self.clear = set[str](), set[str]()
 
     def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
         time.sleep(self.seconds * len(studies))
         self.batches.append(len(studies))
         if self.fails & set(studies):
             raise RuntimeError("Doe^Jane, P1")
-        rows = [[study, *BOX, SCORE] for study in studies]
-        scores = pd.Series(0.9, index=list(studies))
+        rows = [[study, *BOX, SCORE] for study in studies if study not in self.clear]
+        scores = pd.Series([0.1 if study in self.clear else 0.9 for study in studies], index=list(studies))
         return pd.DataFrame(rows, columns=["study", "x", "y", "width", "height", "score"]), scores
 
 
-def node(settings: Settings, model: Model) -> serve.Node:
+def node(settings: Settings, model: Model, key: str = "") -> serve.Node:
     algorithm = Algorithm("1.2.3", "ab" * 32, "gate")
-    return serve.Node(
-        settings, partial(Reader, predict=model, window=WINDOW, threshold=0.25, max_boxes=4, algorithm=algorithm)
-    )
+    reader = partial(Reader, predict=model, window=WINDOW, threshold=0.25, max_boxes=4, algorithm=algorithm)
+    return serve.Node(settings, reader, lambda: key)
 
 
 class Archive:
     """Takes results on a port of its own; counts how often each object came."""
 
-    def __init__(self, title: str = "ARCHIVE", port: int = 0, status: int = 0x0000) -> None:
+    def __init__(
+        self,
+        title: str = "ARCHIVE",
+        port: int = 0,
+        status: int = 0x0000,
+        kinds: Iterable[str] = RESULTS,
+        syntaxes: list[str] | None = None,
+    ) -> None:
         self.title, self.status, self.came = title, status, Counter[str]()
+        self.proposed: list[tuple[str, list[str]]] = []  # kinds of the last association, and their transfer syntaxes
+        self.associations = 0
+        self.poison = ""  # an object on which it ends the association
         self.objects: dict[str, Dataset] = {}
         self._entity = AE(title)
-        for result in RESULTS:
-            self._entity.add_supported_context(result)
-        handlers: Any = [(evt.EVT_C_STORE, self._store)]
+        for kind in kinds:
+            self._entity.add_supported_context(kind, syntaxes)
+        handlers: Any = [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
         self._server: Any = self._entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         self.port: int = self._server.server_address[1]
 
     def _store(self, event: evt.Event) -> int:
-        if self.status == 0:
+        if event.request.AffectedSOPInstanceUID == self.poison:
+            event.assoc.abort(block=False)
+        elif self.status == 0:
             made = event.dataset
             self.came[made.SOPInstanceUID] += 1
             self.objects[made.SOPInstanceUID] = made
         return self.status
+
+    def _requested(self, event: evt.Event) -> None:
+        self.associations += 1
+        contexts = event.assoc.requestor.requested_contexts
+        self.proposed = [(str(each.abstract_syntax), [str(one) for one in each.transfer_syntax]) for each in contexts]
 
     def of(self, modality: str) -> list[Dataset]:
         return [each for each in self.objects.values() if each.Modality == modality]
@@ -125,12 +143,27 @@ def asked(running: serve.Node, page: str) -> str:
         return str(answer.read().decode())
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for localhost that is its own authority, and its key."""
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    made = ["-out", str(paths[0]), "-keyout", str(paths[1]), "-subj", "/CN=localhost"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made]
-    subprocess.run(command, check=True, capture_output=True)
+def certificate(folder: Path, name: str, days: int = 2) -> tuple[Path, Path]:
+    """A certificate for localhost that is its own authority, and its key; valid for `days`."""
+    paths, request = (folder / f"{name}.pem", folder / f"{name}.key"), str(folder / f"{name}.csr")
+    key = ["-newkey", "rsa:2048", "-nodes", "-subj", f"/O={name}/CN=localhost", "-keyout", str(paths[1])]
+    for command in (
+        ["openssl", "req", "-new", *key, "-out", request],
+        [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-signkey",
+            str(paths[1]),
+            "-days",
+            str(days),
+            "-out",
+            str(paths[0]),
+        ],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
     return paths
 
 
@@ -155,4 +188,6 @@ def free_port() -> int:
 
 if __name__ == "__main__":
     model = Model(float(sys.argv[2]))
-    serve.run(lambda: node(read(Path(sys.argv[1])), model))
+    for name, tickets in json.loads(Path(sys.argv[3]).read_text()).items() if sys.argv[3:] else ():
+        setattr(model, name, set(tickets))
+    sys.exit(serve.run(lambda: node(read(Path(sys.argv[1])), model)))

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 import urllib.error
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,54 @@ def test_an_image_that_comes_twice_is_answered_once(started: Start, archive: Arc
     assert send(node.listener.port, [radiograph(), radiograph(1)]) == [0, 0]
     until(lambda: node.queue.counts()["answered"] == 2)
     assert sorted(archive.came.values()) == [1, 1, 1, 1]
+
+
+def test_a_second_sender_is_answered_too(started: Start, archive: Archive):
+    other = Archive("OTHER")
+    try:
+        peers = {
+            name: {"host": "127.0.0.1", "port": each.port} for name, each in (("ARCHIVE", archive), ("OTHER", other))
+        }
+        node = started(peers=peers)
+        for title in ("ARCHIVE", "OTHER", "OTHER", "ARCHIVE"):
+            assert send(node.listener.port, [radiograph()], title=title) == [0]
+        until(lambda: node.queue.counts()["answered"] == 2)
+        assert archive.came == other.came
+        assert set(archive.came.values()) == {1}
+    finally:
+        other.close()
+
+
+def test_a_corrected_image_is_answered_anew(started: Start, archive: Archive):
+    node = started()
+    assert send(node.listener.port, [radiograph()]) == [0]
+    until(lambda: node.queue.counts()["answered"] == 1)
+    assert send(node.listener.port, [radiograph(PatientID="P2"), radiograph(), radiograph(PatientID="P2")]) == [0] * 3
+    until(lambda: node.queue.counts()["answered"] == 2)
+    assert sorted(made.PatientID for made in archive.of("SR")) == ["P1", "P2"]
+    assert set(archive.came.values()) == {1}
+
+
+@pytest.mark.parametrize("change", ["models", "threshold", "capture", "accept", "host", "nothing"])
+def test_what_reads_otherwise_answers_anew(started: Start, archive: Archive, change: str):
+    def asked_again(**changes: object) -> Counter[str]:
+        node = started(**changes)
+        assert send(node.listener.port, [radiograph()]) == [0]
+        until(lambda: node.queue.counts()["waiting"] == node.queue.counts()["answering"] == 0)
+        node.stop()
+        return archive.came
+
+    assert sorted(asked_again(key="ab").values()) == [1, 1]
+    changes: dict[str, object] = {
+        "models": {"key": "cd"},
+        "threshold": {"threshold": 0.5},
+        "capture": {"capture": True},
+        "accept": {"accept": {"secondary_capture": True}},
+        "host": {"limits": {"free_disk_mib": 0, "seconds": 5}},  # of which no answer depends
+        "nothing": {},
+    }[change]
+    again = {"host": [1, 1], "nothing": [1, 1], "capture": [1, 2, 2]}.get(change, [2, 2])
+    assert sorted(asked_again(**{"key": "ab", **changes}).values()) == again
 
 
 def test_many_images_are_read_in_batches(started: Start, archive: Archive, model: Model):
@@ -315,13 +364,51 @@ def test_results_wait_for_a_peer_that_the_settings_forgot(
         again.close()
 
 
+def test_health_knows_of_results_that_nobody_takes(started: Start, archive: Archive, model: Model):
+    peers = {"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}, "MODALITY": {}}
+    archive.status = 0xA700
+    node = started(peers=peers, delivery={"first_pause": 60})
+    send(node.listener.port, [radiograph(1)])
+    until(lambda: any(debt.failing for debt in node.queue.debts().values()))
+    said = node.health()["waiting_for"]["ARCHIVE"]
+    assert said["results"] == 2
+    assert 0 <= said["failing_seconds"] <= said["oldest_seconds"] < 20
+    assert node.health()["healthy"]  # not for long enough
+    send(node.listener.port, [radiograph(2)], title="MODALITY")
+    until(lambda: node.queue.counts()["undelivered"] == 1)
+    assert node.health()["faults"] == ["images not delivered in the last 24 hours: 1"]
+    model.fails.add(ticket("1.2.3.4.3"))
+    send(node.listener.port, [radiograph(3)])
+    until(lambda: node.queue.counts()["failed"] == 1)
+    assert node.health()["faults"][0] == "images given up in the last 24 hours: 1"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        asked(node, "health")
+    assert caught.value.code == 503
+    metrics = asked(node, "metrics")
+    assert 'pneumonia_results_waiting{peer="ARCHIVE"} 2.0' in metrics
+    assert 'pneumonia_peer_failing_seconds{peer="ARCHIVE"} ' in metrics
+    assert 'pneumonia_oldest_result_seconds{peer="ARCHIVE"} ' in metrics
+    node.queue.drop(ticket("1.2.3.4.2"))
+    node.queue.drop(ticket("1.2.3.4.3"))
+    assert node.health()["healthy"]
+    node.stop()
+    other = started(peers={"OTHER": {"host": "127.0.0.1", "port": 1}})
+    assert other.health()["faults"] == ["results wait for ARCHIVE, which has no address: 2"]
+
+
 def test_health_and_metrics(started: Start):
     node = started()
     send(node.listener.port, [radiograph(), radiograph(1, ViewPosition="LL")])
     until(lambda: node.queue.counts()["answered"] == node.queue.counts()["refused"] == 1)
     said = json.loads(asked(node, "health"))
     assert said["healthy"] is True
-    assert said["images"] == {"answered": 1, "answering": 0, "refused": 1, "undelivered": 0, "waiting": 0}
+    assert said["images"] == {
+        "answered": 1, "answering": 0, "failed": 0, "refused": 1, "undelivered": 0, "waiting": 0
+    }  # fmt: skip
+    assert said["outcomes"] == {
+        "positive": 1, "negative": 0, "not analysed": 1, "failed": 0, "pending": 0, "unknown": 0
+    }  # fmt: skip
+    assert said["waiting_for"] == {}
     until(lambda: "pneumonia_answer_seconds_count 1.0" in asked(node, "metrics"))
     metrics = asked(node, "metrics")
     for line in (
@@ -330,22 +417,44 @@ def test_health_and_metrics(started: Start):
         'pneumonia_read_total{outcome="view"} 1.0',
         'pneumonia_results_total{outcome="sent"} 2.0',
         'pneumonia_images{state="waiting"} 0.0',
+        'pneumonia_outcomes{outcome="positive"} 1.0',
+        'pneumonia_outcomes{outcome="negative"} 0.0',
+        'pneumonia_outcomes{outcome="not analysed"} 1.0',
+        'pneumonia_outcomes{outcome="failed"} 0.0',
+        'pneumonia_outcomes{outcome="pending"} 0.0',
     ):
         assert line in metrics
 
 
-def test_over_tls(started: Start, tmp_path: Path):
+def test_over_tls(started: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     for name in ("node", "stranger"):
         certificate(tmp_path, name)
+    certificate(tmp_path, "expired", days=-1)
+    (tmp_path / "authority.pem").write_text(
+        (tmp_path / "node.pem").read_text() + (tmp_path / "expired.pem").read_text()
+    )
     files = {"certificate": str(tmp_path / "node.pem"), "key": str(tmp_path / "node.key")}
-    node = started(tls={**files, "authority": files["certificate"]})
+    node = started(tls={**files, "authority": str(tmp_path / "authority.pem")})
 
-    def client(name: str) -> tuple[ssl.SSLContext, str]:
-        context = ssl.create_default_context(cafile=files["certificate"])
+    def client(name: str, trusted: str = "node") -> tuple[ssl.SSLContext, str]:
+        context = ssl.create_default_context(cafile=tmp_path / f"{trusted}.pem")
         context.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
         return context, "localhost"
 
-    assert send(node.listener.port, [radiograph()], tls=client("node")) == [0]
-    assert send(node.listener.port, [radiograph(1)], tls=client("stranger")) == [-1]
-    assert echo(node.listener.port) == -1  # without TLS
-    assert send(node.listener.port, [radiograph(2)], tls=client("node")) == [0]
+    def failed(reason: str) -> bool:
+        return f"no TLS from=127.0.0.1 reason={reason} times=1" in caplog.messages
+
+    with caplog.at_level(logging.INFO):
+        assert send(node.listener.port, [radiograph()], tls=client("node")) == [0]
+        assert send(node.listener.port, [radiograph(1)], tls=client("stranger")) == [-1]
+        until(lambda: failed("the peer's certificate: self-signed certificate"))
+        assert send(node.listener.port, [radiograph(1)], tls=client("expired")) == [-1]
+        until(lambda: failed("the peer's certificate: certificate has expired"))
+        assert send(node.listener.port, [radiograph(1)], tls=client("node", trusted="stranger")) == [-1]
+        until(lambda: failed("the peer says: tlsv1 alert unknown ca"))
+        for _ in range(3):
+            assert echo(node.listener.port) == -1  # without TLS
+        until(lambda: failed("the peer does not speak TLS (wrong version number)"))
+        assert send(node.listener.port, [radiograph(2)], tls=client("node")) == [0]
+    until(lambda: "pneumonia_tls_failures 6.0" in asked(node, "metrics"))
+    assert len([message for message in caplog.messages if message.startswith("no TLS")]) == 4

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.places import ROOT
-from tests.pneumonia.reading_room.node.stand_in import BOX, Archive, free_port, radiograph, until
+from tests.pneumonia.reading_room.node.stand_in import BOX, Archive, Model, asked, free_port, radiograph, until
 
 from pneumonia.reading_room.node.serve import Node
 
@@ -21,6 +21,7 @@ Start = Callable[..., Node]
 # Not through this environment's own commands: pynetdicom brings a storescu and an echoscu too.
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 ORTHANC, STORESCU, ECHOSCU = (shutil.which(name, path=SYSTEM) for name in ("Orthanc", "storescu", "echoscu"))
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancPython.so")  # Debian's orthanc-python
 CONFIGURATION = ROOT / "docs" / "orthanc"  # what docs/reading-room.md walks through
 
 
@@ -28,21 +29,33 @@ class Orthanc:
     """A running Orthanc: `get` asks its REST API."""
 
     def __init__(self, folder: Path, dicom: int, http: int, node: int) -> None:
-        self.dicom, self.http = dicom, http
+        folder.mkdir(exist_ok=True)
+        self.folder, self.dicom, self.http, self.node = folder, dicom, http, node
         settings = json.loads((CONFIGURATION / "orthanc.json").read_text())
         title, host, _ = settings["DicomModalities"]["pneumonia"]
         settings |= {
-            "StorageDirectory": str(folder / "storage"),
-            "IndexDirectory": str(folder / "storage"),
             "DicomPort": dicom,
             "HttpPort": http,
-            "LuaScripts": [str(CONFIGURATION / "route.lua")],
             "DicomModalities": {"pneumonia": [title, host, node]},
         }
         (folder / "orthanc.json").write_text(json.dumps(settings))
-        log = (folder / "orthanc.log").open("wb")
-        self.process = subprocess.Popen([str(ORTHANC), str(folder / "orthanc.json")], stdout=log, stderr=log)
+        route = (CONFIGURATION / "route.py").read_text()
+        assert "PAUSES = (5.0, 30.0)" in route
+        (folder / "route.py").write_text(route.replace("(5.0, 30.0)", "(0.5, 2.0)"))
+        self.start()
+
+    def start(self) -> None:
+        with (self.folder / "orthanc.log").open("ab") as log:
+            self.process = subprocess.Popen([str(ORTHANC), "orthanc.json"], stdout=log, stderr=log, cwd=self.folder)
         until(self._up, 30)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout=30)
 
     def _up(self) -> bool:
         assert self.process.poll() is None, "Orthanc has ended"
@@ -84,22 +97,26 @@ def test_dcmtk_asks_and_sends(started: Start, archive: Archive, tmp_path: Path):
     assert "Calling AE Title Not Recognized" in refused.stderr
 
 
+needs_orthanc = pytest.mark.skipif(
+    ORTHANC is None or STORESCU is None or not PLUGIN.is_file(), reason="needs Orthanc, its Python plugin and dcmtk"
+)
+
+
 @pytest.fixture
-def pacs(tmp_path: Path, started: Start) -> Iterator[tuple[Orthanc, Node]]:
-    dicom = free_port()
-    node = started(peers={"ORTHANC": {"host": "127.0.0.1", "port": dicom}})
-    folder = tmp_path / "orthanc"
-    folder.mkdir()
-    made = Orthanc(folder, dicom, free_port(), node.listener.port)
-    yield made, node
-    made.process.terminate()
-    made.process.wait(timeout=30)
+def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    made = Orthanc(tmp_path / "orthanc", free_port(), free_port(), free_port())
+    yield made
+    made.kill()
 
 
-@pytest.mark.skipif(ORTHANC is None, reason="needs Orthanc")
-@pytest.mark.skipif(STORESCU is None, reason="needs dcmtk")
-def test_orthanc_routes_images_and_gets_results_into_their_studies(pacs: tuple[Orthanc, Node], tmp_path: Path):
-    orthanc, node = pacs
+def beside(orthanc: Orthanc) -> dict[str, Any]:
+    """Settings of the node that this Orthanc knows."""
+    return {"peers": {"ORTHANC": {"host": "127.0.0.1", "port": orthanc.dicom}}, "port": orthanc.node}
+
+
+@needs_orthanc
+def test_orthanc_routes_images_and_gets_results_into_their_studies(orthanc: Orthanc, started: Start, tmp_path: Path):
+    node = started(**beside(orthanc))
     assert storescu(orthanc.dicom, write(tmp_path, 2), "MODALITY", "ORTHANC").returncode == 0
     until(lambda: node.queue.counts()["answered"] == 2, 60)
     until(lambda: len(orthanc.get("instances")) == 6)
@@ -114,3 +131,35 @@ def test_orthanc_routes_images_and_gets_results_into_their_studies(pacs: tuple[O
             assert reference["ReferencedSOPInstanceUID"] in ("1.2.3.4.0", "1.2.3.4.1")
             drawn = each["GraphicAnnotationSequence"][0]["GraphicObjectSequence"][0]["GraphicData"]
             assert [float(number) for number in drawn.split("\\")][:2] == BOX[:2]
+    assert orthanc.end() == 0
+
+
+@needs_orthanc
+def test_nothing_is_lost_on_the_way_from_orthanc(
+    orthanc: Orthanc, started: Start, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The node is away, Orthanc is killed, the node is full for a while, is restarted, and Orthanc is too."""
+    files = write(tmp_path, 14)
+    assert storescu(orthanc.dicom, files[:6], "MODALITY", "ORTHANC").returncode == 0
+    state = orthanc.folder / "orthanc-storage" / "pneumonia.json"
+    until(lambda: state.is_file() and len(json.loads(state.read_text())["waiting"]) == 6)
+    orthanc.kill()
+    orthanc.start()
+    assert storescu(orthanc.dicom, files[6:12], "MODALITY", "ORTHANC").returncode == 0
+    model.seconds = 1.0
+    full = started(**beside(orthanc), batch=1, limits={"waiting": 2, "free_disk_mib": 0})
+    until(lambda: full.queue.counts()["answered"] >= 2, 60)
+    until(lambda: 'pneumonia_received_total{outcome="busy"}' in asked(full, "metrics"), 60)
+    full.stop()
+    assert orthanc.end() == 0
+    model.seconds = 0.0
+    node = started(**beside(orthanc), limits={"waiting": 2, "free_disk_mib": 0})
+    orthanc.start()
+    assert storescu(orthanc.dicom, files[12:], "MODALITY", "ORTHANC").returncode == 0
+    until(lambda: node.queue.counts()["answered"] == 14, 120)
+    until(lambda: len(orthanc.get("instances")) == 3 * 14)
+    until(lambda: json.loads(state.read_text())["waiting"] == {})
+    images = {each["SOPInstanceUID"] for each in orthanc.instances() if each["Modality"] == "CR"}
+    assert images == {f"1.2.3.4.{number}" for number in range(14)}
+    reports = [each for each in orthanc.instances() if each["Modality"] == "SR"]
+    assert len(reports) == 14

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from tests.places import ROOT
 
 from pneumonia.reading_room.node.settings import Settings, read
@@ -56,3 +57,41 @@ def test_who_gets_results():
     assert to_sender.receivers("MODALITY") == []
     named = Settings.model_validate({"peers": peers, "results_to": ["ORTHANC"]})
     assert named.receivers("MODALITY") == ["ORTHANC"]
+
+
+def test_an_answer_depends_on_what_is_asked_for_and_not_on_the_network():
+    def known_by(key: str = "models", **changes: object) -> str:
+        return Settings.model_validate({"peers": PEERS, **changes}).known_by(key)
+
+    same = [
+        {},
+        {"port": 104, "title": "OTHER", "batch": 1, "keep_days": 1},
+        {"peers": {"ORTHANC": {"host": "other", "port": 105, "objects": None}, "MODALITY": {}}},
+    ]
+    others = [
+        {"key": "other models"},
+        {"capture": True},
+        {"threshold": 0.5},
+        {"accept": {"views": ["AP", "PA", ""]}},
+        {"answers": {"not_analysed": "sr"}},
+        {"peers": {"ORTHANC": {**PEERS["ORTHANC"], "objects": ["sr"]}}},
+    ]
+    assert len({known_by(**each) for each in same}) == 1
+    assert len({known_by(**each) for each in [{}, *others]}) == 7
+
+
+def test_a_webhook_has_an_address_and_events_of_the_list():
+    hook = {"url": "https://pager.example/x"}
+    known = Settings.model_validate({"peers": PEERS, "webhook": hook}).webhook
+    assert known is not None
+    assert known.events == ["failed", "undelivered", "peer_away", "disk_full", "models_failing"]
+    for wrong in ({"url": "file:///etc/passwd"}, {**hook, "events": []}, {**hook, "events": ["all"]}, {}):
+        with pytest.raises(ValidationError):
+            Settings.model_validate({"peers": PEERS, "webhook": wrong})
+
+
+def test_a_capture_that_says_not_analysed_may_be_wanted():
+    peers = {"A": {"host": "h", "port": 104, "objects": ["sc"]}}
+    with pytest.raises(ValidationError, match="names sc, but capture is false"):
+        Settings.model_validate({"peers": peers})
+    Settings.model_validate({"peers": peers, "answers": {"not_analysed": "capture"}})
