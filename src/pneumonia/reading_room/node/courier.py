@@ -112,7 +112,8 @@ class Courier:
         association, fault = self._associate()
         try:
             taken = _taken(association)
-            if not fault and taken.isdisjoint(set().union(*map(self._kinds_of_image, wanted))):
+            # An association has some; what comes in its place, for a server that negotiates nothing, has none.
+            if taken and taken.isdisjoint(set().union(*map(self._kinds_of_image, wanted))):
                 fault = "takes no kind of result that there is"
             faults = 0
             for parcel in () if fault else wanted:
