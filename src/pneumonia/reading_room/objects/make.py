@@ -40,7 +40,7 @@ def make(
     """`sr` (Comprehensive SR), `pr` (presentation state) and, with `capture`, `sc` (secondary capture) of one image.
 
     The same file, models and settings give the same objects, UIDs included; whatever an object says differently gives it
-    another UID. Each kind has a series of its own in the image's study.
+    another UID. Each has a series of its own in the image's study.
 
     Arguments:
         data: the DICOM file, which `pneumonia.dicom.study.read_study` has read.

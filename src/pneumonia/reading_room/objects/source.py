@@ -45,6 +45,7 @@ LOSSY = {
 }  # fmt: skip
 MAX_LENGTH = 1024  # bytes of an element; the longest text of these may have 64 characters a component
 _CALIBRATION = ("PixelSpacingCalibrationDescription", "PixelSpacingCalibrationType")
+_PIXELS = 0x7FE0  # the group of pixel data
 _LISTS = ("LossyImageCompressionMethod", "LossyImageCompressionRatio")
 
 
@@ -74,22 +75,37 @@ def read_with_notes(data: bytes) -> tuple[Dataset, tuple[str, ...]]:
 
 
 def _read(data: bytes) -> Dataset:
-    import pydicom
+    """The elements that are used, within the bounds of `parsing`, also of a file whose other elements it refuses."""
+    if data[128:132] != b"DICM":
+        raise StudyError(Reason.UNREADABLE, "not a DICOM file (no DICM marker)")
+    if parsing._end_of_meta(data)[1] == parsing.DEFLATED:
+        parsing.parse(data, pixels=False)  # inflates to a bounded size
+    dataset = _elements(data)
+    if "Rows" not in dataset:  # the header got lost in an element of no known value representation
+        mended = parsing._mend_representations(data)[0]
+        dataset = _elements(mended) if mended else dataset
+    return dataset
 
-    parsing.parse(data, pixels=False)  # within bounds, which its stream and its mending keep for other elements too
-    tags = [
+
+def _elements(data: bytes) -> Dataset:
+    from pydicom.datadict import keyword_for_tag
+    from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
+
+    wanted = [
         *WANTED, *COPIED, *OPTIONAL, *SPACINGS, *_LISTS, *ISSUERS, "AnatomicalOrientationType", "PixelAspectRatio", *SIDES,
         "SpecificCharacterSet",
     ]  # fmt: skip
+    tags: list[Any] = [Tag(name) for name in wanted]
+    seen: set[Any] = set()
 
-    def read(content: bytes) -> Dataset:
-        return pydicom.dcmread(parsing._Stream(content), stop_before_pixels=True, specific_tags=tags, force=True)
+    def stop(tag: Any, vr: str | None, length: int) -> bool:
+        if tag in tags and tag in seen:  # readers differ in which one they take
+            raise StudyError(Reason.UNREADABLE, f"{keyword_for_tag(tag)}: found twice; wanted once (PS3.5, 7.1)")
+        seen.add(tag)
+        return bool(tag >> 16 == _PIXELS)
 
-    dataset = read(data)
-    if "Rows" not in dataset:  # the header got lost in an element of no known value representation
-        mended = parsing._mend_representations(data)[0]
-        dataset = read(mended) if mended else dataset
-    return dataset
+    return read_partial(parsing._Stream(data), stop_when=stop, force=True, specific_tags=tags)
 
 
 def _source(header: Header, syntax: str) -> Dataset:

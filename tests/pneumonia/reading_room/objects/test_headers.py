@@ -144,6 +144,19 @@ def test_a_header_that_gets_lost_in_an_unknown_representation_is_followed():
     assert str(read_source(data).PatientName) == "Doe^Jane"
 
 
+def test_an_element_that_is_there_twice_is_refused_only_where_it_is_used():
+    data = image()
+    for tag, name in ((b"\x28\x00\x00\x01", ""), (b"\x20\x00\x0d\x00", "StudyInstanceUID")):
+        place = data.index(tag)
+        end = place + 8 + int.from_bytes(data[place + 6 : place + 8], "little")
+        twice = data[:end] + data[place:end] + data[end:]
+        if name:
+            with pytest.raises(StudyError, match="StudyInstanceUID: found twice"):
+                not_analysed(twice, "unreadable", ALGORITHM)
+        else:  # BitsAllocated, for which the image is not read
+            assert not_analysed(twice, "unreadable", ALGORITHM)["sr"].PatientID == "P1"
+
+
 def test_any_header_ends_in_legal_objects_or_in_a_refusal(tmp_path):
     rng = np.random.default_rng(7)
     made, refused = 0, []
