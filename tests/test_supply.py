@@ -96,7 +96,7 @@ def test_what_is_imported_is_declared():
         "dvc": {f"src/pneumonia/{name}.py" for name in ("experiments/folds", "experiments/revisions", "project/cache")},
         "highdicom": {
             f"src/pneumonia/reading_room/objects/{name}.py"
-            for name in ("capture", "codes", "image_library", "presentation", "structured_report")
+            for name in ("capture", "codes", "image_library", "not_analysed", "presentation", "structured_report")
         },
         "imagecodecs": {"src/pneumonia/dicom/decoders.py"},
         "imgaug": {"src/keraskit/training/augmenters.py"},
