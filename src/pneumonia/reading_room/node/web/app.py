@@ -26,9 +26,10 @@ from starlette.types import ASGIApp
 
 from pneumonia.reading_room.node.web.desk import Desk
 from pneumonia.reading_room.node.web.dicomweb import RETRY_AFTER, store
+from pneumonia.reading_room.node.web.failures import BUSY, WORDS
 from pneumonia.reading_room.node.web.guard import COOKIE, SESSION_SECONDS, Guard, Tokens
 from pneumonia.reading_room.node.web.names import PAGE
-from pneumonia.reading_room.node.web.receive import BUSY, WORDS, Upload, arriving
+from pneumonia.reading_room.node.web.receive import Upload, arriving
 
 STATIC = Path(__file__).parent / "static"
 PUBLIC = ("/", "/static/", "/page/session")

@@ -12,8 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from pneumonia.reading_room.node.web.desk import Desk
+from pneumonia.reading_room.node.web.failures import BUSY
 from pneumonia.reading_room.node.web.multipart import Mark, Splitter, boundary
-from pneumonia.reading_room.node.web.receive import BUSY, Taken, Upload, arriving
+from pneumonia.reading_room.node.web.receive import Taken, Upload, arriving
 
 MAX_INSTANCES = 1000  # of one request
 RETRY_AFTER = "30"  # seconds

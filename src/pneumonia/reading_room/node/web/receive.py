@@ -16,18 +16,17 @@ from pathlib import Path
 from pneumonia.dicom.decoders import TRANSFER_SYNTAXES
 from pneumonia.dicom.parsing import parse
 from pneumonia.reading_room.node.web.desk import Desk
+from pneumonia.reading_room.node.web.failures import (
+    BUSY,
+    FAILED,
+    NOT_UNDERSTOOD,
+    OTHER_STUDY,
+    SOP_CLASS,
+    TRANSFER_SYNTAX,
+)
 from pneumonia.reading_room.objects.source import MAX_LENGTH, require_short
 from pneumonia.rejection import StudyError
 
-# Failure reasons of a store (PS3.18, table I.2-2). The last two are the ones to come again for.
-NOT_UNDERSTOOD, OTHER_STUDY, SOP_CLASS, TRANSFER_SYNTAX, FAILED, BUSY = 0xC000, 0xA900, 0x0122, 0xC122, 0x0110, 0xA700
-WORDS = {
-    NOT_UNDERSTOOD: "It cannot be read as a DICOM file.",
-    SOP_CLASS: "It is no kind of image that this node takes.",
-    TRANSFER_SYNTAX: "It is compressed in a way that this node cannot read.",
-    FAILED: "It could not be stored.",
-    BUSY: "The queue is full; try again in a minute.",
-}
 _one = threading.Lock()  # file at a time is held in memory
 
 
@@ -36,7 +35,7 @@ class Taken:
     """What became of one image.
 
     Attributes:
-        failure: 0, or a reason of the list above.
+        failure: 0, or a reason of `pneumonia.reading_room.node.web.failures`.
         ticket: of the queue; empty where it was not understood.
         known: whether the queue had it already.
         sop_class, sop_instance: as far as they are known.
