@@ -14,6 +14,8 @@ from pynetdicom._globals import DEFAULT_MAX_LENGTH
 
 from pneumonia.dicom.decoders import TRANSFER_SYNTAXES
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE
+from pneumonia.reading_room.node.commitment import COMMITMENT, INSTANCE, REQUEST, SUCCESS, UNKNOWN
+from pneumonia.reading_room.node.commitment import SECONDS as COMMITMENT_SECONDS
 from pneumonia.reading_room.node.courier import KINDS, SYNTAXES
 from pneumonia.reading_room.node.listener import OUT_OF_RESOURCES, STORED, VERIFICATION
 from pneumonia.reading_room.node.settings import Settings
@@ -52,6 +54,7 @@ def _overview(s: Settings) -> list[str]:
     rows = [[_name(VERIFICATION), VERIFICATION, "Yes", "Yes"]]
     rows += [[_name(uid), uid, "No", "Yes"] for uid in images(s) if uid not in kinds(s).values()]
     rows += [[_name(uid), uid, "Yes", "Yes" if uid in images(s) else "No"] for uid in kinds(s).values()]
+    rows += [[_name(COMMITMENT), COMMITMENT, "Yes (with `commitment`)", "No"]]
     web = [
         ["Studies Web Service, Store Transaction (STOW-RS)", "Yes", "Yes (setting `web`)"],
         ["Studies Web Service, Search Transaction (QIDO-RS)", "Yes (with `commitment`)", "No"],
@@ -103,7 +106,7 @@ def _networking(s: Settings) -> list[str]:
                 ["Called AE title", f"must be the node's: `{s.title}`"],
                 ["Calling AE title", "must be one of `peers`; others are rejected (source user, calling AE title not recognized)"],
                 ["User identity, SOP class extended and common extended negotiation", "none; what a peer offers is not answered"],
-                ["SCP/SCU role selection", "none: default roles"],
+                ["SCP/SCU role selection", "none, but for storage commitment: default roles"],
             ],
         ),
         "#### 3.2.3 Associations that are opened: results",
@@ -180,7 +183,23 @@ def _networking(s: Settings) -> list[str]:
 
 
 def _commitment(s: Settings) -> list[str]:
-    return []
+    return [
+        "**Storage commitment** (PS3.4, J), of receivers with the setting `commitment`, after each association for results:",
+        _table(
+            ["Step", "What is done"],
+            [
+                ["Proposed in an association of its own",
+                 f"{_name(COMMITMENT)} ({COMMITMENT}) as SCU; {_names(DEFAULT_TRANSFER_SYNTAXES)}"],
+                ["N-ACTION", f"action type {REQUEST}, instance {INSTANCE}, for all that was sent"],
+                ["N-EVENT-REPORT",
+                 f"is waited for {COMMITMENT_SECONDS:g} s; later it is taken over an association that the receiver opens to the node under "
+                 "its own title, with SCP/SCU role selection (the receiver as SCP)"],
+                ["Answer to a report", f"{SUCCESS:04X}, or {UNKNOWN:04X} where nothing of the kind was asked of its sender"],
+                ["Reported as kept", "the result is delivered, and leaves the queue"],
+                ["Reported as failed, or not reported", f"sent again; at the latest after {s.delivery.longest_pause:g} s"],
+            ],
+        ),
+    ]  # fmt: skip
 
 
 def _web(s: Settings) -> list[str]:

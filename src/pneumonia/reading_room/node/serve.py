@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pneumonia import extras
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node import status
+from pneumonia.reading_room.node.commitment import Commitments, CommittingCourier
 from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
 from pneumonia.reading_room.node.queue import RESERVE, Keep, ModelsFailed, Queue, image_of, ticket
@@ -60,6 +61,7 @@ class Node:
         self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
         self._models_failed = -FAILED_FOR
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
+        self._commitments = Commitments()
         receivers = [name for name, peer in s.peers.items() if peer.reached]
         self._wake = {name: threading.Event() for name in ("", *receivers)}  # "": of the reader
         self._key = once(lambda: s.known_by(key()))
@@ -101,6 +103,7 @@ class Node:
                 free_bytes=s.limits.free_disk_mib * MIB,
                 tls=server_context(*tls) if tls else None,
                 count=self._stored,
+                commitments=self._commitments if any(p.commitment and p.host for p in s.peers.values()) else None,
             )
             undo.callback(self.listener.stop)
             self._couriers = [
@@ -216,7 +219,10 @@ class Node:
         if peer.url is not None:
             login = authorization(Path(peer.login_file)) if peer.login_file else ""
             return StowCourier(self.queue, url=peer.url, login=login, commitment=peer.commitment, **common)
-        return Courier(self.queue, address=(peer.host or "", peer.port or 0), **common)
+        address = peer.host or "", peer.port or 0
+        if peer.commitment:
+            return CommittingCourier(self.queue, commitments=self._commitments, address=address, **common)
+        return Courier(self.queue, address=address, **common)
 
     def _stored(self, outcome: str) -> None:
         self.metrics.stored(outcome)
