@@ -110,7 +110,8 @@ def test_what_is_imported_is_declared():
         "prometheus-client": {"src/pneumonia/reading_room/node/status.py"},
         "psutil": {"src/pneumonia/training/tracking.py"},
         "pynetdicom": {
-            f"src/pneumonia/reading_room/node/{name}.py" for name in ("courier", "echo", "listener", "transport")
+            f"src/pneumonia/reading_room/node/{name}.py"
+            for name in ("commitment", "conformance", "courier", "echo", "listener", "transport")
         },
         "ruamel-yaml": {
             f"src/pneumonia/{name}.py"

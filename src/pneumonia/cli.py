@@ -318,7 +318,8 @@ def _echo(s: Settings) -> int:
 
     outcomes = echo.peers(s)
     for title, fault in outcomes.items():
-        print(f"{title} at {s.peers[title].host}:{s.peers[title].port} {fault or 'answers'}")
+        peer = s.peers[title]
+        print(f"{title} at {peer.url or f'{peer.host}:{peer.port}'} {fault or 'answers'}")
     return 1 if any(outcomes.values()) else 0
 
 

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pneumonia.reading_room.node.queue import Accepted, Queue, ticket
 from pneumonia.reading_room.node.settings import Settings, Web
@@ -17,7 +17,9 @@ from pneumonia.reading_room.node.web.guard import LOOPBACK, Tokens, read_tokens
 from pneumonia.reading_room.node.web.names import PAGE
 from pneumonia.reading_room.node.web.server import Server
 from pneumonia.reading_room.node.web.shelf import Shelf, whose
-from pneumonia.reading_room.reader import Reader
+
+if TYPE_CHECKING:
+    from pneumonia.reading_room.reader import Reader
 
 LOG = logging.getLogger(__name__)
 MIB = 2**20

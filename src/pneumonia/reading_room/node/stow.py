@@ -173,6 +173,19 @@ class StowCourier(Courier):
         return reason in (0, _SOP_CLASS)
 
 
+def searched(url: str, login: str, tls: ssl.SSLContext | None, seconds: float) -> str:
+    """What became of a search for nothing: an empty text, or what went wrong."""
+    try:
+        line = Line(url, login, tls, seconds)
+        line.finds("1.2.3")
+    except Unwilling as error:
+        return f"answers with {error}"
+    except (OSError, http.client.HTTPException) as error:
+        return f"does not answer ({type(error).__name__})"
+    line.release()
+    return ""
+
+
 def authorization(path: Path) -> str:
     """The value of `Authorization` by a file that holds `Bearer TOKEN` or `USER:PASSWORD`.
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from tests.pneumonia.reading_room.node.stand_in import Archive, free_port, radiograph, send, until
 
+from pneumonia.reading_room.node import echo
 from pneumonia.reading_room.node.serve import Node
 from pneumonia.reading_room.node.settings import Settings
 from pneumonia.reading_room.node.stow import authorization
@@ -161,6 +162,14 @@ def test_with_commitment_a_result_stays_until_the_server_finds_it(started: Start
     assert node.queue.counts()["answering"] == 1
     server.finds = True
     until(lambda: node.queue.counts()["answered"] == 1)
+
+
+def test_a_server_is_asked_by_the_check(server: Server):
+    addresses = {"UP": server.url, "GONE": f"http://127.0.0.1:{free_port()}/dicom-web"}
+    peers = {title: {"url": url} for title, url in addresses.items()}
+    settings = Settings.model_validate({"peers": peers})
+    assert echo.peers(settings) == {"UP": "", "GONE": "does not answer (ConnectionRefusedError)"}
+    assert server.asked[-1][0] == "/dicom-web/instances?SOPInstanceUID=1.2.3&limit=1"
 
 
 @pytest.mark.parametrize(

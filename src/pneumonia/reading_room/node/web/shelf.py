@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from pneumonia.pictures import jpeg
 from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from pneumonia.reading_room.ensemble import Study
 
@@ -131,6 +129,8 @@ class Shelf:
 
 
 def _seen(study: Study, boxes: list[list[float]], score: float) -> Seen:
+    from pneumonia.pictures import jpeg
+
     rows, columns = study.image.shape
     notes = tuple(study.rendering.notes) if study.rendering else ()
     picture = jpeg(_fitted(study.image, study.aspect), QUALITY)
@@ -139,6 +139,8 @@ def _seen(study: Study, boxes: list[list[float]], score: float) -> Seen:
 
 def _fitted(image: NDArray[np.uint8], aspect: float) -> NDArray[np.uint8]:
     """With square pixels, and no side longer than a picture's."""
+    import cv2
+
     rows, columns = image.shape
     high, wide = rows * aspect, float(columns)
     scale = min(1.0, PICTURE_SIDE / max(high, wide))
