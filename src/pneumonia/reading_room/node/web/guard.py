@@ -166,7 +166,7 @@ class Guard:
         if len(called) != 1 or re.sub(r":\d{1,5}$", "", called[0]).lower() not in self._hosts:
             return PlainTextResponse("this is not the host that you asked for\n", 421)
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        if (origin is not None and origin != f"{scope['scheme']}://{called[0]}") or (
+        if (origin is not None and origin not in (f"http://{called[0]}", f"https://{called[0]}")) or (
             site not in ("none", "same-origin") and not (path == "/" and scope["method"] in CHANGES_NOTHING)
         ):
             return PlainTextResponse("asked by a page of another origin\n", 403)
