@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
@@ -35,6 +36,7 @@ STATIC = Path(__file__).parent / "static"
 PUBLIC = ("/", "/static/", "/page/session")
 DICOMWEB = "/dicom-web"
 MAX_LOGIN_BYTES = 4096
+SAME_SECONDS = 0.5  # for which all browsers are told the same of the queue
 
 
 class Point:
@@ -52,6 +54,7 @@ def application(desk: Desk, point: Point, tokens: Tokens, hosts: Collection[str]
         hosts: see `Guard`.
     """
     uploading = 0
+    said = _for_all(lambda: json.dumps(_state(desk, point)))
 
     async def page(request: Request) -> Response:
         return FileResponse(STATIC / "index.html")
@@ -60,7 +63,7 @@ def application(desk: Desk, point: Point, tokens: Tokens, hosts: Collection[str]
         secret = request.cookies.get(COOKIE, "")
         secure = request.url.scheme == "https"
         if request.method == "POST":
-            name = tokens.name(await _token(request))
+            name = tokens.name(await _token(request, desk))
             if name != PAGE:
                 return PlainTextResponse("this is no token for the page\n", 403)
             response = JSONResponse({"open": True})
@@ -76,7 +79,7 @@ def application(desk: Desk, point: Point, tokens: Tokens, hosts: Collection[str]
         return JSONResponse({"open": tokens.open or tokens.of_session(secret) == PAGE, "tokens": not tokens.open})
 
     async def state(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(_state, desk, point))
+        return Response(await run_in_threadpool(said), media_type="application/json")
 
     async def image(request: Request) -> Response:
         seen = desk.shelf.get(request.path_params["ticket"])
@@ -138,6 +141,20 @@ def application(desk: Desk, point: Point, tokens: Tokens, hosts: Collection[str]
     return Guard(Starlette(routes=routes), tokens=tokens, hosts=hosts, public=PUBLIC, by_token=DICOMWEB)
 
 
+def _for_all(work: Callable[[], str]) -> Callable[[], str]:
+    """Done at most once in `SAME_SECONDS`, however many ask."""
+    lock, last, moment = threading.Lock(), "", float("-inf")
+
+    def ask() -> str:
+        nonlocal last, moment
+        with lock:
+            if time.monotonic() - moment > SAME_SECONDS:
+                last, moment = work(), time.monotonic()
+            return last
+
+    return ask
+
+
 def _state(desk: Desk, point: Point) -> dict[str, Any]:
     health, seen = desk.health(), desk.shelf.all()
     rows = []
@@ -159,16 +176,16 @@ def _state(desk: Desk, point: Point) -> dict[str, Any]:
     }
 
 
-async def _token(request: Request) -> str:
+async def _token(request: Request, desk: Desk) -> str:
     """What a person typed; empty where that cannot be said."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_LOGIN_BYTES:
-            return ""
     try:
+        async for piece in arriving(request.stream(), desk):
+            body += piece
+            if len(body) > MAX_LOGIN_BYTES:
+                return ""
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, TimeoutError, ClientDisconnect):
         return ""
     token = said.get("token") if isinstance(said, dict) else None
     return token if isinstance(token, str) else ""

@@ -12,23 +12,28 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONNECTIONS = 100
-REQUEST_SECONDS = 10  # in which a new connection must have sent the head of a request
+REQUEST_SECONDS = 10  # in which the head of a request must have come, from the connection or the last answer on
 
 
 class _Patient(H11Protocol):
-    """Closes a connection on which no request begins: as it comes, uvicorn waits for ever."""
+    """Closes a connection on which no request begins: as it comes, uvicorn waits for ever for the rest of its head."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._late = self.loop.call_later(REQUEST_SECONDS, self._hang_up)
 
-    def _hang_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.abort()
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._late.cancel()
+        self._late = self.loop.call_later(REQUEST_SECONDS, self._hang_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._late.cancel()
         super().connection_lost(exc)
+
+    def _hang_up(self) -> None:
+        if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
+            self.transport.abort()
 
 
 class Server:
