@@ -13,12 +13,13 @@ import secrets
 import ssl
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pydicom import dcmread
 
-from pneumonia.reading_room.node.courier import Courier
+from pneumonia.reading_room.node.courier import RESULTS, Courier
 from pneumonia.reading_room.node.queue import Parcel
 
 LOG = logging.getLogger(__name__)
@@ -26,8 +27,10 @@ JSON = "application/dicom+json"
 MAX_ANSWER = 2**20  # bytes
 CHUNK = 2**18
 _REFUSED = (400, 411, 413, 415, 422)  # statuses of HTTP that another try of the same will not change
-_SOP_CLASS = 0x0122  # failure reasons (PS3.18, table I.2-2): not supported
-_FOR_GOOD = (0xA9, 0xC1)  # first bytes: it does not match its class; no such transfer syntax
+_FOR_GOOD = (
+    0xA9,
+    0xC1,
+)  # first bytes of failure reasons (PS3.18, table I.2-2): it does not match its class; no such compression
 _FAILED, _THERE, _OTHER, _UID, _REASON = "00081198", "00081199", "0008119A", "00081155", "00081197"
 _IDENTITY = ("SOPInstanceUID",)
 
@@ -62,7 +65,7 @@ class Line:
         )
         self._open.connect()
         self.is_established = True
-        self.accepted_contexts: list[Any] = []
+        self.accepted_contexts = [SimpleNamespace(abstract_syntax=each) for each in RESULTS]  # nothing is negotiated
 
     def release(self) -> None:
         """Hang up."""
@@ -162,15 +165,10 @@ class StowCourier(Courier):
             line.release()
             self._postpone(parcel, type(error).__name__)
             return False
-        if reason == _SOP_CLASS:
-            self._done(parcel, "not taken")
-        elif reason >> 8 in _FOR_GOOD:
+        if reason >> 8 in _FOR_GOOD:
             self._end(parcel, f"failure reason 0x{reason:04X}")
-        elif reason:
-            self._postpone(parcel, f"failure reason 0x{reason:04X}")
-        else:
-            self._done(parcel, "sent")
-        return reason in (0, _SOP_CLASS)
+            return False
+        return self._judge(parcel, reason, taken)
 
 
 def searched(url: str, login: str, tls: ssl.SSLContext | None, seconds: float) -> str:
