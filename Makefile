@@ -48,7 +48,7 @@ format: setup ## let ruff mend what it can
 	ruff format .
 
 lock: setup ## renew requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --extra pipeline --extra jax --extra dicom --extra dask --extra lite0 --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
+	uv pip compile pyproject.toml --extra pipeline --extra jax --extra dicom --extra dask --extra lite0 --extra web --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
 
 clean: ## remove the environment and the caches of tools (not DVC's cache)
 	rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache build dist

@@ -107,7 +107,7 @@ def test_a_wheel_holds_every_file_of_the_source(tree: Path, tmp_path: Path):
     (wheel,) = tmp_path.glob("pneumonia-*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     source = ROOT / "src"
-    wanted = {path for path in source.rglob("*") if path.suffix == ".py" or "templates" in path.parts}
+    wanted = {path for path in source.rglob("*") if path.suffix == ".py" or {"static", "templates"} & set(path.parts)}
     assert held == {path.relative_to(source).as_posix() for path in wanted if path.is_file()}
     assert "pneumonia/report/templates/report.html" in held
 

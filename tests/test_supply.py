@@ -44,12 +44,13 @@ def names(requirements: list[str]) -> set[str]:
 
 BASE = names(PROJECT["dependencies"])
 EXTRAS = {extra: names(lines) for extra, lines in PROJECT["optional-dependencies"].items()}
-LOCKED = ("pipeline", "jax", "dicom", "dask", "lite0", "dev")  # as the Makefile says
+LOCKED = ("pipeline", "jax", "dicom", "dask", "lite0", "web", "dev")  # as the Makefile says
 # Rooms and modules that need an extra to be imported; all others need it at most inside a function.
 AT_IMPORT = {
     "pneumonia/experiments": {"ruamel-yaml"},
     "pneumonia/project": {"ruamel-yaml"},
     "pneumonia/reading_room/node": {"pynetdicom", "prometheus-client"},
+    "pneumonia/reading_room/node/web": {"starlette", "uvicorn"},
     "pneumonia/reading_room/objects": {"highdicom"},
 }
 
@@ -109,11 +110,15 @@ def test_what_is_imported_is_declared():
         "prometheus-client": {"src/pneumonia/reading_room/node/status.py"},
         "psutil": {"src/pneumonia/training/tracking.py"},
         "pynetdicom": {
-            f"src/pneumonia/reading_room/node/{name}.py" for name in ("courier", "echo", "listener", "transport")
+            f"src/pneumonia/reading_room/node/{name}.py"
+            for name in ("commitment", "conformance", "courier", "echo", "listener", "transport")
         },
         "ruamel-yaml": {
             f"src/pneumonia/{name}.py"
             for name in ("experiments/folds", "project/cache", "project/code_deps", "project/profiles")
+        },
+        "starlette": {
+            f"src/pneumonia/reading_room/node/web/{name}.py" for name in ("app", "dicomweb", "guard", "server")
         },
         "tensorflow": {
             "src/keraskit/compute/backend.py",
@@ -122,6 +127,7 @@ def test_what_is_imported_is_declared():
             "src/pneumonia/models/classifier/grad_cam.py",
         },
         "torch": {"src/keraskit/compute/devices.py", "src/pneumonia/models/classifier/grad_cam.py"},
+        "uvicorn": {"src/pneumonia/reading_room/node/web/server.py"},
     }
 
 

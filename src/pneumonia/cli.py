@@ -101,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="read the settings, say what is wrong and which peers answer, and end"
     )
     serve.add_argument("--offline", action="store_true", help="with --check: ask no peer")
+    serve.add_argument(
+        "--conformance", action="store_true", help="print the DICOM Conformance Statement of these settings, and end"
+    )
     serve.set_defaults(run=_serve)
 
     node = commands.add_parser("node", help="a node's books, while it runs or not: list, reread, resend, forget")
@@ -286,7 +289,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     from keraskit.compute import devices
     from pneumonia.reading_room.node import settings
 
-    s, p = settings.read(arguments.settings), load()
+    s = settings.read(arguments.settings)
+    if arguments.conformance:
+        extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
+        from pneumonia.reading_room.node.conformance import statement
+
+        print(statement(s), end="")
+        return 0
+    p = load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
     reader = _reader(p, arguments.models, threshold)
     if arguments.check:
@@ -308,7 +318,8 @@ def _echo(s: Settings) -> int:
 
     outcomes = echo.peers(s)
     for title, fault in outcomes.items():
-        print(f"{title} at {s.peers[title].host}:{s.peers[title].port} {fault or 'answers'}")
+        peer = s.peers[title]
+        print(f"{title} at {peer.url or f'{peer.host}:{peer.port}'} {fault or 'answers'}")
     return 1 if any(outcomes.values()) else 0
 
 

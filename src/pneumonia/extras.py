@@ -21,8 +21,10 @@ EXTRA_OF = {  # as imported -> the extra to install
     "psutil": "pipeline",
     "pynetdicom": "dicom",
     "ruamel": "pipeline",
+    "starlette": "web",
     "tensorflow": "tensorflow",
     "torch": "torch",
+    "uvicorn": "web",
 }
 
 

@@ -165,6 +165,11 @@ class Courier:
             except Exception as error:  # as where the association ends meanwhile
                 self._postpone(parcel, type(error).__name__)
                 return False
+        return self._judge(parcel, code, taken)
+
+    def _judge(self, parcel: Parcel, code: int, taken: Collection[str]) -> bool:
+        """What a status means; False where the result is to be tried again, or was refused for good."""
+        kind = _kind(parcel.path)
         if code == _NOT_SUPPORTED:
             if kind not in self._not_taken:
                 LOG.error("kind=%s is not taken by peer=%s: name under peers what it takes (objects)", kind, self._peer)

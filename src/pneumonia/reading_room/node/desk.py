@@ -59,7 +59,7 @@ def resend(queue: Queue, row: Row, *, peers: list[str], settings: Settings) -> s
         ValueError: nothing can be sent.
     """
     for title in peers:
-        if title not in settings.peers or settings.peers[title].host is None:
+        if title not in settings.peers or not settings.peers[title].reached:
             raise ValueError(f"{title} is no peer with a host and a port")
     number = queue.resend(row.ticket, peers)
     if number:

@@ -1,9 +1,10 @@
-"""Does each peer answer? C-ECHO, as this node, to those that results can be sent to."""
+"""Does each peer answer? C-ECHO, as this node, to those that results can be sent to; of DICOMweb servers, a search."""
 
 from __future__ import annotations
 
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -11,23 +12,30 @@ from pynetdicom import AE, evt
 from pneumonia.reading_room.node.courier import client_context
 from pneumonia.reading_room.node.listener import VERIFICATION, quiet_library
 from pneumonia.reading_room.node.settings import Peer, Settings
+from pneumonia.reading_room.node.stow import authorization, searched
 
 SECONDS = 10.0  # that a peer may be silent
 
 
 def peers(settings: Settings) -> dict[str, str]:
-    """What became of a C-ECHO to each peer with an address, by its title: an empty text, or what went wrong.
+    """What became of a C-ECHO or a search to each peer with an address, by its title: an empty text, or what went wrong.
 
     Raises:
-        OSError: a file of the settings for TLS cannot be read.
+        OSError: a file of the settings for TLS, or with a login, cannot be read.
+        ValueError: a file with a login holds none.
     """
     quiet_library()
     s = settings
     addressed = {title: peer for title, peer in s.peers.items() if peer.host}
-    secret = any(peer.tls for peer in addressed.values()) and s.tls
+    secret = any(peer.tls for peer in s.peers.values()) and s.tls
     context = client_context(s.tls.certificate, s.tls.key, s.tls.authority) if secret and s.tls else None
-    with ThreadPoolExecutor(max(1, len(addressed))) as pool:
+    logins = {title: authorization(Path(peer.login_file)) for title, peer in s.peers.items() if peer.login_file}
+    with ThreadPoolExecutor(max(1, len(s.peers))) as pool:
         asked = {title: pool.submit(_echo, s.title, title, peer, context) for title, peer in addressed.items()}
+        for title, peer in s.peers.items():
+            if peer.url is not None:
+                tls = context if peer.tls else None
+                asked[title] = pool.submit(searched, peer.url, logins.get(title, ""), tls, SECONDS)
         return {title: each.result() for title, each in asked.items()}
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from pynetdicom import AE, _config, evt
 
 from pneumonia.dicom.decoders import TRANSFER_SYNTAXES
+from pneumonia.reading_room.node.commitment import COMMITMENT, Commitments
 from pneumonia.reading_room.node.queue import Queue, ticket
 from pneumonia.reading_room.node.seldom import Seldom
 from pneumonia.reading_room.node.transport import SAID_EVERY, BoundedSocket, Bounds, Server
@@ -30,6 +31,7 @@ class Listener:
         waiting: images in the queue from which on senders are told to come again.
         free_bytes: of the disk, below which they are told the same.
         count: is called with what happened to an image: `accepted`, `known`, `busy`, `failed`.
+        commitments: take what peers say of results that they were asked to keep; None: none is asked.
 
     Raises:
         OSError: it cannot listen; names the address.
@@ -48,6 +50,7 @@ class Listener:
         free_bytes: int,
         tls: ssl.SSLContext | None,
         count: Callable[[str], None],
+        commitments: Commitments | None = None,
     ) -> None:
         quiet_library()
         _config.STORE_RECV_CHUNKED_DATASET = True  # a C-STORE request goes to a file as it arrives
@@ -67,6 +70,9 @@ class Listener:
             (evt.EVT_DIMSE_RECV, _message_ended),
             (evt.EVT_REJECTED, self._rejected),
         ]
+        if commitments is not None:  # the peer is the provider here, though it opens the association
+            entity.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
+            handlers.append((evt.EVT_N_EVENT_REPORT, commitments.report))
         try:
             made = entity.make_server(
                 address,

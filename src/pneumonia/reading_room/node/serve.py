@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sqlite3
+import ssl
 import sys
 import threading
 import time
@@ -16,14 +17,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pneumonia import extras
 from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node import status
+from pneumonia.reading_room.node.commitment import Commitments, CommittingCourier
 from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
 from pneumonia.reading_room.node.listener import Listener, server_context
 from pneumonia.reading_room.node.queue import RESERVE, Keep, ModelsFailed, Queue, image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
+from pneumonia.reading_room.node.stow import StowCourier, authorization
 from pneumonia.reading_room.node.transport import Bounds
+from pneumonia.reading_room.node.web.names import PAGE
 from pneumonia.reading_room.node.webhook import Alerts
 
 if TYPE_CHECKING:
@@ -56,8 +61,9 @@ class Node:
         self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
         self._models_failed = -FAILED_FOR
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
-        addresses = {name: (peer.host, peer.port) for name, peer in s.peers.items() if peer.host and peer.port}
-        self._wake = {name: threading.Event() for name in ("", *addresses)}  # "": of the reader
+        self._commitments = Commitments()
+        receivers = [name for name, peer in s.peers.items() if peer.reached]
+        self._wake = {name: threading.Event() for name in ("", *receivers)}  # "": of the reader
         self._key = once(lambda: s.known_by(key()))
         with ExitStack() as undo:
             self.queue = Queue(
@@ -97,26 +103,23 @@ class Node:
                 free_bytes=s.limits.free_disk_mib * MIB,
                 tls=server_context(*tls) if tls else None,
                 count=self._stored,
+                commitments=self._commitments if any(p.commitment and p.host for p in s.peers.values()) else None,
             )
             undo.callback(self.listener.stop)
             self._couriers = [
-                Courier(
-                    self.queue,
-                    title=s.title,
-                    peer=name,
-                    address=address,
-                    tls=client_context(*tls) if tls and s.peers[name].tls else None,
-                    first_pause=s.delivery.first_pause,
-                    longest_pause=s.delivery.longest_pause,
-                    give_up=s.delivery.give_up_hours * 3600,
-                    seconds=s.limits.seconds,
-                    count=self.metrics.sent,
-                    stop=self._stop,
-                    kinds=s.peers[name].objects or tuple(KINDS),
-                    wake=self._wake[name],
-                )
-                for name, address in addresses.items()
+                self._courier(name, s.peers[name], client_context(*tls) if tls and s.peers[name].tls else None)
+                for name in receivers
             ]
+            self.page = None
+            if s.web is not None:
+                extras.require("starlette", "uvicorn", what="the page of the node (settings: web)")
+                from pneumonia.reading_room.node.page import Page
+
+                images = (*IMAGES, SECONDARY_CAPTURE) if s.accept.secondary_capture else IMAGES
+                self.page = Page(
+                    self.queue, s, s.web, images=images, health=self.health, count=self._stored, stop=self._stop
+                )
+                undo.callback(self.page.close)
             self._status = status.serve((s.status.host, s.status.port), self.metrics.registry, self.health)
             undo.pop_all()
 
@@ -124,7 +127,7 @@ class Node:
         """Listen and send, and read once the models are loaded, each in a thread of its own."""
         s = self._settings
         for peer, number in self.queue.undelivered_to().items():
-            if not s.peers.get(peer, Peer()).host:
+            if not s.peers.get(peer, Peer()).reached and not (s.web and peer == PAGE):
                 LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
         self._run("listener", partial(self._keep_up, "listener", self.listener.serve))
         LOG.info(
@@ -134,6 +137,10 @@ class Node:
         for number, courier in enumerate(self._couriers):
             self._run(f"courier {number}", partial(self._keep_up, f"courier {number}", courier.serve))
         self._run("books", partial(self._keep_up, "books", self._forget))
+        if self.page is not None:
+            self._run("page", partial(self._keep_up, "page", self.page.serve))
+            self._run("page's results", partial(self._keep_up, "page's results", self.page.hand_over))
+            LOG.info("page port=%d", self.page.port)
         if self._alerts:
             self._run("alerts", partial(self._keep_up, "alerts", self._alerts.serve))
         self._run("key", self._ask_key)
@@ -147,6 +154,8 @@ class Node:
         for each in self._wake.values():
             each.set()
         self.listener.stop()
+        if self.page is not None:
+            self.page.stop()
         for name, thread in self._threads.items():
             if name != "reader" or self._ready:  # models that are being loaded are not waited for
                 thread.join(timeout=60)
@@ -169,7 +178,7 @@ class Node:
         faults += ["queue is full"] if full else []
         faults += ["models cannot be loaded"] if self.broken else []
         notes = ["models are being loaded"] if not (self._ready or self.broken) else []
-        addressed = [title for title, peer in self._settings.peers.items() if peer.host]
+        addressed = [title for title, peer in self._settings.peers.items() if peer.reached]
         in_vain = self.queue.in_vain(bounds.hours * 3600)
         faults += status.faults(debts, in_vain, addressed=addressed, **bounds.values())
         return {
@@ -191,6 +200,29 @@ class Node:
     def status_port(self) -> int:
         """Of /health and /metrics."""
         return int(self._status.server_address[1])
+
+    def _courier(self, name: str, peer: Peer, tls: ssl.SSLContext | None) -> Courier:
+        s = self._settings
+        common: dict[str, Any] = {
+            "title": s.title,
+            "peer": name,
+            "tls": tls,
+            "first_pause": s.delivery.first_pause,
+            "longest_pause": s.delivery.longest_pause,
+            "give_up": s.delivery.give_up_hours * 3600,
+            "seconds": s.limits.seconds,
+            "count": self.metrics.sent,
+            "stop": self._stop,
+            "kinds": peer.objects or tuple(KINDS),
+            "wake": self._wake[name],
+        }
+        if peer.url is not None:
+            login = authorization(Path(peer.login_file)) if peer.login_file else ""
+            return StowCourier(self.queue, url=peer.url, login=login, commitment=peer.commitment, **common)
+        address = peer.host or "", peer.port or 0
+        if peer.commitment:
+            return CommittingCourier(self.queue, commitments=self._commitments, address=address, **common)
+        return Courier(self.queue, address=address, **common)
 
     def _stored(self, outcome: str) -> None:
         self.metrics.stored(outcome)
@@ -228,6 +260,7 @@ class Node:
 
             reader = self._load(capture=s.capture, admit=self._admit)
             reader.warm_up(s.batch)
+            reader = self.page.watching(reader) if self.page else reader
         except Exception as error:  # as where their files are damaged; its text names those
             LOG.critical("models cannot be loaded error=%s: %s", type(error).__name__, error)
             self.broken = True

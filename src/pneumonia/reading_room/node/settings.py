@@ -10,16 +10,19 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pneumonia.params import Count, Positive, Section, Share, explain, yaml_loader
 from pneumonia.reading_room.admission import plain
+from pneumonia.reading_room.node.web.names import PAGE
 
 Title = Annotated[str, Field(pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")]
 Port = Annotated[int, Field(ge=0, lt=2**16)]  # 0: any that is free
 Host = Annotated[str, Field(min_length=1)]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 Event = Literal["failed", "undelivered", "peer_away", "disk_full", "models_failing"]
@@ -27,12 +30,41 @@ EVENTS: tuple[Event, ...] = get_args(Event)
 
 
 class Peer(Section):
-    """Another application entity. Without an address it may send, and nothing is sent to it."""
+    """Another application entity, or a DICOMweb server. Without an address it may send, and nothing is sent to it."""
 
     host: Host | None = None
     port: Annotated[int, Field(ge=1, lt=2**16)] | None = None
     tls: bool = False
     objects: Annotated[list[Literal["sr", "pr", "sc"]], Field(min_length=1)] | None = None  # None: all that are made
+    url: str | None = None  # of a DICOMweb server, in the place of host and port
+    login_file: str = ""  # what that server wants to see: `Bearer TOKEN` or `USER:PASSWORD`
+    commitment: bool = False  # results leave the queue when the peer says that it keeps them
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Peer:
+        if self.url is None:
+            if self.login_file:
+                raise ValueError("login_file is for a peer with a url")
+            return self
+        if self.host is not None or self.port is not None:
+            raise ValueError("url stands in the place of host and port")
+        parts = urlsplit(self.url)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError(f"url must be like https://pacs.example.org/dicom-web, got {self.url!r}")
+        if parts.scheme == "http" and (self.tls or (self.login_file and parts.hostname not in LOOPBACK)):
+            raise ValueError("with tls or login_file, url must begin with https://")
+        return self
+
+    @property
+    def reached(self) -> bool:
+        """Whether it has an address."""
+        return self.host is not None or self.url is not None
 
     @model_validator(mode="after")
     def _whole_address(self) -> Peer:
@@ -120,6 +152,26 @@ class Webhook(Section):
     token_file: str = ""  # its content goes along as a bearer token
 
 
+class Web(Section):
+    """A page for people, and DICOMweb (extra: web). Beyond loopback, and for DICOMweb, only with tokens."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8053
+    names: list[Host] = []  # noqa: RUF012, that a browser may call this host, besides `host` and localhost
+    token_file: str = ""  # lines `NAME TOKEN`: WEB opens the page, a peer's title sends by DICOMweb
+    tls: bool = False
+    show_patient: bool = False
+    keep_images: Annotated[int, Field(ge=1, le=1000)] = 100  # pictures in memory, the last ones that were read
+    keep_minutes: Positive = 480.0
+    request_mib: Annotated[int, Field(ge=1, le=8192)] = 1024  # of one request with several images
+
+    @model_validator(mode="after")
+    def _tokens_beyond_loopback(self) -> Web:
+        if self.host not in LOOPBACK and not self.token_file:
+            raise ValueError(f"host {self.host} can be reached from other machines: name a token_file")
+        return self
+
+
 class Settings(Section):
     """Everything in the file."""
 
@@ -143,6 +195,15 @@ class Settings(Section):
     status: Status = Status()
     health: Health = Health()
     webhook: Webhook | None = None
+    web: Web | None = None
+
+    @model_validator(mode="after")
+    def _page_has_its_own_name(self) -> Settings:
+        if self.web and PAGE in self.peers:
+            raise ValueError(f"peers.{PAGE} has the name of the node's page: call it otherwise")
+        if self.web and self.web.tls and self.tls is None:
+            raise ValueError("web.tls is true, but tls names no certificate to show there")
+        return self
 
     @model_validator(mode="after")
     def _tls_has_a_certificate(self) -> Settings:
@@ -161,21 +222,23 @@ class Settings(Section):
     @model_validator(mode="after")
     def _results_have_an_address(self) -> Settings:
         if self.results_to == "sender":
-            if not any(peer.host for peer in self.peers.values()):
-                raise ValueError("results_to is 'sender', but no peer has a host and a port")
+            if not any(peer.reached for peer in self.peers.values()):
+                raise ValueError("results_to is 'sender', but no peer has a host and a port, or a url")
             return self
         for title in self.results_to:
-            if title not in self.peers or self.peers[title].host is None:
-                raise ValueError(f"results_to names {title}, which is no peer with a host and a port")
+            if title not in self.peers or not self.peers[title].reached:
+                raise ValueError(f"results_to names {title}, which is no peer with a host and a port, or a url")
         if not self.results_to:
             raise ValueError("results_to is empty; name a peer, or write: sender")
         return self
 
     def receivers(self, sender: str) -> list[str]:
-        """The titles of the peers that get the results of an image from `sender`."""
+        """The titles of the peers that get the results of an image from `sender`; what the page brought is the page's."""
+        if sender == PAGE:
+            return [PAGE] if self.web else []
         if self.results_to != "sender":
             return list(self.results_to)
-        return [sender] if sender in self.peers and self.peers[sender].host else []
+        return [sender] if sender in self.peers and self.peers[sender].reached else []
 
     def known_by(self, key: str) -> str:
         """A hash of all that an answer depends on besides the image.
@@ -184,7 +247,7 @@ class Settings(Section):
             key: of models and params.
         """
         own = self.model_dump(mode="json", include={"capture", "threshold", "accept", "answers"})
-        network = {"host", "port", "tls"}
+        network = {"host", "port", "tls", "url", "login_file", "commitment"}
         peers = {
             title: peer.model_dump(mode="json", exclude=network, exclude_defaults=True)
             for title, peer in self.peers.items()

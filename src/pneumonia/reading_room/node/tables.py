@@ -68,6 +68,7 @@ def prepare(base: sqlite3.Connection) -> None:
         base.execute(f"CREATE TABLE IF NOT EXISTS deliveries ({_DELIVERIES})")
         base.execute("CREATE INDEX by_state ON images (state, received)")
         base.execute("CREATE INDEX by_image ON images (image)")
+        base.execute("CREATE INDEX by_received ON images (received, ticket)")  # a list begins with the newest
         base.execute("CREATE INDEX IF NOT EXISTS by_peer ON deliveries (peer, due)")
         base.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
