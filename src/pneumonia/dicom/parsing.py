@@ -41,7 +41,7 @@ _ITEM_TAG = b"\xfe\xff\x00\xe0"  # (FFFE,E000) in little-endian
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0"  # (FFFE,E0DD)
 
 
-class _Stream(io.BytesIO):
+class BoundedStream(io.BytesIO):
     """Bytes that can be read `MAX_STEPS` times."""
 
     def __init__(self, data: bytes) -> None:
@@ -81,7 +81,7 @@ def parse(data: bytes, *, pixels: bool) -> tuple[Dataset, list[str]]:
 
 def why_no_pixels(data: bytes) -> str:
     """Why a file that holds the tag of pixel data has no such element: it is cut short, or a header cannot be followed."""
-    _, place = _mend_representations(data)
+    _, place = mend_representations(data)
     if place is None:
         return f"truncated: {len(data):,} bytes, and the pixel data does not end"
     return f"header cannot be followed: no element begins at byte {place:,}, before the pixel data"
@@ -97,7 +97,7 @@ def _read_or_mend(data: bytes, pixels: bool) -> tuple[Dataset, list[str]]:
     except Exception as error:  # also beyond a bound, where a length is taken for another
         failure = error
     notes = []
-    mended, _ = _mend_representations(data)
+    mended, _ = mend_representations(data)
     if mended is not None:
         dataset = _read(mended, pixels)
         notes = ["An element has no value representation of the standard, and was followed all the same."]
@@ -107,7 +107,7 @@ def _read_or_mend(data: bytes, pixels: bool) -> tuple[Dataset, list[str]]:
     return dataset, notes
 
 
-def _mend_representations(data: bytes) -> tuple[bytes | None, int | None]:
+def mend_representations(data: bytes) -> tuple[bytes | None, int | None]:
     """The file with known value representations in place of private and blank ones, and where the header got lost.
 
     The first is None where there was none to mend, the second where every element was followed to the end of the file or
@@ -120,7 +120,7 @@ def _mend_representations(data: bytes) -> tuple[bytes | None, int | None]:
 
     known = {str(vr).encode(): str(vr) for vr in VR if len(str(vr)) == 2}
     long = {str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32}
-    start, syntax = _end_of_meta(data)
+    start, syntax = end_of_meta(data)
     if syntax in (IMPLICIT, DEFLATED):
         return None, None
     order: Literal["big", "little"] = "big" if syntax == BIG_ENDIAN else "little"
@@ -181,16 +181,16 @@ def _mend_representations(data: bytes) -> tuple[bytes | None, int | None]:
     return (bytes(changed) if changed != data else None), None
 
 
-def _end_of_meta(data: bytes) -> tuple[int, str]:
+def end_of_meta(data: bytes) -> tuple[int, str]:
     """Where the data set begins after the file meta group, and its transfer syntax."""
     stream, meta = _meta(data)
     return stream.tell(), str(meta.get("TransferSyntaxUID", ""))
 
 
-def _meta(data: bytes) -> tuple[_Stream, Dataset]:
+def _meta(data: bytes) -> tuple[BoundedStream, Dataset]:
     from pydicom.filereader import read_dataset
 
-    stream = _Stream(data)
+    stream = BoundedStream(data)
     stream.seek(132)
     # The file meta group is always explicit and little-endian (PS3.10, 7.1).
     meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
@@ -207,7 +207,7 @@ def _read(data: bytes, pixels: bool) -> Dataset:
     stream, meta = _meta(data)
     syntax = str(meta.get("TransferSyntaxUID", ""))
     if syntax == DEFLATED:
-        stream = _Stream(_inflate(data[stream.tell() :]))
+        stream = BoundedStream(_inflate(data[stream.tell() :]))
     seen: set[Any] = set()
 
     def stop(tag: Any, vr: str | None, length: int) -> bool:

@@ -78,11 +78,11 @@ def _read(data: bytes) -> Dataset:
     """The elements that are used, within the bounds of `parsing`, also of a file whose other elements it refuses."""
     if data[128:132] != b"DICM":
         raise StudyError(Reason.UNREADABLE, "not a DICOM file (no DICM marker)")
-    if parsing._end_of_meta(data)[1] == parsing.DEFLATED:
+    if parsing.end_of_meta(data)[1] == parsing.DEFLATED:
         parsing.parse(data, pixels=False)  # inflates to a bounded size
     dataset = _elements(data)
     if "Rows" not in dataset:  # the header got lost in an element of no known value representation
-        mended = parsing._mend_representations(data)[0]
+        mended = parsing.mend_representations(data)[0]
         dataset = _elements(mended) if mended else dataset
     return dataset
 
@@ -105,7 +105,7 @@ def _elements(data: bytes) -> Dataset:
         seen.add(tag)
         return bool(tag >> 16 == _PIXELS)
 
-    return read_partial(parsing._Stream(data), stop_when=stop, force=True, specific_tags=tags)
+    return read_partial(parsing.BoundedStream(data), stop_when=stop, force=True, specific_tags=tags)
 
 
 def _source(header: Header, syntax: str) -> Dataset:
