@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,7 +41,8 @@ class Config:
     NUM_CLASSES = 1  # background included
 
     # Region proposals
-    RPN_ANCHOR_SCALES: Sequence[float] = (32, 64, 128, 256, 512)  # pixels, square root of an anchor's area; one a level
+    # One a level, pixels, square root of an anchor's area. Fewer than levels: the coarsest have no anchors.
+    RPN_ANCHOR_SCALES: Sequence[float] = (32, 64, 128, 256, 512)
     RPN_ANCHOR_RATIOS: Sequence[float] = [0.5, 1, 2]  # width / height
     RPN_ANCHOR_STRIDE = 1  # 2: anchors at every second cell
     RPN_NMS_THRESHOLD = 0.7
@@ -118,14 +118,6 @@ class Config:
     def __init__(self) -> None:
         """Set the computed fields; raises ValueError for values that cannot be."""
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
-        scales, strides = len(self.RPN_ANCHOR_SCALES), list(self.BACKBONE_STRIDES)
-        if 0 < scales < len(strides):
-            warnings.warn(
-                f"RPN_ANCHOR_SCALES has {scales} values for the {len(strides)} BACKBONE_STRIDES {strides}: the coarsest are "
-                f"left out. Say BACKBONE_STRIDES = {strides[:scales]} to have no warning",
-                stacklevel=2,
-            )
-            self.BACKBONE_STRIDES = strides[:scales]
         side = {"square": self.IMAGE_MAX_DIM, "crop": self.IMAGE_MIN_DIM}.get(self.IMAGE_RESIZE_MODE)
         if side is None:
             raise ValueError(f"IMAGE_RESIZE_MODE must be 'square' or 'crop', got {self.IMAGE_RESIZE_MODE!r}")
@@ -150,10 +142,10 @@ class Config:
                 f"the image's side must be a multiple of {max(strides)}, the coarsest of BACKBONE_STRIDES, got {side}; "
                 "use for example 256, 320, 384, 448, 512"
             )
-        if len(self.RPN_ANCHOR_SCALES) != len(strides):
+        if not 1 <= len(self.RPN_ANCHOR_SCALES) <= len(strides):
             raise ValueError(
-                f"RPN_ANCHOR_SCALES needs one value for each of the {len(strides)} BACKBONE_STRIDES, "
-                f"got {list(self.RPN_ANCHOR_SCALES)}"
+                f"RPN_ANCHOR_SCALES needs one value for each of the {len(strides)} BACKBONE_STRIDES, or fewer to have no "
+                f"anchors on the coarsest, got {list(self.RPN_ANCHOR_SCALES)}"
             )
         if np.size(self.MEAN_PIXEL) not in (1, self.IMAGE_CHANNEL_COUNT):
             raise ValueError(

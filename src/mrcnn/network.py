@@ -52,7 +52,9 @@ class Network:
             config.TOP_DOWN_PYRAMID_SIZE,
             config.RPN_CONV_FILTERS,
         )
-        _, self.rpn_probs, self.rpn_bbox = rpn_graph(self.rpn, self.pyramid)
+        # A level without an anchor has nothing to propose; its features are pooled from all the same.
+        self.proposing = len(config.RPN_ANCHOR_SCALES)
+        _, self.rpn_probs, self.rpn_bbox = rpn_graph(self.rpn, self.pyramid[: self.proposing])
         self.table = flat_pyramid(self.pyramid)
         shapes = [(int(height), int(width)) for height, width in compute_backbone_shapes(config, config.IMAGE_SHAPE)]
         self.shapes = dict(zip(map(level_of, config.BACKBONE_STRIDES), shapes, strict=True))
@@ -80,7 +82,7 @@ class Network:
         )
         rpn_logits, rpn_bbox = SampledRPN(
             self.rpn,
-            list(self.shapes.values()),
+            list(self.shapes.values())[: self.proposing],
             len(config.RPN_ANCHOR_RATIOS),
             config.RPN_ANCHOR_STRIDE,
             name="rpn_sampled",

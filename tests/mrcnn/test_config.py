@@ -43,6 +43,7 @@ def test_unknown_fields_are_refused():
         ({"IMAGE_MAX_DIM": 250}, "multiple of 64"),
         ({"BACKBONE_STRIDES": [8, 32], "RPN_ANCHOR_SCALES": [8, 16]}, "neighbours"),
         ({"RPN_ANCHOR_SCALES": [8, 16, 32, 64, 128, 256]}, "5 BACKBONE_STRIDES"),
+        ({"RPN_ANCHOR_SCALES": []}, "5 BACKBONE_STRIDES"),
         ({"IMAGE_CHANNEL_COUNT": 1}, "MEAN_PIXEL needs one value for each of the IMAGE_CHANNEL_COUNT = 1"),
         ({"IMAGE_RESIZE_MODE": "stretch"}, "'square' or 'crop'"),
         ({"USE_RPN_ROIS": False}, "USE_RPN_ROIS"),
@@ -53,12 +54,15 @@ def test_impossible_values_are_refused(fields, message):
         type("Bad", (Shapes,), fields)()
 
 
-def test_levels_without_a_scale_are_left_out():
-    """As the mean of Matterport's, where they have no anchors; configurations for the challenge are such."""
-    with pytest.warns(UserWarning, match=r"Say BACKBONE_STRIDES = \[4, 8, 16, 32\]"):
-        config = type("Pneumonia", (Shapes,), {"RPN_ANCHOR_SCALES": (32, 64, 128, 256)})()
-    assert config.BACKBONE_STRIDES == [4, 8, 16, 32]
-    assert len(pyramid_anchors(config)) == 3 * (32**2 + 16**2 + 8**2 + 4**2)
+def test_fewer_scales_make_fewer_anchors_and_nothing_else():
+    """As Matterport's; configurations for the challenge are such."""
+    config = type("Pneumonia", (Shapes,), {"RPN_ANCHOR_SCALES": (32, 64)})()
+    assert list(config.BACKBONE_STRIDES) == [4, 8, 16, 32, 64]
+    found = pyramid_anchors(config)
+    assert len(found) == 3 * (32**2 + 16**2)
+    np.testing.assert_array_equal(
+        found, pyramid_anchors(type("Five", (Shapes,), {"RPN_ANCHOR_SCALES": (32, 64, 1, 2, 3)})())[: len(found)]
+    )
 
 
 def test_functions_among_the_fields():
