@@ -4,18 +4,21 @@
         NAME = "shapes"
         NUM_CLASSES = 1 + 3  # background + 3 shapes
 
-A field that does not exist is refused, so that a misspelt one cannot pass unnoticed.
+Fields of a project's own are welcome; one that is nearly the name of a field here brings a warning, so that a misspelt one
+does not pass unnoticed.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+RESIZE_MODES = ("square", "crop", "pad64", "none")
 _OWNER = ("self", "config")
 
 
@@ -59,7 +62,7 @@ class Config:
     MASK_SHAPE: Sequence[int] = [28, 28]
 
     # Images
-    IMAGE_RESIZE_MODE = "square"  # square | crop
+    IMAGE_RESIZE_MODE = "square"  # square | crop | pad64 | none, see mrcnn.images.resize_image
     IMAGE_MIN_DIM = 800
     IMAGE_MAX_DIM = 1024
     IMAGE_MIN_SCALE = 0
@@ -111,16 +114,20 @@ class Config:
         super().__init_subclass__(**kwargs)
         for name, value in list(vars(cls).items()):
             if name.isupper():
-                _check_known(name)
-                if inspect.isfunction(value) and next(iter(inspect.signature(value).parameters), "") not in _OWNER:
+                _hint(name)
+                if (
+                    name in _known()
+                    and inspect.isfunction(value)
+                    and next(iter(inspect.signature(value).parameters), "") not in _OWNER
+                ):
                     setattr(cls, name, staticmethod(value))  # BACKBONE = my_backbone
 
     def __init__(self) -> None:
         """Set the computed fields; raises ValueError for values that cannot be."""
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
-        side = {"square": self.IMAGE_MAX_DIM, "crop": self.IMAGE_MIN_DIM}.get(self.IMAGE_RESIZE_MODE)
-        if side is None:
-            raise ValueError(f"IMAGE_RESIZE_MODE must be 'square' or 'crop', got {self.IMAGE_RESIZE_MODE!r}")
+        if self.IMAGE_RESIZE_MODE not in RESIZE_MODES:
+            raise ValueError(f"IMAGE_RESIZE_MODE must be one of {RESIZE_MODES}, got {self.IMAGE_RESIZE_MODE!r}")
+        side = self.IMAGE_MIN_DIM if self.IMAGE_RESIZE_MODE == "crop" else self.IMAGE_MAX_DIM
         self.IMAGE_SHAPE = np.array([side, side, self.IMAGE_CHANNEL_COUNT])
         # image_id, original shape, shape, window, scale, active classes: see mrcnn.dataset.compose_image_meta
         self.IMAGE_META_SIZE = 1 + 3 + 3 + 4 + 1 + self.NUM_CLASSES
@@ -128,7 +135,7 @@ class Config:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.isupper():
-            _check_known(name)
+            _hint(name)
         super().__setattr__(name, value)
 
     def _check(self) -> None:
@@ -168,9 +175,15 @@ class Config:
         print()
 
 
-def _check_known(name: str) -> None:
-    known = {field for field in [*vars(Config), *Config.__annotations__] if field.isupper()}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise AttributeError(f"mrcnn.config.Config has no field {name}{hint}")
+def _known() -> set[str]:
+    return {field for field in [*vars(Config), *Config.__annotations__] if field.isupper()}
+
+
+def _hint(name: str) -> None:
+    known = _known()
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.9) if name not in known else []
+    if near:
+        warnings.warn(
+            f"{name} is no field of mrcnn.config.Config, so nothing here reads it; did you mean {near[0]}?",
+            stacklevel=3,
+        )

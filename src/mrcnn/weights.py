@@ -30,7 +30,17 @@ LAYERS = {  # words for the layers of a phase of training: ResNet stages from th
 
 class NamedWeightsModel(keras.Model):
     """A functional model whose weight files have Matterport's layout, whatever their name, so that those of a training
-    fit the model that detects."""
+    fit the model that detects.
+
+    `inside` knows the layers that lie within others by Matterport's names (`mrcnn.inside.Inside`).
+    """
+
+    inside: Any = None
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """The layer `name`, also one that lies within another: `conv1`, `mrcnn_mask`; each has an `output`."""
+        found = self.inside.find(name) if self.inside is not None and name is not None else None
+        return super().get_layer(name, index) if found is None else found
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         if not overwrite and Path(filepath).exists():
