@@ -19,10 +19,16 @@ def resize(image: np.ndarray, output_shape: Sequence[int]) -> np.ndarray:
     """
     if tuple(image.shape[:2]) == tuple(output_shape[:2]):
         return image.copy()
-    zoom = [new / old for new, old in zip(output_shape[:2], image.shape[:2], strict=True)] + [1] * (image.ndim - 2)
-    result = ndimage.zoom(image.astype(np.float64), zoom, order=1, mode="grid-constant", grid_mode=True)
-    result = np.clip(result, image.min(), image.max())
-    return result.astype(image.dtype)
+    zoom = [new / old for new, old in zip(output_shape[:2], image.shape[:2], strict=True)]
+    result = np.empty((*output_shape[:2], *image.shape[2:]), image.dtype)
+    low, high = image.min(), image.max()
+    for at in np.ndindex(
+        image.shape[2:]
+    ):  # channel by channel: the same values, at half the cost of an axis that stays
+        channel = (..., *at)
+        values = ndimage.zoom(image[channel].astype(np.float64), zoom, order=1, mode="grid-constant", grid_mode=True)
+        result[channel] = np.clip(values, low, high)
+    return result
 
 
 def resize_image(
