@@ -22,9 +22,7 @@ def resize(image: np.ndarray, output_shape: Sequence[int]) -> np.ndarray:
     zoom = [new / old for new, old in zip(output_shape[:2], image.shape[:2], strict=True)]
     result = np.empty((*output_shape[:2], *image.shape[2:]), image.dtype)
     low, high = image.min(), image.max()
-    for at in np.ndindex(
-        image.shape[2:]
-    ):  # channel by channel: the same values, at half the cost of an axis that stays
+    for at in np.ndindex(image.shape[2:]):  # the same values as of all channels at once, at half the cost
         channel = (..., *at)
         values = ndimage.zoom(image[channel].astype(np.float64), zoom, order=1, mode="grid-constant", grid_mode=True)
         result[channel] = np.clip(values, low, high)

@@ -114,7 +114,7 @@ class MaskRCNN:
             raise ValueError(f"GPU_COUNT is {config.GPU_COUNT}, set it to the devices that train: {error}") from error
         with self._devices.scope():
             self.network = Network(config)
-            self.keras_model: Any = self.network.training_model() if training else self.network.inference_model()
+            self.keras_model = self._graph(self.network)
         if not training:
             self.keras_model.compile(jit_compile=jit_compile())
         self._of_other_shapes: dict[tuple[int, ...], Any] = {}  # see _model_for
@@ -393,6 +393,9 @@ class MaskRCNN:
         (`mrcnn.parts.proposals.STEPS`), else None. `tensor` and `checked` are Matterport's arguments, not looked at."""
         return self.keras_model.inside.step(name)
 
+    def _graph(self, network: Network) -> Any:
+        return network.training_model() if self.mode == "training" else network.inference_model()
+
     def _config_for(self, shape: Sequence[int]) -> Config:
         """The configuration for images of `shape`, which `IMAGE_RESIZE_MODE` must allow."""
         own, coarsest = list(self.config.IMAGE_SHAPE), max(self.config.BACKBONE_STRIDES)
@@ -417,7 +420,7 @@ class MaskRCNN:
             return self.keras_model
         model = self._of_other_shapes.pop(key, None)
         if model is None:
-            model = Network(config).inference_model()
+            model = self._graph(Network(config))
             model.compile(jit_compile=jit_compile())
         self._of_other_shapes[key] = model
         while len(self._of_other_shapes) > 4:

@@ -157,9 +157,10 @@ class Network:
 
     def _open(self, model: Any, boxes: Tensor, masks: Tensor) -> Any:
         """`model`, which gives what is inside it by Matterport's names; `masks` are those of `boxes`."""
+        shown = self.box_head.shown
 
         def looked_at() -> dict[str, Any]:
-            found = self.box_head.look()
+            found = self.box_head.look(shown)
             if self.proposing == 1:  # else layers of these names join the levels
                 tensors = {"rpn_class_logits": self.rpn_logits, "rpn_class": self.rpn_probs, "rpn_bbox": self.rpn_bbox}
                 found |= {name: (None, tensor) for name, tensor in tensors.items()}

@@ -54,12 +54,13 @@ class BoxHead:
         logits = ops.cast(self.logits(x), "float32")
         deltas = ops.reshape(ops.cast(self.bbox(x), "float32"), (-1, regions, self.classes, 4))
         probs = ops.softmax(logits)
-        self.shown = hidden, regions, probs, deltas
+        self.shown = hidden, regions, probs, deltas  # of the last call, for `look`
         return logits, probs, deltas
 
-    def look(self) -> dict[str, tuple[layers.Layer | None, Tensor]]:
-        """Layers and symbolic tensors of the last call by Matterport's names, `[B, R, ...]`."""
-        hidden, regions, probs, deltas = self.shown
+    @staticmethod
+    def look(shown: Any) -> dict[str, tuple[layers.Layer | None, Tensor]]:
+        """Layers and symbolic tensors of a call, of which `shown` was kept, by Matterport's names, `[B, R, ...]`."""
+        hidden, regions, probs, deltas = shown
         rows = {layer.name: (layer, ops.reshape(x, (-1, regions, *x.shape[1:]))) for layer, x in hidden.items()}
         return {**rows, "mrcnn_class": (None, probs), "mrcnn_bbox": (None, deltas)}
 

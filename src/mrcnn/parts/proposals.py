@@ -73,8 +73,6 @@ class ProposalLayer(keras.layers.Layer):
 class ProposalSteps(keras.layers.Layer):
     """`STEPS` of a proposal layer, for a look at them. Call: that of `ProposalLayer`."""
 
-    parts = ()  # no weights of its own: see mrcnn.weights
-
     def __init__(self, layer: ProposalLayer, **kwargs: Any):
         super().__init__(dtype="float32", **kwargs)
         self.layer = layer
