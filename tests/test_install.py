@@ -13,7 +13,7 @@ from tests.places import ROOT
 from tests.test_supply import AT_IMPORT
 
 HEAVY = {"tensorflow", "torch", "dvc", "mlflow", "imgaug", "matplotlib", "scikit-learn", "highdicom"}
-BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "src")
+BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src")
 TRAIN = """
 import sys
 sys.modules["tqdm"] = None  # it draws bars, no more
@@ -107,9 +107,13 @@ def test_a_wheel_holds_every_file_of_the_source(tree: Path, tmp_path: Path):
     (wheel,) = tmp_path.glob("pneumonia-*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     source = ROOT / "src"
-    wanted = {path for path in source.rglob("*") if path.suffix == ".py" or {"static", "templates"} & set(path.parts)}
+    wanted = {
+        path
+        for path in source.rglob("*")
+        if path.suffix in (".py", ".pth") or {"static", "templates"} & set(path.parts)
+    }
     assert held == {path.relative_to(source).as_posix() for path in wanted if path.is_file()}
-    assert "pneumonia/report/templates/report.html" in held
+    assert {"pneumonia/report/templates/report.html", "mrcnn_imgaug.pth"} <= held
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@
         NAME = "shapes"
         NUM_CLASSES = 1 + 3  # background + 3 shapes
 
-A field that does not exist is refused, so that a misspelt one cannot pass unnoticed.
+Fields of a project's own are welcome; one that is nearly the name of a field here brings a warning, so that a misspelt one
+does not pass unnoticed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+RESIZE_MODES = ("square", "crop", "pad64", "none")
 _OWNER = ("self", "config")
 
 
@@ -42,7 +44,8 @@ class Config:
     NUM_CLASSES = 1  # background included
 
     # Region proposals
-    RPN_ANCHOR_SCALES: Sequence[float] = (32, 64, 128, 256, 512)  # pixels, square root of an anchor's area; one a level
+    # One a level, pixels, square root of an anchor's area. Fewer than levels: the coarsest have no anchors.
+    RPN_ANCHOR_SCALES: Sequence[float] = (32, 64, 128, 256, 512)
     RPN_ANCHOR_RATIOS: Sequence[float] = [0.5, 1, 2]  # width / height
     RPN_ANCHOR_STRIDE = 1  # 2: anchors at every second cell
     RPN_NMS_THRESHOLD = 0.7
@@ -59,7 +62,7 @@ class Config:
     MASK_SHAPE: Sequence[int] = [28, 28]
 
     # Images
-    IMAGE_RESIZE_MODE = "square"  # square | crop
+    IMAGE_RESIZE_MODE = "square"  # square | crop | pad64 | none, see mrcnn.images.resize_image
     IMAGE_MIN_DIM = 800
     IMAGE_MAX_DIM = 1024
     IMAGE_MIN_SCALE = 0
@@ -111,24 +114,20 @@ class Config:
         super().__init_subclass__(**kwargs)
         for name, value in list(vars(cls).items()):
             if name.isupper():
-                _check_known(name)
-                if inspect.isfunction(value) and next(iter(inspect.signature(value).parameters), "") not in _OWNER:
+                _hint(name)
+                if (
+                    name in _known()
+                    and inspect.isfunction(value)
+                    and next(iter(inspect.signature(value).parameters), "") not in _OWNER
+                ):
                     setattr(cls, name, staticmethod(value))  # BACKBONE = my_backbone
 
     def __init__(self) -> None:
         """Set the computed fields; raises ValueError for values that cannot be."""
         self.BATCH_SIZE = self.IMAGES_PER_GPU * self.GPU_COUNT
-        scales, strides = len(self.RPN_ANCHOR_SCALES), list(self.BACKBONE_STRIDES)
-        if 0 < scales < len(strides):
-            warnings.warn(
-                f"RPN_ANCHOR_SCALES has {scales} values for the {len(strides)} BACKBONE_STRIDES {strides}: the coarsest are "
-                f"left out. Say BACKBONE_STRIDES = {strides[:scales]} to have no warning",
-                stacklevel=2,
-            )
-            self.BACKBONE_STRIDES = strides[:scales]
-        side = {"square": self.IMAGE_MAX_DIM, "crop": self.IMAGE_MIN_DIM}.get(self.IMAGE_RESIZE_MODE)
-        if side is None:
-            raise ValueError(f"IMAGE_RESIZE_MODE must be 'square' or 'crop', got {self.IMAGE_RESIZE_MODE!r}")
+        if self.IMAGE_RESIZE_MODE not in RESIZE_MODES:
+            raise ValueError(f"IMAGE_RESIZE_MODE must be one of {RESIZE_MODES}, got {self.IMAGE_RESIZE_MODE!r}")
+        side = self.IMAGE_MIN_DIM if self.IMAGE_RESIZE_MODE == "crop" else self.IMAGE_MAX_DIM
         self.IMAGE_SHAPE = np.array([side, side, self.IMAGE_CHANNEL_COUNT])
         # image_id, original shape, shape, window, scale, active classes: see mrcnn.dataset.compose_image_meta
         self.IMAGE_META_SIZE = 1 + 3 + 3 + 4 + 1 + self.NUM_CLASSES
@@ -136,7 +135,7 @@ class Config:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.isupper():
-            _check_known(name)
+            _hint(name)
         super().__setattr__(name, value)
 
     def _check(self) -> None:
@@ -150,10 +149,10 @@ class Config:
                 f"the image's side must be a multiple of {max(strides)}, the coarsest of BACKBONE_STRIDES, got {side}; "
                 "use for example 256, 320, 384, 448, 512"
             )
-        if len(self.RPN_ANCHOR_SCALES) != len(strides):
+        if not 1 <= len(self.RPN_ANCHOR_SCALES) <= len(strides):
             raise ValueError(
-                f"RPN_ANCHOR_SCALES needs one value for each of the {len(strides)} BACKBONE_STRIDES, "
-                f"got {list(self.RPN_ANCHOR_SCALES)}"
+                f"RPN_ANCHOR_SCALES needs one value for each of the {len(strides)} BACKBONE_STRIDES, or fewer to have no "
+                f"anchors on the coarsest, got {list(self.RPN_ANCHOR_SCALES)}"
             )
         if np.size(self.MEAN_PIXEL) not in (1, self.IMAGE_CHANNEL_COUNT):
             raise ValueError(
@@ -176,9 +175,15 @@ class Config:
         print()
 
 
-def _check_known(name: str) -> None:
-    known = {field for field in [*vars(Config), *Config.__annotations__] if field.isupper()}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise AttributeError(f"mrcnn.config.Config has no field {name}{hint}")
+def _known() -> set[str]:
+    return {field for field in [*vars(Config), *Config.__annotations__] if field.isupper()}
+
+
+def _hint(name: str) -> None:
+    known = _known()
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.9) if name not in known else []
+    if near:
+        warnings.warn(
+            f"{name} is no field of mrcnn.config.Config, so nothing here reads it; did you mean {near[0]}?",
+            stacklevel=3,
+        )

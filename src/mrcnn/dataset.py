@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,16 @@ class Dataset:
             raise ValueError(f"the source of a class must not contain a dot, got {source!r}")
         if all((info["source"], info["id"]) != (source, class_id) for info in self.class_info):
             self.class_info.append({"source": source, "id": class_id, "name": class_name})
+
+    def append_data(self, class_info: Sequence[dict[str, Any]], image_info: Sequence[dict[str, Any]]) -> None:
+        """Add the classes and images of another data set, `other.class_info` and `other.image_info`; then `prepare`.
+
+        A class that is there already, the background for one, stays as it is.
+        """
+        for info in class_info:
+            if info["id"] != 0:
+                self.add_class(info["source"], info["id"], info["name"])
+        self.image_info += [dict(info) for info in image_info]
 
     def add_image(self, source: str, image_id: Any, path: Any, **kwargs: Any) -> None:
         """Add an image; `kwargs` join its entry in `image_info`."""
@@ -212,22 +223,23 @@ def _augment(augmentation: Any, image: np.ndarray, mask: np.ndarray) -> tuple[np
 class DataGenerator(keras.utils.PyDataset):
     """Batches of one epoch: the training model's inputs by name. Images without instances are negatives, not left out.
 
-    Everything random comes from `(config.SEED, epoch, index of the batch)`. Images of `no_augmentation_sources` are not
-    augmented.
+    Everything random comes from `(config.SEED, epoch, index of the batch)`, however many threads make the batches. Images of
+    `no_augmentation_sources` are not augmented.
     """
 
     def __init__(
         self,
         dataset: Dataset,
         config: Config,
-        *,
-        epoch: int = 0,
         shuffle: bool = True,
         augmentation: Any = None,
+        *,
+        epoch: int = 0,
         steps: float | None = None,
         no_augmentation_sources: Sequence[str] | None = None,
+        workers: int = 1,
     ):
-        super().__init__()
+        super().__init__(workers=workers, max_queue_size=max(10, 2 * workers))
         self.dataset, self.config, self.augmentation = dataset, config, augmentation
         self.as_they_are = set(no_augmentation_sources or ())
         self.shuffle, self.epoch, self.steps = shuffle, epoch, steps
@@ -257,8 +269,9 @@ class DataGenerator(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng((self.config.SEED, self.epoch, index))
-        if self.augmentation is not None:
-            self.augmentation.seed_(int(rng.integers(2**31)))
+        augmentation = copy.deepcopy(self.augmentation)  # of this batch alone, whichever thread makes it
+        if augmentation is not None:
+            augmentation.seed_(int(rng.integers(2**31)))
         rows = []
         for image_id in self._ids(index):
             info = self.dataset.image_info[image_id]
@@ -267,10 +280,15 @@ class DataGenerator(keras.utils.PyDataset):
                     self.dataset,
                     self.config,
                     image_id,
-                    augmentation=None if info["source"] in self.as_they_are else self.augmentation,
+                    augmentation=None if info["source"] in self.as_they_are else augmentation,
                     use_mini_mask=self.config.USE_MINI_MASK,
                     rng=rng,
                 )
+                if gt[0].shape != (wanted := tuple(self.config.IMAGE_SHAPE)):
+                    raise ValueError(
+                        f"images of one shape make a batch, IMAGE_SHAPE {wanted}; IMAGE_RESIZE_MODE "
+                        f"{self.config.IMAGE_RESIZE_MODE!r} gave {gt[0].shape}. Train with 'square' or 'crop'"
+                    )
             except (OSError, ValueError) as error:
                 raise ValueError(f"image {info['source']}.{info['id']} ({info['path']}): {error}") from error
             rows.append(training_row(self.config, *gt, rng=rng))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from mrcnn.config import Config
+from mrcnn.config import RESIZE_MODES, Config
 
 
 def resize(image: np.ndarray, output_shape: Sequence[int]) -> np.ndarray:
@@ -19,10 +19,14 @@ def resize(image: np.ndarray, output_shape: Sequence[int]) -> np.ndarray:
     """
     if tuple(image.shape[:2]) == tuple(output_shape[:2]):
         return image.copy()
-    zoom = [new / old for new, old in zip(output_shape[:2], image.shape[:2], strict=True)] + [1] * (image.ndim - 2)
-    result = ndimage.zoom(image.astype(np.float64), zoom, order=1, mode="grid-constant", grid_mode=True)
-    result = np.clip(result, image.min(), image.max())
-    return result.astype(image.dtype)
+    zoom = [new / old for new, old in zip(output_shape[:2], image.shape[:2], strict=True)]
+    result = np.empty((*output_shape[:2], *image.shape[2:]), image.dtype)
+    low, high = image.min(), image.max()
+    for at in np.ndindex(image.shape[2:]):  # the same values as of all channels at once, at half the cost
+        channel = (..., *at)
+        values = ndimage.zoom(image[channel].astype(np.float64), zoom, order=1, mode="grid-constant", grid_mode=True)
+        result[channel] = np.clip(values, low, high)
+    return result
 
 
 def resize_image(
@@ -36,15 +40,16 @@ def resize_image(
     """Resize `image` `[H, W, C]`, keeping its aspect ratio.
 
     Modes: "none": as it is. "square": the shorter side to `min_dim` at least (never shrunk for it), the longer to
-    `max_dim` at most, then zeros around it to `max_dim x max_dim`. "crop": the shorter side to `min_dim`, then a random
-    `min_dim x min_dim` part (`rng`; without one, the middle).
+    `max_dim` at most, then zeros around it to `max_dim x max_dim`. "pad64": the shorter side to `min_dim` at least, then zeros
+    around it until both sides are multiples of 64. "crop": the shorter side to `min_dim`, then a random `min_dim x min_dim`
+    part (`rng`; without one, the middle).
 
     Returns:
         image; window `(y1, x1, y2, x2)` of the image in the result, pixels; scale; padding `[(top, bottom), (left,
         right), (0, 0)]`; crop `(y, x, height, width)` or None.
     """
-    if mode not in ("none", "square", "crop"):
-        raise ValueError(f"mode must be 'none', 'square' or 'crop', got {mode!r}")
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"mode must be one of {RESIZE_MODES}, got {mode!r}")
     height, width = image.shape[:2]
     padding, crop = [(0, 0), (0, 0), (0, 0)], None
     if mode == "none":
@@ -59,11 +64,14 @@ def resize_image(
     if scale != 1:
         image = resize(image, (round(height * scale), round(width * scale)))
     height, width = image.shape[:2]
-    if mode == "square":
-        if not max_dim:
+    if mode in ("square", "pad64"):
+        if not max_dim and mode == "square":
             raise ValueError("mode 'square' needs max_dim, the side of the result")
-        top, left = (max_dim - height) // 2, (max_dim - width) // 2
-        padding = [(top, max_dim - height - top), (left, max_dim - width - left), (0, 0)]
+        if min_dim and min_dim % 64 and mode == "pad64":
+            raise ValueError(f"mode 'pad64' needs a multiple of 64 as min_dim, got {min_dim}")
+        rows, columns = (max_dim if mode == "square" else side + -side % 64 for side in (height, width))
+        top, left = (rows - height) // 2, (columns - width) // 2
+        padding = [(top, rows - height - top), (left, columns - width - left), (0, 0)]
         image = np.pad(image, padding)
         window = (top, left, top + height, left + width)
     else:
@@ -78,15 +86,27 @@ def resize_image(
 
 
 def resize_mask(mask: np.ndarray, scale: float, padding: Any, crop: Sequence[int] | None = None) -> np.ndarray:
-    """`mask` bool `[H, W, n]` moved as `resize_image` moved its image (nearest neighbour)."""
-    if scale != 1 and mask.shape[-1]:
-        mask = ndimage.zoom(mask, zoom=[scale, scale, 1], order=0)
-    elif scale != 1:
-        mask = np.zeros((round(mask.shape[0] * scale), round(mask.shape[1] * scale), 0), bool)
+    """`mask` bool `[H, W, n]` moved as `resize_image` moved its image (nearest neighbour).
+
+    The pixels are those that `scipy.ndimage.zoom(mask, (scale, scale, 1), order=0)` takes, as Matterport's.
+    """
+    if scale != 1:
+        (rows, row_there), (columns, column_there) = (_nearest(side, scale) for side in mask.shape[:2])
+        mask = mask[rows][:, columns]
+        mask[~row_there] = 0
+        mask[:, ~column_there] = 0
     if crop is not None:
         y, x, height, width = crop
         return mask[y : y + height, x : x + width]
     return np.pad(mask, padding)
+
+
+def _nearest(side: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The pixel of `side` that each of the resized ones is, and whether it is there: the last one's place is not where
+    rounding steps over the border."""
+    count = round(side * scale)
+    place = np.arange(count) * ((side - 1) / (count - 1) if count > 1 else 0.0)
+    return np.minimum(np.floor(place + 0.5), side - 1).astype(np.intp), place <= side - 1
 
 
 def mold_image(image: np.ndarray, config: Config) -> np.ndarray:

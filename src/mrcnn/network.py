@@ -10,6 +10,7 @@ from keras import ops
 
 from keraskit.compute.backend import device_share
 from mrcnn.config import Config
+from mrcnn.inside import Inside
 from mrcnn.parts import losses
 from mrcnn.parts.anchors import box_frame, compute_backbone_shapes, norm_boxes, pyramid_anchors
 from mrcnn.parts.backbone import backbone_graph
@@ -52,7 +53,9 @@ class Network:
             config.TOP_DOWN_PYRAMID_SIZE,
             config.RPN_CONV_FILTERS,
         )
-        _, self.rpn_probs, self.rpn_bbox = rpn_graph(self.rpn, self.pyramid)
+        # A level without an anchor has nothing to propose; its features are pooled from all the same.
+        self.proposing = len(config.RPN_ANCHOR_SCALES)
+        self.rpn_logits, self.rpn_probs, self.rpn_bbox = rpn_graph(self.rpn, self.pyramid[: self.proposing])
         self.table = flat_pyramid(self.pyramid)
         shapes = [(int(height), int(width)) for height, width in compute_backbone_shapes(config, config.IMAGE_SHAPE)]
         self.shapes = dict(zip(map(level_of, config.BACKBONE_STRIDES), shapes, strict=True))
@@ -80,7 +83,7 @@ class Network:
         )
         rpn_logits, rpn_bbox = SampledRPN(
             self.rpn,
-            list(self.shapes.values()),
+            list(self.shapes.values())[: self.proposing],
             len(config.RPN_ANCHOR_RATIOS),
             config.RPN_ANCHOR_STRIDE,
             name="rpn_sampled",
@@ -115,7 +118,8 @@ class Network:
             (outputs["target_mask"],) = masks
             most = masks[0].shape[1]  # positive regions come first and no others have a mask to learn
             outputs["mrcnn_mask"] = self.mask_head(rois[:, :most], self.table, class_ids[:, :most] > 0)
-        return TrainingModel(inputs, outputs, config.LOSS_WEIGHTS, config.WEIGHT_DECAY)
+        regions = rois, outputs.get("mrcnn_mask")
+        return self._open(TrainingModel(inputs, outputs, config.LOSS_WEIGHTS, config.WEIGHT_DECAY), *regions)
 
     def inference_model(self) -> keras.Model:
         """`[images, metas] -> [detections, mrcnn_class, mrcnn_bbox, (mrcnn_mask,) rpn_rois, rpn_class, rpn_bbox]`.
@@ -133,11 +137,12 @@ class Network:
             config.DETECTION_NMS_THRESHOLD,
             name="mrcnn_detection",
         )(*refined)
-        outputs = [detections, probs, deltas]
+        outputs, boxes, masks = [detections, probs, deltas], detections[..., :4], None
         if self.mask_head is not None:
-            outputs.append(self.mask_head(detections[..., :4], self.table, detections[..., 4] > 0))
+            masks = self.mask_head(boxes, self.table, detections[..., 4] > 0)
+            outputs.append(masks)
         outputs += [rois, self.rpn_probs, self.rpn_bbox]
-        return NamedWeightsModel([self.image, self.meta], outputs, name="mask_rcnn")
+        return self._open(NamedWeightsModel([self.image, self.meta], outputs, name="mask_rcnn"), boxes, masks)
 
     def scoring_model(self) -> keras.Model:
         """`images [B, H, W, C] -> (boxes [B, R, 4] normalized, class_ids [B, R], scores [B, R])` of all regions.
@@ -149,6 +154,23 @@ class Network:
         whole = ops.zeros_like(rois[:, 0]) + ops.convert_to_tensor(WHOLE, "float32")
         refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
         return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
+
+    def _open(self, model: Any, boxes: Tensor, masks: Tensor) -> Any:
+        """`model`, which gives what is inside it by Matterport's names; `masks` are those of `boxes`."""
+        shown = self.box_head.shown
+
+        def looked_at() -> dict[str, Any]:
+            found = self.box_head.look(shown)
+            if self.proposing == 1:  # else layers of these names join the levels
+                tensors = {"rpn_class_logits": self.rpn_logits, "rpn_class": self.rpn_probs, "rpn_bbox": self.rpn_bbox}
+                found |= {name: (None, tensor) for name, tensor in tensors.items()}
+            if self.mask_head is not None:
+                found |= self.mask_head.look(boxes, self.table)
+                found["mrcnn_mask"] = self.mask_head.mask, masks
+            return found
+
+        model.inside = Inside(model, looked_at, (self.rpn_probs, self.rpn_bbox))
+        return model
 
     def _second_stage(self) -> tuple[Tensor, Tensor, Tensor]:
         rois = self._proposals(self.config.POST_NMS_ROIS_INFERENCE)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,17 @@ LAYERS = {  # words for the layers of a phase of training: ResNet stages from th
 
 class NamedWeightsModel(keras.Model):
     """A functional model whose weight files have Matterport's layout, whatever their name, so that those of a training
-    fit the model that detects."""
+    fit the model that detects.
+
+    `inside` knows the layers that lie within others by Matterport's names (`mrcnn.inside.Inside`).
+    """
+
+    inside: Any = None
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """The layer `name`, also one that lies within another: `conv1`, `mrcnn_mask`; each has an `output`."""
+        found = self.inside.find(name) if self.inside is not None and name is not None else None
+        return super().get_layer(name, index) if found is None else found
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         if not overwrite and Path(filepath).exists():
@@ -110,7 +121,8 @@ def load(
     """Set the weights of `model` from `path`; nothing is set if anything does not fit.
 
     Arguments:
-        by_name: take the layers that both have. False: file and model must have the same layers.
+        by_name: take the layers that both have; a warning counts those that only one has. False: file and model must have
+            the same layers.
         exclude: names of layers to leave as they are (makes it by name), for another number of classes say
             `["mrcnn_class_logits", "mrcnn_bbox_fc", "mrcnn_mask"]`.
 
@@ -137,20 +149,33 @@ def load(
             raise ValueError(f"{path} has no attribute layer_names: it is not in the layout of Matterport's weights")
         stored = {name: root[name] for name in map(_text, root.attrs["layer_names"])}
         stored = {name: group for name, group in stored.items() if len(group.attrs["weight_names"])}
+        absent = [name for name in layers if name not in stored]
+        unused = [name for name in stored if name not in layers and name not in excluded]
         if not (by_name or excluded):
-            wrong += [f"{name}: not in the file" for name in layers if name not in stored]
-            wrong += [f"{name}: not in the model" for name in stored if name not in layers]
+            wrong += [f"{name}: not in the file" for name in absent]
+            wrong += [f"{name}: not in the model" for name in unused]
         common = [name for name in layers if name in stored]
         for name in common:
             pairs, problems = _match(layers[name], stored[name])
             values += pairs
             wrong += problems
+    if not common:
+        raise ValueError(
+            f"{path} has none of the model's {len(layers)} layers ({_some(layers)}); its {len(stored)} layers are "
+            f"{_some(stored)}"
+        )
     if wrong:
         raise ValueError(
-            f"{path} does not fit the model; leave layers out with exclude=[names]:\n  " + "\n  ".join(wrong)
+            f"{path} does not fit the model, {len(wrong)} times; leave layers out with exclude=[names]:\n  "
+            + "\n  ".join(wrong)
         )
-    if not common:
-        raise ValueError(f"{path} has no layer of the model; its first layers are {list(stored)[:5]}")
+    if absent or unused:
+        stay = f"; {len(absent)} of the model are not in the file and stay as they are ({_some(absent)})"
+        idle = f"; {len(unused)} of the file are not in the model ({_some(unused)})"
+        warnings.warn(
+            f"{path}: {len(common)} layers are set{stay * bool(absent)}{idle * bool(unused)}",
+            stacklevel=2,
+        )
     for variable, value in values:
         variable.assign(value)
     return common
@@ -182,6 +207,12 @@ def _match(layer: keras.layers.Layer, group: Any) -> tuple[list[tuple[Any, np.nd
         else:
             pairs.append((variable, arrays[name]))
     return pairs, problems
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few of `names`."""
+    first = list(names)
+    return ", ".join(first[:5]) + ", ..." * (len(first) > 5)
 
 
 def _text(name: Any) -> str:

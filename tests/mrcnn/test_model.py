@@ -1,6 +1,7 @@
 """The public calls on a tiny network, boxes and masks: train, weights, detect; what learns in which phase."""
 
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -96,6 +97,55 @@ def test_weights_that_do_not_fit_are_listed(trained, tmp_path):
     (tmp_path / "bad.h5").write_bytes(b"not HDF5")
     with pytest.raises(ValueError, match="not an HDF5 weight file"):
         model.load_weights(tmp_path / "bad.h5")
+
+
+def test_layers_that_only_one_side_has_are_counted(trained, tmp_path):
+    class BoxesOnly(TinyConfig):
+        USE_MASKS = False
+
+    class Coarser(TinyConfig):
+        BACKBONE_STRIDES = (16, 32)
+        RPN_ANCHOR_SCALES = (24, 48)
+
+    whole, boxes = (modellib.MaskRCNN("inference", c(), tmp_path) for c in (TinyConfig, BoxesOnly))
+    with pytest.warns(
+        UserWarning, match=r"18 layers are set; 10 of the file are not in the model \(mrcnn_mask_conv1, mrc"
+    ):
+        boxes.load_weights(trained.find_last(), by_name=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is left out by name needs no word
+        boxes.load_weights(trained.find_last(), exclude=[part.name for part in whole.network.mask_head.parts])
+    boxes.save_weights(tmp_path / "boxes.h5")
+    with pytest.warns(
+        UserWarning, match=r"18 layers are set; 10 of the model are not in the file and stay as they are \("
+    ):
+        whole.load_weights(tmp_path / "boxes.h5", by_name=True)
+    with pytest.raises(ValueError, match=r"10 times.*\n  mrcnn_mask_conv1: not in the file"):
+        whole.load_weights(tmp_path / "boxes.h5")
+    coarser = modellib.MaskRCNN("inference", Coarser(), tmp_path)
+    with pytest.warns(UserWarning, match=r"26 layers are set; 2 of the file are not in the model \(fpn_c3p3, fpn_p3\)"):
+        coarser.load_weights(trained.find_last(), by_name=True)
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="elsewhere")])
+    weights.save(other, tmp_path / "other.h5")
+    with pytest.raises(
+        ValueError, match=r"none of the model's 28 layers \(res1, .*\.\.\.\); its 1 layers are elsewhere"
+    ):
+        whole.load_weights(tmp_path / "other.h5", by_name=True)
+
+
+@pytest.mark.parametrize("scales", [(16,), (16, 24)])
+def test_a_training_with_fewer_scales_than_levels(dataset, tmp_path, scales):
+    class Fewer(TinyConfig):
+        RPN_ANCHOR_SCALES = scales
+        STEPS_PER_EPOCH = 1
+
+    model = modellib.MaskRCNN("training", Fewer(), tmp_path)
+    history = model.train(dataset, dataset, learning_rate=0.001, epochs=1, layers="all")
+    assert np.isfinite(history.history["loss"]).all()
+    assert len(model.anchors) == sum(3 * (64 // stride) ** 2 for stride in (8, 16)[: len(scales)])
+    found = modellib.MaskRCNN("inference", Fewer(), tmp_path)
+    found.load_weights(model.find_last())
+    assert found.detect([dataset.load_image(0)])[0]["masks"].shape[:2] == (48, 64)
 
 
 def test_batches_are_reproducible_and_hold_negatives(dataset):

@@ -68,6 +68,27 @@ def test_pyramid(model):
         np.testing.assert_allclose(feature[:4, :4, :8], corner, rtol=1e-3, atol=1e-3)
 
 
+def test_fewer_scales_keep_the_network(model, weight_file, outputs, tmp_path):
+    """Public configurations for the challenge have scales (32, 64): the same layers, weights and feature maps, of which
+    the coarsest have no anchors."""
+    import keras
+
+    fewer = MaskRCNN("inference", config(RPN_ANCHOR_SCALES=(32, 64)), tmp_path)
+    fewer.load_weights(weight_file)
+    assert fewer.keras_model.count_params() == model.keras_model.count_params()
+    maps = [keras.Model(m.network.image, m.network.pyramid).predict_on_batch(ORACLE["molded"]) for m in (fewer, model)]
+    assert len(maps[0]) == 5
+    for a, b in zip(*maps, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    assert len(fewer.anchors) == 3 * (64**2 + 32**2)
+    molded, metas, _ = fewer.mold_inputs([ORACLE["image"]])
+    _, classes, _, _, _, probabilities, deltas = map(np.asarray, fewer.keras_model.predict_on_batch([molded, metas]))
+    np.testing.assert_allclose(probabilities, outputs["rpn_class"][:, : len(fewer.anchors)], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(deltas, outputs["rpn_bbox"][:, : len(fewer.anchors)], rtol=1e-4, atol=1e-5)
+    assert np.isfinite(classes).all()
+
+
 @pytest.mark.parametrize("name", ["rpn_class", "rpn_bbox"])
 def test_proposal_network(outputs, name):
     np.testing.assert_allclose(outputs[name], ORACLE[name], rtol=1e-3, atol=1e-4)

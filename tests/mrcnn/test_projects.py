@@ -1,15 +1,21 @@
 """A project written for Matterport's package: its imports, its calls, in the order of its notebooks."""
 
+import concurrent.futures
 import datetime
+import importlib.util
 import sys
 import types
+from fractions import Fraction
 from pathlib import Path
 
 import keras
 import matplotlib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 from tests.mrcnn.tiny import Boxes, TinyConfig
 
 import mrcnn.model as modellib
@@ -60,7 +66,13 @@ def test_from_training_to_average_precision(dataset, tmp_path, capsys):
     model.keras_model.save_weights(str(path))
 
     model = modellib.MaskRCNN(mode="inference", config=InferenceConfig(), model_dir=str(tmp_path))
-    assert model.find_last() == str(next(tmp_path.glob("tiny2*T*/mask_rcnn_tiny_0001.h5")))
+    last = model.find_last()
+    assert last == str(next(tmp_path.glob("tiny2*T*/mask_rcnn_tiny_0001.h5")))
+    assert (last[0], last[1], last[-3:]) == (
+        str(Path(last).parent),
+        last,
+        ".h5",
+    )  # Matterport 2.0 and 2.1 gave the pair
     model.load_weights(model.find_last(), by_name=True)
     model.load_weights(str(path), by_name=True)
 
@@ -188,6 +200,67 @@ def test_a_data_set_that_does_not_fit_is_named(image, mask, class_ids, message):
     dataset.prepare()
     with pytest.raises(ValueError, match="NUM_CLASSES is 3, the data set has 4"):
         modellib.DataGenerator(dataset, TinyConfig())
+
+
+def test_what_ends_a_training_late_is_refused_at_once(dataset, tmp_path, monkeypatch):
+    model = modellib.MaskRCNN("training", TinyConfig(), tmp_path)
+    assert model.checkpoint_path == model.log_dir + "/mask_rcnn_tiny_{epoch:04d}.h5"
+    whole = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras")
+    with pytest.raises(ValueError, match=r"best\.keras'\) writes whole models.*save_weights_only=True"):
+        model.train(dataset, dataset, 0.1, 1, "heads", custom_callbacks=[whole])
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "tensorboard" else found(name, *a)
+    )
+    with pytest.raises(ModuleNotFoundError, match=r"TensorBoard needs tensorboard.*pip install tensorboard"):
+        model.train(dataset, dataset, 0.1, 1, "heads", custom_callbacks=[keras.callbacks.TensorBoard(tmp_path)])
+    with pytest.raises(ValueError, match=r"GPU_COUNT is 64, set it to the devices that train: .*sees \d"):
+        modellib.MaskRCNN("training", type("Many", (TinyConfig,), {"GPU_COUNT": 64})(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_batches_are_the_same_whichever_thread_makes_them(dataset):
+    iaa = utils.imgaug().augmenters
+    augmentation = iaa.SomeOf((0, 2), [iaa.Fliplr(0.5), iaa.Affine(rotate=(-30, 30)), iaa.Multiply((0.5, 1.5))])
+    one = modellib.DataGenerator(dataset, TinyConfig(), True, augmentation, steps=24)
+    assert one.shuffle
+    wanted = [one[i] for i in range(24)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for a, b in zip(wanted, pool.map(one.__getitem__, range(24)), strict=True):
+            for name in a:
+                np.testing.assert_array_equal(a[name], b[name])
+    assert modellib.DataGenerator(dataset, TinyConfig(), workers=3).workers == 3
+
+
+def test_data_sets_join(dataset):
+    class Both(Boxes):
+        pass
+
+    both = Both()
+    both.add_class("made_up", 1, "light")
+    both.add_image("elsewhere", "x", None)
+    both.append_data(dataset.class_info, dataset.image_info)
+    both.prepare()
+    assert both.class_names == ["BG", "light", "lighter"]
+    assert [info["id"] for info in both.image_info] == ["x", 0, 1, 2, 3, 4, 5]
+    both.image_info[1]["path"] = "changed"
+    assert dataset.image_info[0]["path"] is None
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.one_of(st.floats(0.1, 4), st.fractions(Fraction(1, 9), 9, max_denominator=70).map(float)),
+    st.integers(0, 3),
+)
+def test_masks_are_resized_as_scipy_does(height, width, scale, count):
+    if min(round(height * scale), round(width * scale)) < 1:
+        return
+    mask = np.random.default_rng(height).random((height, width, count)) < 0.5
+    resized = utils.resize_mask(mask, scale, [(1, 0), (0, 2), (0, 0)])
+    wanted = ndimage.zoom(mask, [scale, scale, 1], order=0) if count else np.zeros_like(resized[1:, :-2])
+    np.testing.assert_array_equal(resized, np.pad(wanted, [(1, 0), (0, 2), (0, 0)]))
+    assert resized.dtype == bool
 
 
 def test_steps_of_an_epoch_may_be_a_fraction(dataset):
@@ -453,7 +526,7 @@ def test_box_and_colours():
 def test_a_small_mask_and_back():
     boxes, _, masks = instances((0, 0, 10, 10), (20, 20, 30, 50))
     with_classes = np.concatenate([boxes, [[1], [2]]], axis=1)  # as some data sets carry them
-    for given in (boxes, with_classes, list(with_classes)):
-        small = utils.minimize_mask(given, masks, (14, 14))
+    for rows in (boxes, with_classes, list(with_classes)):
+        small = utils.minimize_mask(rows, masks, (14, 14))
         assert small.shape == (14, 14, 2)
-        np.testing.assert_array_equal(utils.expand_mask(given, small, masks.shape), masks)
+        np.testing.assert_array_equal(utils.expand_mask(rows, small, masks.shape), masks)

@@ -47,8 +47,16 @@ def generate_pyramid_anchors(
     feature_strides: Sequence[int],
     anchor_stride: int,
 ) -> np.ndarray:
-    """Anchors of all levels, level i of scale `scales[i]`, finest first: `[A, (y1, x1, y2, x2)]` float64 pixels."""
-    levels = zip(scales, feature_shapes, feature_strides, strict=True)
+    """Anchors of all levels, level i of scale `scales[i]`, finest first: `[A, (y1, x1, y2, x2)]` float64 pixels.
+
+    Levels for which there is no scale have no anchors.
+    """
+    if len(scales) > min(len(feature_shapes), len(feature_strides)):
+        raise ValueError(
+            f"there must be a level for each of the {len(scales)} scales, got {len(feature_shapes)} feature_shapes and "
+            f"{len(feature_strides)} feature_strides"
+        )
+    levels = zip(scales, feature_shapes, feature_strides, strict=False)
     return np.concatenate([generate_anchors(s, ratios, shape, stride, anchor_stride) for s, shape, stride in levels])
 
 

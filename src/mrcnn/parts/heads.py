@@ -45,12 +45,24 @@ class BoxHead:
     def __call__(self, pooled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         regions = pooled.shape[1]
         x = ops.reshape(pooled, (-1, *pooled.shape[2:]))
-        x = ops.relu(self.bn1(self.conv1(x)))
-        x = ops.relu(self.bn2(self.conv2(x)))
+        hidden = {}
+        for conv, bn in ((self.conv1, self.bn1), (self.conv2, self.bn2)):
+            hidden[conv] = conv(x)
+            hidden[bn] = bn(hidden[conv])
+            x = ops.relu(hidden[bn])
         x = ops.reshape(x, (-1, regions, x.shape[-1]))
         logits = ops.cast(self.logits(x), "float32")
         deltas = ops.reshape(ops.cast(self.bbox(x), "float32"), (-1, regions, self.classes, 4))
-        return logits, ops.softmax(logits), deltas
+        probs = ops.softmax(logits)
+        self.shown = hidden, regions, probs, deltas  # of the last call, for `look`
+        return logits, probs, deltas
+
+    @staticmethod
+    def look(shown: Any) -> dict[str, tuple[layers.Layer | None, Tensor]]:
+        """Layers and symbolic tensors of a call, of which `shown` was kept, by Matterport's names, `[B, R, ...]`."""
+        hidden, regions, probs, deltas = shown
+        rows = {layer.name: (layer, ops.reshape(x, (-1, regions, *x.shape[1:]))) for layer, x in hidden.items()}
+        return {**rows, "mrcnn_class": (None, probs), "mrcnn_bbox": (None, deltas)}
 
 
 @keras.saving.register_keras_serializable("mrcnn")
@@ -116,6 +128,17 @@ class MaskHead(layers.Layer):
         side = 2 * self.align.pool
         shape = (ops.shape(regions)[0], int(regions.shape[1]), side, side, self.classes)
         return ops.cond(wanted, lambda: self._masks(regions, table, images), lambda: ops.zeros(shape, "float32"))
+
+    def look(self, regions: Tensor, table: Tensor) -> dict[str, tuple[layers.Layer | None, Tensor]]:
+        """Its layers and what they make of symbolic `regions`, by name, `[B, R, ...]`; of all regions, padding too."""
+        pooled = self.align(regions, table, image_numbers(regions))
+        found: dict[str, tuple[layers.Layer | None, Tensor]] = {"roi_align_mask": (self.align, pooled)}
+        x, count = ops.reshape(pooled, (-1, *pooled.shape[2:])), int(regions.shape[1])
+        for layer in self.parts[:-1]:
+            x = layer(x)
+            found[layer.name] = layer, ops.reshape(x, (-1, count, *x.shape[1:]))
+            x = ops.relu(x) if layer in self.bns else x
+        return found
 
     def _masks(self, regions: Tensor, table: Tensor, images: Tensor) -> Tensor:
         pooled = self.align(regions, table, images)

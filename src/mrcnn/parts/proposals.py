@@ -13,6 +13,9 @@ from keraskit.boxes.tensors import clip
 from mrcnn.parts.coding import apply_box_deltas
 
 Tensor = Any
+# `[B, best, 4]` normalized: the best anchors, corrected, cut at the image's border; `[B, proposal_count]`: which of them stay,
+# -1 where there are fewer. Matterport's names.
+STEPS = ("pre_nms_anchors", "refined_anchors", "refined_anchors_clipped", "rpn_non_max_suppression")
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # the image, in normalized coordinates
 
 
@@ -49,13 +52,30 @@ class ProposalLayer(keras.layers.Layer):
         self.std_dev = np.asarray(std_dev, np.float32)
 
     def call(self, rpn_probs: Tensor, rpn_bbox: Tensor) -> Tensor:
+        return self.steps(rpn_probs, rpn_bbox)[-1]
+
+    def steps(self, rpn_probs: Tensor, rpn_bbox: Tensor) -> tuple[Tensor, ...]:
+        """What `call` makes on its way, in the order of `STEPS`, and its result."""
         scores, best = ops.top_k(ops.stop_gradient(rpn_probs[..., 1]), self.pre_nms_limit, sorted=True)
         deltas = ops.stop_gradient(ops.take_along_axis(rpn_bbox, best[..., None], axis=1))
         anchors = ops.take(ops.convert_to_tensor(self.anchors), best, axis=0)
-        boxes = clip(apply_box_deltas(anchors, deltas * ops.convert_to_tensor(self.std_dev)), WHOLE)
+        refined = apply_box_deltas(anchors, deltas * ops.convert_to_tensor(self.std_dev))
+        boxes = clip(refined, WHOLE)
         kept, valid = non_max_suppression(boxes, scores, self.proposal_count, self.nms_threshold)
         chosen = ops.take_along_axis(boxes, kept[..., None], axis=1)
-        return ops.stop_gradient(ops.where(valid[..., None], chosen, 0.0))
+        proposals = ops.stop_gradient(ops.where(valid[..., None], chosen, 0.0))
+        return anchors, refined, boxes, ops.where(valid, ops.cast(kept, "int32"), -1), proposals
 
     def compute_output_shape(self, rpn_probs_shape: Any, rpn_bbox_shape: Any) -> tuple[int | None, ...]:
         return (rpn_probs_shape[0], self.proposal_count, 4)
+
+
+class ProposalSteps(keras.layers.Layer):
+    """`STEPS` of a proposal layer, for a look at them. Call: that of `ProposalLayer`."""
+
+    def __init__(self, layer: ProposalLayer, **kwargs: Any):
+        super().__init__(dtype="float32", **kwargs)
+        self.layer = layer
+
+    def call(self, rpn_probs: Tensor, rpn_bbox: Tensor) -> tuple[Tensor, ...]:
+        return self.layer.steps(rpn_probs, rpn_bbox)[:-1]

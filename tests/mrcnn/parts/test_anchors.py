@@ -20,6 +20,13 @@ def test_anchor_stride_skips_cells():
     np.testing.assert_allclose(result[:, :2] + 1, [[0, 0], [0, 20], [20, 0], [20, 20]])
 
 
+def test_a_scale_needs_a_level():
+    shapes, strides = np.array([[4, 4], [2, 2]]), [8, 16]
+    assert len(anchors.generate_pyramid_anchors([8], [1], shapes, strides, 1)) == 16
+    with pytest.raises(ValueError, match="3 scales, got 2 feature_shapes and 2 feature_strides"):
+        anchors.generate_pyramid_anchors([8, 16, 32], [1], shapes, strides, 1)
+
+
 def test_norm_boxes_ends_at_the_last_pixel():
     result = anchors.norm_boxes(np.array([[0, 0, 101, 201], [50, 50, 51, 101]]), (101, 201, 3))
     np.testing.assert_allclose(result, [[0, 0, 1, 1], [0.5, 0.25, 0.5, 0.5]])

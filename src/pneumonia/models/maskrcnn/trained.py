@@ -93,5 +93,6 @@ def load(folder: str | Path) -> Detector:
     detector = Detector(network)
     detector._scores = network.scoring_model()
     # Boxes do not need the mask head, if the file has one.
-    weight_files.load(detector._scores, Path(folder) / "mask_rcnn.h5", by_name=described["masks"])
+    masks = [part.name for part in network.mask_head.parts] if network.mask_head is not None else None
+    weight_files.load(detector._scores, Path(folder) / "mask_rcnn.h5", exclude=masks)
     return detector
