@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keraskit.compute.backend import device_share
@@ -146,7 +147,7 @@ class Network:
         both can be chosen afterwards.
         """
         rois, probs, deltas = self._second_stage()
-        whole = ops.zeros_like(rois[:, 0]) + ops.convert_to_tensor(WHOLE, "float32")
+        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # a tensor would become an input of an export
         refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
         return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
 
@@ -170,7 +171,8 @@ class Network:
 
     def _normalized(self, boxes: Tensor) -> Tensor:
         """`mrcnn.parts.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
-        scale, shift = (ops.convert_to_tensor(part, "float32") for part in box_frame(self.config.IMAGE_SHAPE))
+        # As arrays: a tensor that is met outside of a layer becomes an input of an exported graph.
+        scale, shift = (np.asarray(part, np.float32) for part in box_frame(self.config.IMAGE_SHAPE))
         return (boxes - shift) / scale
 
     def _rpn_options(self) -> dict[str, Any]:

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 
 from pneumonia import destination, extras
 from pneumonia.params import Params, ParamsError, load
+from pneumonia.runtime.bundle import FORMATS
+from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, choose
+from pneumonia.schema.data import IMAGES, SPLIT
 from pneumonia.schema.models import ENSEMBLE, EVALUATED
+from pneumonia.schema.models import MODELS as TRAINED
 from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
@@ -77,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also images whose header says that they are no chest from front or back (not with --dicom or --capture)",
     )
+    predict.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
+    )
     predict.set_defaults(run=_predict)
 
     render = commands.add_parser("render", help="the images as the models see them, as PNG, and how they were made")
@@ -95,7 +105,42 @@ def _parser() -> argparse.ArgumentParser:
         "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
     )
     serve.add_argument("--check", action="store_true", help="read the settings, say what is wrong, and end")
+    serve.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
+    )
     serve.set_defaults(run=_serve)
+
+    export = commands.add_parser("export", help="the trained models as graphs for other runtimes, proven equal")
+    export.add_argument("names", nargs="*", metavar="MODEL", help=f"{', '.join(TRAINED)} (default: all)")
+    export.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
+    export.add_argument(
+        "--output",
+        type=_path,
+        required=True,
+        metavar="DIR",
+        help="where they go, a folder each; must not exist or be empty",
+    )
+    export.add_argument(
+        "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
+    )
+    export.add_argument(
+        "--licence", help="of the weights, for those who get them (default: what the data's source allows)"
+    )
+    export.set_defaults(run=_export)
+
+    benchmark = commands.add_parser("benchmark", help="what this machine does with each model in each format")
+    benchmark.add_argument(
+        "folders", nargs="+", type=_path, metavar="DIR", help="folders of trained or of exported models, such as models"
+    )
+    benchmark.add_argument(
+        "--studies", type=int, default=64, metavar="N", help="images of the measured run (default: 64)"
+    )
+    benchmark.add_argument("--threads", type=int, default=0, metavar="N", help="of a model (default: one a core)")
+    benchmark.add_argument("--json", action="store_true", help="print JSON")
+    benchmark.set_defaults(run=_benchmark)
 
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
     results.add_argument("--md", action="store_true", help="as Markdown")
@@ -159,7 +204,6 @@ def _path(text: str) -> Path:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from keraskit.compute import devices
     from pneumonia.reading_room import admission
     from pneumonia.reading_room.predict import predict_new
 
@@ -170,12 +214,12 @@ def _predict(arguments: argparse.Namespace) -> int:
     p = load()
     threshold = _operating_point(arguments.threshold, "--threshold")
     destination.check(arguments.output)
-    devices.require_backend()
+    runtime, reader = _reader(p, arguments, threshold)
     summary = predict_new(
         arguments.input,
         arguments.output,
         partial(
-            _reader(p, arguments.models, threshold),
+            reader,
             capture=arguments.capture,
             admit=None if arguments.any_image else lambda data, name: wanted(data),
         ),
@@ -187,7 +231,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     print(
         f"{summary['studies']} studies read, {summary['with_findings']} with findings at score {threshold:.3f}, "
         f"{summary['failed']} failed, {summary['skipped']} skipped, of {summary['files']} files; "
-        f"results in {arguments.output}"
+        f"models run by {runtime}; results in {arguments.output}"
     )
     return 1 if summary["failed"] else 0
 
@@ -205,15 +249,21 @@ def _render(arguments: argparse.Namespace) -> int:
     return 1 if summary["rejected"] else 0
 
 
-def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
-    """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
+def _reader(p: Params, arguments: argparse.Namespace, threshold: float) -> tuple[str, Callable[..., Reader]]:
+    """What runs the models, in words, and what makes the reader of new studies, as the params have it; the latter takes the
+    options `capture` and `admit`."""
+    from keraskit.compute import devices
     from pneumonia.reading_room.ensemble import require
     from pneumonia.reading_room.reader import Reader
 
-    require(models)  # before anything is opened; the models are loaded when it is called
-    return partial(
+    choice = choose(arguments.models, arguments.runtime, p.predict.values())
+    if choice.runtime == KERAS:
+        devices.require_backend()
+        require(choice.folder)  # before anything is opened; the models are loaded when it is called
+    return choice.words, partial(
         Reader.load,
-        models,
+        choice.folder,
+        runtime=choice.runtime,
         window=p.images.window.values(),
         predict=p.predict.values(),
         ensemble=p.ensemble.values(),
@@ -233,7 +283,6 @@ def _operating_point(wanted: float | None, option: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from keraskit.compute import devices
     from pneumonia.reading_room.node import settings
 
     s, p = settings.read(arguments.settings), load()
@@ -242,11 +291,59 @@ def _serve(arguments: argparse.Namespace) -> int:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
     extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
-    devices.require_backend()
     from pneumonia.reading_room.node import serve
 
-    reader = _reader(p, arguments.models, threshold)
+    _, reader = _reader(p, arguments, threshold)
     serve.run(lambda: serve.Node(s, reader))
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from keraskit.compute import devices
+    from pneumonia.reading_room.ensemble import require
+
+    p = load()
+    names = arguments.names or list(TRAINED)
+    if unknown := sorted({*names} - {*TRAINED}):
+        raise ValueError(f"MODEL must be of {', '.join(TRAINED)}, got {', '.join(unknown)}")
+    destination.check(arguments.output)
+    require(arguments.models, names)
+    devices.require_backend()
+    devices.configure("cpu")
+    from pneumonia.export import bundles
+
+    squares = bundles.held_back(Path(IMAGES), Path(SPLIT.path))
+    chosen = Path(SUBMISSION_METRICS)
+    terms = bundles.Terms(
+        operating_point=_operating_point(None, "") if chosen.is_file() else None,
+        licence=arguments.licence or bundles.licence(p.fetch.source),
+    )
+    with destination.new_dir(arguments.output) as folder:
+        made = bundles.export(
+            names,
+            arguments.models,
+            folder,
+            form=arguments.format,
+            squares=squares,
+            predict=p.predict.values(),
+            terms=terms,
+        )
+    for name, bundle in made.items():
+        said = ", ".join(f"{key} {value}" for key, value in bundle.parity.items())
+        print(f"{name}: as trained on held-back {said}")
+    print(f"{len(made)} models as {arguments.format} in {arguments.output}")
+    return 0
+
+
+def _benchmark(arguments: argparse.Namespace) -> int:
+    import json
+
+    from pneumonia.export import benchmark
+
+    p = load().predict
+    options = {"score_floor": p.score_floor, "nms_iou": p.nms_iou, "max_detections": p.max_detections}
+    rows = benchmark.measure(arguments.folders, options, studies=arguments.studies, threads=arguments.threads)
+    print(json.dumps(benchmark.as_dict(rows), indent=2) if arguments.json else benchmark.text(rows))
     return 0
 
 

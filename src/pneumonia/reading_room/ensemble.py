@@ -15,6 +15,8 @@ from pneumonia.data.images.squares import placement, resize_study
 from pneumonia.dicom.windowing import Rendering
 from pneumonia.prediction.fusion import Fused, fuse
 from pneumonia.prediction.inference import classify, detect, load
+from pneumonia.runtime import models as exported
+from pneumonia.runtime.choice import KERAS
 from pneumonia.schema.models import CLASSIFIER, DETECTORS, MODELS
 from pneumonia.schema.training import DESCRIPTION
 
@@ -59,14 +61,20 @@ class Ensemble:
     Arguments:
         models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
         predict, ensemble: these sections of params.yaml as plain values.
+        runtime: `keras`, or `onnx` where `models` holds bundles.
 
     Raises:
         ValueError: a model is missing.
     """
 
-    def __init__(self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any]) -> None:
-        require(models)
-        self._models = {name: load(name, models / name) for name in MODELS}
+    def __init__(
+        self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any], runtime: str = KERAS
+    ) -> None:
+        if runtime == KERAS:
+            require(models)
+            self._models = {name: load(name, models / name) for name in MODELS}
+        else:
+            self._models = {name: exported.load(models / name) for name in MODELS}
         self._predict, self._ensemble = predict, ensemble
 
     def __call__(self, studies: Mapping[str, Study]) -> Fused:
@@ -93,13 +101,13 @@ class Ensemble:
         return fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
 
 
-def require(models: Path) -> None:
+def require(models: Path, names: Sequence[str] = MODELS) -> None:
     """Say what to do where a trained model is missing in the folder `models`.
 
     Raises:
         ValueError: one is missing; names its folder.
     """
-    for name in MODELS:
+    for name in names:
         if not (models / name / DESCRIPTION).is_file():
             raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
 
