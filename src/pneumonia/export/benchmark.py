@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pneumonia.runtime import bundle
+from pneumonia.runtime.bundle import PACKAGES
 from pneumonia.runtime.choice import KERAS
-from pneumonia.runtime.graphs import PACKAGES, cores
+from pneumonia.runtime.graphs import cores
 from pneumonia.schema.models import MODELS
 from pneumonia.schema.training import DESCRIPTION
 

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumonia import extras
-from pneumonia.runtime.bundle import GRAPHS
+from pneumonia.runtime.bundle import GRAPHS, PACKAGES
 
 if TYPE_CHECKING:
     import keras
 
 OPSET = 18  # of ONNX: the newest that tf2onnx writes
-NEEDS = {  # format -> what writes it, as imported, and the package
-    "onnx": {"onnx": "onnx", "tf2onnx": "tf2onnx"},
-    "openvino": {"openvino": "openvino"},
-    "litert": {},
-    "savedmodel": {},
+NEEDS: dict[str, tuple[str, ...]] = {
+    "onnx": ("onnx", "tf2onnx"),
+    "openvino": ("openvino",),
+    "litert": (),
+    "savedmodel": (),
 }
 
 
@@ -36,7 +36,8 @@ def check(form: str) -> None:
 
     if (backend := keras.backend.backend()) != "tensorflow":
         raise ValueError(f"models are exported with KERAS_BACKEND=tensorflow, got {backend}")
-    extras.require(*NEEDS[form], what=f"an export as {form}")
+    for module in (*NEEDS[form], PACKAGES[form]):  # each of an extra of its own
+        extras.require(module, what=f"an export as {form}")
 
 
 def write(graph: keras.Model, form: str, folder: Path) -> None:
@@ -53,7 +54,10 @@ def write(graph: keras.Model, form: str, folder: Path) -> None:
     path, options = str(folder / GRAPHS[form]), {"input_signature": signature, "verbose": False}
     with _quiet():
         if form == "onnx":
+            import onnx
+
             graph.export(path, format="onnx", opset_version=OPSET, **options)
+            onnx.checker.check_model(path)
         elif form == "litert":
             builtins = {
                 "supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -67,7 +71,7 @@ def write(graph: keras.Model, form: str, folder: Path) -> None:
 
 def versions(form: str) -> dict[str, str]:
     """Package -> version, of what makes a bundle of this format."""
-    packages = ("pneumonia", "keras", "tensorflow", *NEEDS[form].values())
+    packages = ("pneumonia", "keras", "tensorflow", *NEEDS[form])
     return {name: version(name) for name in packages}
 
 

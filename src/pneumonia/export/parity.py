@@ -72,7 +72,7 @@ def matched(
     """
     apart, left, alone = {"scores": 0.0, "boxes": 0.0}, list(range(len(two))), []
     for row in one:
-        distances = [max(_most(row[:4] - two[k, :4]) / BOX, _most(row[4:] - two[k, 4:]) / SCORE) for k in left]
+        distances = [_distance(row, two[k]) for k in left]
         if not distances or min(distances) > 1:
             alone.append(row)
             continue
@@ -82,6 +82,12 @@ def matched(
     alone += [two[k] for k in left]
     edges = [floor, *(float(rows[-1, 4]) for rows in (one, two) if len(rows) == most)]
     return sum(not _near(row[4], edges) for row in alone), apart
+
+
+def _distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Above 1: not the same detection."""
+    limits = np.array([*[BOX] * 4, SCORE])
+    return _most(np.nan_to_num((one - other) / limits, nan=np.inf))
 
 
 def _near(score: float, edges: Sequence[float]) -> bool:

@@ -16,6 +16,12 @@ from pneumonia import files
 from pneumonia.schema.training import DESCRIPTION
 
 GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml", "litert": "model.tflite", "savedmodel": "saved_model"}
+PACKAGES = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "litert": "ai_edge_litert",
+    "savedmodel": "tensorflow",
+}  # to run it
 FORMATS = tuple(GRAPHS)
 FORM = 1  # of model.json; a reader refuses another
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pneumonia.runtime import bundle
-from pneumonia.runtime.graphs import PACKAGES
+from pneumonia.runtime.bundle import PACKAGES
 from pneumonia.schema.models import MODELS, has_boxes
 from pneumonia.schema.training import DESCRIPTION, EXPORTED
 
