@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pneumonia import destination, extras
 from pneumonia.params import Params, ParamsError, load
+from pneumonia.runtime import bundle
 from pneumonia.runtime.bundle import FORMATS
 from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, choose
 from pneumonia.schema.data import IMAGES, SPLIT
@@ -212,7 +213,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise ValueError("--any-image goes with tables and pictures alone: a DICOM object states that it is of a chest")
     wanted = admission.check_said if dicom else admission.check_not_another
     p = load()
-    threshold = _operating_point(arguments.threshold, "--threshold")
+    threshold = _operating_point(arguments.threshold, "--threshold", arguments.models)
     destination.check(arguments.output)
     runtime, reader = _reader(p, arguments, threshold)
     summary = predict_new(
@@ -272,21 +273,25 @@ def _reader(p: Params, arguments: argparse.Namespace, threshold: float) -> tuple
     )
 
 
-def _operating_point(wanted: float | None, option: str) -> float:
-    """The score from which a box counts: what is wanted, else what `submission` chose."""
+def _operating_point(wanted: float | None, option: str, models: Path | None = None) -> float:
+    """The score from which a box counts: what is wanted, else what `submission` chose, else what bundles in `models` name."""
     from pneumonia.files import read_json
 
+    if wanted is not None:
+        return wanted
     chosen = Path(SUBMISSION_METRICS)
-    if wanted is None and not chosen.is_file():
-        raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give {option}")
-    return float(read_json(chosen)["threshold"]) if wanted is None else wanted
+    if chosen.is_file():
+        return float(read_json(chosen)["threshold"])
+    if models is not None and (named := bundle.operating_point(models)) is not None:
+        return named
+    raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give {option}")
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room.node import settings
 
     s, p = settings.read(arguments.settings), load()
-    threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
+    threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings), arguments.models)
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0
@@ -328,8 +333,8 @@ def _export(arguments: argparse.Namespace) -> int:
             predict=p.predict.values(),
             terms=terms,
         )
-    for name, bundle in made.items():
-        said = ", ".join(f"{key} {value}" for key, value in bundle.parity.items())
+    for name, own in made.items():
+        said = ", ".join(f"{key} {value}" for key, value in own.parity.items())
         print(f"{name}: as trained on held-back {said}")
     print(f"{len(made)} models as {arguments.format} in {arguments.output}")
     return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pneumonia import files
+from pneumonia.schema.models import MODELS
 from pneumonia.schema.training import DESCRIPTION
 
 GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml", "litert": "model.tflite", "savedmodel": "saved_model"}
@@ -90,6 +91,13 @@ def read(folder: Path) -> Bundle:
         differ = sorted(name for name in {*found, *bundle.files} if found.get(name) != bundle.files.get(name))
         raise ValueError(f"{folder}: {', '.join(differ)} is not what was exported; export the model again")
     return bundle
+
+
+def operating_point(models: Path) -> float | None:
+    """The operating point that the bundles in a folder name; None where they name none, or not the same."""
+    described = [files.read_json(models / name / DESCRIPTION) for name in MODELS if holds_bundle(models / name)]
+    named = {own.get("operating_point") for own in described}
+    return named.pop() if len(named) == 1 else None
 
 
 def hashes(folder: Path) -> dict[str, str]:

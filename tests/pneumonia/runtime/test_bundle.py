@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.pneumonia.runtime.tiny import write_bundle
+from tests.pneumonia.runtime.tiny import write_bundle, write_bundles
 
 from pneumonia.runtime import bundle
 
@@ -53,3 +53,14 @@ def test_a_description_of_another_version_is_refused(folder: Path, key: str, val
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(ValueError, match=error):
         bundle.read(folder)
+
+
+def test_the_operating_point_is_one_that_all_name(tmp_path: Path):
+    assert bundle.operating_point(tmp_path) is None
+    write_bundles(tmp_path / "all")
+    assert bundle.operating_point(tmp_path / "all") == 0.5
+    write_bundles(tmp_path / "none", operating_point=None)
+    assert bundle.operating_point(tmp_path / "none") is None
+    write_bundle(tmp_path / "two/yolo", "yolo")
+    write_bundle(tmp_path / "two/maskrcnn", "maskrcnn", operating_point=0.25)
+    assert bundle.operating_point(tmp_path / "two") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def write_bundle(folder: Path, name: str, **fields: Any) -> Bundle:
     return made
 
 
-def write_bundles(folder: Path, **fields: Any) -> None:
-    """One of each model."""
+def write_bundles(folder: Path, own: Callable[[str], dict[str, Any]] = lambda name: {}, **fields: Any) -> None:
+    """One of each model; `own` gives fields by its name."""
     for name in MODELS:
-        write_bundle(folder / name, name, **fields)
+        write_bundle(folder / name, name, **fields, **own(name))
 
 
 def _model(helper: Any, nodes: list[Any], outputs: dict[str, tuple[int, list[Any]]], constants: list[Any]) -> Any:
