@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pneumonia import extras
+from pneumonia.export.canonical import canonical
 from pneumonia.runtime.bundle import GRAPHS, PACKAGES
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def write(graph: keras.Model, form: str, folder: Path) -> None:
             import onnx
 
             graph.export(path, format="onnx", opset_version=OPSET, **options)
-            onnx.checker.check_model(path)
+            model = canonical(onnx.load(path))
+            onnx.checker.check_model(model, full_check=True)
+            Path(path).write_bytes(model.SerializeToString(deterministic=True))
         elif form == "litert":
             builtins = {
                 "supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]
