@@ -6,16 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from keraskit.compute import devices
 from pneumonia import params
-from pneumonia.export import bundles
+from pneumonia.export import bundles, formats
 from pneumonia.files import fresh_dir
 from pneumonia.schema.data import IMAGES, SPLIT
 from pneumonia.schema.training import EXPORTED, MODELS
 
 
 def main(names: Sequence[str]) -> None:
-    devices.configure("cpu")
+    formats.prepare()
     p = params.load()
     # The operating point belongs to the ensemble: with it, another of its params would export the models again.
     terms = bundles.Terms(operating_point=None, licence=bundles.licence(p.fetch.source))

@@ -171,8 +171,7 @@ class Network:
 
     def _normalized(self, boxes: Tensor) -> Tensor:
         """`mrcnn.parts.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
-        # As arrays: a tensor that is met outside of a layer becomes an input of an exported graph.
-        scale, shift = (np.asarray(part, np.float32) for part in box_frame(self.config.IMAGE_SHAPE))
+        scale, shift = (ops.convert_to_tensor(part, "float32") for part in box_frame(self.config.IMAGE_SHAPE))
         return (boxes - shift) / scale
 
     def _rpn_options(self) -> dict[str, Any]:

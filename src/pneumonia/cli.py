@@ -304,7 +304,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from keraskit.compute import devices
+    from pneumonia.export import bundles, formats
     from pneumonia.reading_room.ensemble import require
 
     p = load()
@@ -313,10 +313,7 @@ def _export(arguments: argparse.Namespace) -> int:
         raise ValueError(f"MODEL must be of {', '.join(TRAINED)}, got {', '.join(unknown)}")
     destination.check(arguments.output)
     require(arguments.models, names)
-    devices.require_backend()
-    devices.configure("cpu")
-    from pneumonia.export import bundles
-
+    formats.prepare()
     squares = bundles.held_back(Path(IMAGES), Path(SPLIT.path))
     chosen = Path(SUBMISSION_METRICS)
     terms = bundles.Terms(

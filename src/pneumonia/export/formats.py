@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keraskit.compute import devices
 from pneumonia import extras
 from pneumonia.export.canonical import canonical
 from pneumonia.runtime.bundle import GRAPHS, PACKAGES
@@ -27,11 +29,21 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
+def prepare() -> None:
+    """Choose the backend that exports, whichever trained the models, and the CPU. To be called before Keras is imported.
+
+    Raises:
+        ModuleNotFoundError: TensorFlow is not installed.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    devices.configure("cpu")
+
+
 def check(form: str) -> None:
     """Stop with one sentence where a format cannot be written here.
 
     Raises:
-        ValueError: Keras has another backend than TensorFlow. ModuleNotFoundError: a package is missing.
+        ValueError: Keras was imported with another backend than TensorFlow. ModuleNotFoundError: a package is missing.
     """
     import keras
 

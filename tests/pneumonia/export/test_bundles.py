@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +153,16 @@ def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="models are exported with KERAS_BACKEND=tensorflow, got jax"):
         formats.check("onnx")
+
+
+def test_the_backend_is_chosen_before_keras_is_imported():
+    code = (
+        "from pneumonia.export import bundles, formats; formats.prepare(); import keras; print(keras.backend.backend())"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "tensorflow"
 
 
 def test_held_back_studies_are_the_first_of_the_hold_out(tmp_path: Path):
