@@ -39,6 +39,9 @@ TESTED_IN = {
     "pneumonia/training/test_augmentation.py": ["keraskit.training.augmenters"],
     # held against dvc.yaml, the committed tables and docs/design.md
     "pneumonia/schema/test_files.py": ["pneumonia.schema.*"],
+    # a graph is written to be run beside its model, and a model is measured by the process that starts it
+    "pneumonia/export/test_bundles.py": ["pneumonia.export.formats"],
+    "pneumonia/export/test_benchmark.py": ["pneumonia.export.alone"],
     # what a training stage reads and writes
     "pneumonia/training/test_stage.py": ["pneumonia.training.inputs"],
 }

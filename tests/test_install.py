@@ -9,8 +9,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.places import ROOT
-from tests.test_supply import AT_IMPORT
+from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, until
+from tests.pneumonia.runtime.tiny import write_bundles
+from tests.radiographs import chest
+from tests.test_supply import AT_IMPORT, NETWORKS
+
+from pneumonia.schema.models import has_boxes
 
 HEAVY = {"tensorflow", "torch", "dvc", "mlflow", "imgaug", "matplotlib", "scikit-learn", "highdicom"}
 BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src")
@@ -118,8 +124,18 @@ def test_a_wheel_holds_every_file_of_the_source(tree: Path, tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def environment(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with what `pip install '.[jax]'` brings, in the versions of the lock; its `bin`."""
-    folder = tmp_path_factory.mktemp("environment")
+    """An environment with what `pip install '.[jax]'` brings."""
+    return installed(tree, tmp_path_factory.mktemp("environment"), "jax")
+
+
+@pytest.fixture(scope="module")
+def reading(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that reads new studies with exported models, and answers a PACS."""
+    return installed(tree, tmp_path_factory.mktemp("reading"), "onnx,dicom")
+
+
+def installed(tree: Path, folder: Path, extras: str) -> Path:
+    """An environment with these extras of the project, in the versions of the lock; its `bin`."""
     pins = re.findall(r"^(\S+==[^\\\n]+?) *\\?$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     (folder / "pins.txt").write_text("\n".join(pins))
     small = ("download", "--no-deps", "--quiet", "--dest", folder / "downloaded", "-c", folder / "pins.txt", "namex")
@@ -128,7 +144,7 @@ def environment(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"no package index can be reached: {asked.stderr.strip().splitlines()[-1]}")
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
     python = folder / "venv/bin/python"
-    run(python, "-m", "pip", "install", "--quiet", "-c", folder / "pins.txt", f"{tree}[jax]", cwd=folder)
+    run(python, "-m", "pip", "install", "--quiet", "-c", folder / "pins.txt", f"{tree}[{extras}]", cwd=folder)
     return folder / "venv/bin"
 
 
@@ -161,7 +177,7 @@ def test_mask_rcnn_from_another_folder(environment: Path, tmp_path: Path):
 
 @pytest.mark.slow
 def test_every_room_of_the_base_can_be_imported(environment: Path, tmp_path: Path):
-    held = ",".join(room.replace("/", ".") for room in AT_IMPORT)
+    held = ",".join(room.replace("/", ".") for room, needs in AT_IMPORT.items() if not needs <= NETWORKS)
     settings = {"KERAS_BACKEND": "jax", "KERAS_HOME": str(tmp_path)}
     assert run(environment / "python", "-c", ROOMS, held, cwd=tmp_path, **settings).stdout == "True\n"
 
@@ -190,3 +206,49 @@ def test_a_command_gives_its_result_or_names_the_extra(environment: Path, tmp_pa
     )
     settings["KERAS_BACKEND"] = "jax"
     assert "there is no trained model at models/classifier" in pneumonia(*predict, status=2)
+
+
+@pytest.mark.slow
+def test_exported_models_read_and_answer_without_keras(
+    reading: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    listed = run(reading / "python", "-m", "pip", "list", "--format=freeze", cwd=reading).stdout
+    packages = {line.split("==")[0].lower() for line in listed.splitlines()} - {"pip", "setuptools", "pneumonia"}
+    assert packages & (HEAVY - {"highdicom"} | NETWORKS | {"jax"}) == set()
+    size = sum(path.stat().st_size for path in reading.parent.rglob("*") if path.is_file()) / 1e6
+    with capsys.disabled():
+        print(f"\npip install '.[onnx,dicom]': {len(packages)} packages, {size:.0f} MB")
+    assert size < 900
+
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    predict = yaml.safe_load((ROOT / "params.yaml").read_text())["predict"]
+    options = {key: predict[key] for key in ("score_floor", "nms_iou", "max_detections")}
+    write_bundles(tmp_path / "bundles", lambda name: {"predict": options} if has_boxes(name) else {})
+    (tmp_path / "x.dcm").write_bytes(chest())
+    models = ("--models", "bundles")
+    said = run(reading / "pneumonia", "predict", "x.dcm", "--output", "out", "--dicom", *models, cwd=tmp_path).stdout
+    assert "1 studies read, 1 with findings at score 0.500" in said
+    assert sorted(path.name for path in (tmp_path / "out/dicom").iterdir()) == ["x.pr.dcm", "x.sr.dcm"]
+
+    archive, port = Archive(), free_port()
+    settings = {
+        "host": "127.0.0.1",
+        "port": port,
+        "folder": str(tmp_path / "node"),
+        "peers": {"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}},
+        "status": {"port": 0},
+        "limits": {"free_disk_mib": 0},
+    }
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump(settings))
+    node = subprocess.Popen(
+        [reading / "pneumonia", "serve", "serve.yaml", *models], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: echo(port) == 0, 60)
+        assert send(port, [radiograph(1)]) == [0]
+        until(lambda: len(archive.objects) == 2, 60)
+        assert sorted(made.Modality for made in archive.objects.values()) == ["PR", "SR"]
+    finally:
+        node.kill()
+        node.wait()
+        archive.close()

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keraskit.compute.backend import device_share
@@ -151,7 +152,7 @@ class Network:
         both can be chosen afterwards.
         """
         rois, probs, deltas = self._second_stage()
-        whole = ops.zeros_like(rois[:, 0]) + ops.convert_to_tensor(WHOLE, "float32")
+        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # a tensor would become an input of an export
         refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
         return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
 

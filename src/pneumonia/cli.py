@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pneumonia import destination, extras
 from pneumonia.params import Params, ParamsError, load
+from pneumonia.runtime import bundle
+from pneumonia.runtime.bundle import FORMATS
+from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, Choice, choose
+from pneumonia.schema.data import IMAGES, SPLIT
 from pneumonia.schema.models import ENSEMBLE, EVALUATED
+from pneumonia.schema.models import MODELS as TRAINED
 from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
@@ -80,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also images whose header says that they are no chest from front or back (not with --dicom or --capture)",
     )
+    predict.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
+    )
     predict.set_defaults(run=_predict)
 
     render = commands.add_parser("render", help="the images as the models see them, as PNG, and how they were made")
@@ -103,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--offline", action="store_true", help="with --check: ask no peer")
     serve.add_argument(
         "--conformance", action="store_true", help="print the DICOM Conformance Statement of these settings, and end"
+    )
+    serve.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
     )
     serve.set_defaults(run=_serve)
 
@@ -141,6 +158,35 @@ def _parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help="of the node (default: serve.yaml)",
         )
+
+    export = commands.add_parser("export", help="the trained models as graphs for other runtimes, proven equal")
+    export.add_argument("names", nargs="*", metavar="MODEL", help=f"{', '.join(TRAINED)} (default: all)")
+    export.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
+    export.add_argument(
+        "--output",
+        type=_path,
+        required=True,
+        metavar="DIR",
+        help="where they go, a folder each; must not exist or be empty",
+    )
+    export.add_argument(
+        "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
+    )
+    export.add_argument(
+        "--licence", help="of the weights, for those who get them (default: what the data's source allows)"
+    )
+    export.set_defaults(run=_export)
+
+    benchmark = commands.add_parser("benchmark", help="what this machine does with each model in each format")
+    benchmark.add_argument(
+        "folders", nargs="+", type=_path, metavar="DIR", help="folders of trained or of exported models, such as models"
+    )
+    benchmark.add_argument(
+        "--studies", type=int, default=64, metavar="N", help="images of the measured run (default: 64)"
+    )
+    benchmark.add_argument("--threads", type=int, default=0, metavar="N", help="of a model (default: one a core)")
+    benchmark.add_argument("--json", action="store_true", help="print JSON")
+    benchmark.set_defaults(run=_benchmark)
 
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
     results.add_argument("--md", action="store_true", help="as Markdown")
@@ -204,7 +250,6 @@ def _path(text: str) -> Path:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from keraskit.compute import devices
     from pneumonia.reading_room import admission
     from pneumonia.reading_room.predict import predict_new
 
@@ -213,14 +258,15 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise ValueError("--any-image goes with tables and pictures alone: a DICOM object states that it is of a chest")
     wanted = admission.check_said if dicom else admission.check_not_another
     p = load()
-    threshold = _operating_point(arguments.threshold, "--threshold")
+    threshold = _operating_point(arguments.threshold, "--threshold", arguments.models)
     destination.check(arguments.output)
-    devices.require_backend()
+    choice = _choose(p, arguments)
+    _require_backend(choice)
     summary = predict_new(
         arguments.input,
         arguments.output,
         partial(
-            _reader(p, arguments.models, threshold),
+            _reader(p, choice, threshold),
             capture=arguments.capture,
             admit=None if arguments.any_image else lambda data, name: wanted(data),
         ),
@@ -232,7 +278,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     print(
         f"{summary['studies']} studies read, {summary['with_findings']} with findings at score {threshold:.3f}, "
         f"{summary['failed']} failed, {summary['skipped']} skipped, of {summary['files']} files; "
-        f"results in {arguments.output}"
+        f"models run by {choice.words}; results in {arguments.output}"
     )
     return 1 if summary["failed"] else 0
 
@@ -250,16 +296,30 @@ def _render(arguments: argparse.Namespace) -> int:
     return 1 if summary["rejected"] else 0
 
 
-def _reader(p: Params, models: Path, threshold: float) -> Callable[..., Reader]:
-    """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
+def _choose(p: Params, arguments: argparse.Namespace) -> Choice:
+    """What runs the models; says what is missing before anything is opened."""
     from pneumonia.reading_room.trained import require
 
-    require(models)  # before anything is opened; the models are loaded when it is called
+    choice = choose(arguments.models, arguments.runtime, p.predict.values())
+    if choice.runtime == KERAS:
+        require(choice.folder)
+    return choice
+
+
+def _require_backend(choice: Choice) -> None:
+    if choice.runtime == KERAS:
+        from keraskit.compute import devices
+
+        devices.require_backend()
+
+
+def _reader(p: Params, choice: Choice, threshold: float) -> Callable[..., Reader]:
+    """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
 
     def load_reader(**options: Any) -> Reader:
         from pneumonia.reading_room.reader import Reader  # what it imports takes longer than a node may take to listen
 
-        return Reader.load(models, **_reading(p, threshold), **options)
+        return Reader.load(choice.folder, runtime=choice.runtime, **_reading(p, threshold), **options)
 
     return load_reader
 
@@ -275,18 +335,21 @@ def _reading(p: Params, threshold: float) -> dict[str, Any]:
     }
 
 
-def _operating_point(wanted: float | None, option: str) -> float:
-    """The score from which a box counts: what is wanted, else what `submission` chose."""
+def _operating_point(wanted: float | None, option: str, models: Path | None = None) -> float:
+    """The score from which a box counts: what is wanted, else what `submission` chose, else what bundles in `models` name."""
     from pneumonia.files import read_json
 
+    if wanted is not None:
+        return wanted
     chosen = Path(SUBMISSION_METRICS)
-    if wanted is None and not chosen.is_file():
-        raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give {option}")
-    return float(read_json(chosen)["threshold"]) if wanted is None else wanted
+    if chosen.is_file():
+        return float(read_json(chosen)["threshold"])
+    if models is not None and (named := bundle.operating_point(models)) is not None:
+        return named
+    raise ValueError(f"{chosen} not found; run `dvc repro submission` first, or give {option}")
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from keraskit.compute import devices
     from pneumonia.reading_room.node import settings
 
     s = settings.read(arguments.settings)
@@ -297,18 +360,18 @@ def _serve(arguments: argparse.Namespace) -> int:
         print(statement(s), end="")
         return 0
     p = load()
-    threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings))
-    reader = _reader(p, arguments.models, threshold)
+    threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings), arguments.models)
+    choice = _choose(p, arguments)
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0 if arguments.offline else _echo(s)
     extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
-    devices.require_backend()
+    _require_backend(choice)
     from pneumonia.reading_room import trained
     from pneumonia.reading_room.node import serve
 
-    key = partial(trained.key, arguments.models, **_reading(p, threshold))
-    return serve.run(lambda: serve.Node(s, reader, key))
+    key = partial(trained.key, choice.folder, runtime=choice.words, **_reading(p, threshold))
+    return serve.run(lambda: serve.Node(s, _reader(p, choice, threshold), key))
 
 
 def _echo(s: Settings) -> int:
@@ -349,6 +412,52 @@ def _node_change(arguments: argparse.Namespace) -> int:
         lines, whole = desk.each(books, arguments.images, rows, works[arguments.work])
     print("\n".join(lines) or f"no image is {arguments.state}")
     return 0 if whole else 1
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from pneumonia.export import bundles, formats
+    from pneumonia.reading_room.trained import require
+
+    p = load()
+    names = arguments.names or list(TRAINED)
+    if unknown := sorted({*names} - {*TRAINED}):
+        raise ValueError(f"MODEL must be of {', '.join(TRAINED)}, got {', '.join(unknown)}")
+    destination.check(arguments.output)
+    require(arguments.models, names)
+    formats.prepare()
+    squares = bundles.held_back(Path(IMAGES), Path(SPLIT.path))
+    chosen = Path(SUBMISSION_METRICS)
+    terms = bundles.Terms(
+        operating_point=_operating_point(None, "") if chosen.is_file() else None,
+        licence=arguments.licence or bundles.licence(p.fetch.source),
+    )
+    with destination.new_dir(arguments.output) as folder:
+        made = bundles.export(
+            names,
+            arguments.models,
+            folder,
+            form=arguments.format,
+            squares=squares,
+            predict=p.predict.values(),
+            terms=terms,
+        )
+    for name, own in made.items():
+        said = ", ".join(f"{key} {value}" for key, value in own.parity.items())
+        print(f"{name}: as trained on held-back {said}")
+    print(f"{len(made)} models as {arguments.format} in {arguments.output}")
+    return 0
+
+
+def _benchmark(arguments: argparse.Namespace) -> int:
+    import json
+
+    from pneumonia.export import benchmark
+
+    p = load().predict
+    options = {"score_floor": p.score_floor, "nms_iou": p.nms_iou, "max_detections": p.max_detections}
+    rows = benchmark.measure(arguments.folders, options, studies=arguments.studies, threads=arguments.threads)
+    print(json.dumps(benchmark.as_dict(rows), indent=2) if arguments.json else benchmark.text(rows))
+    return 0
 
 
 def _results(arguments: argparse.Namespace) -> int:

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 AFTER_EVALUATE = {"evaluate", "report"}
 AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_EVALUATE
-AFTER_CLASSIFIER = {"predict_classifier", "predict_test_classifier", "explain"} | AFTER_ENSEMBLE
-AFTER_MASKRCNN = {"predict_maskrcnn", "predict_test_maskrcnn"} | AFTER_ENSEMBLE
-AFTER_YOLO = {"predict_yolo", "predict_test_yolo"} | AFTER_ENSEMBLE
+AFTER_CLASSIFIER = {"predict_classifier", "predict_test_classifier", "explain", "export"} | AFTER_ENSEMBLE
+AFTER_MASKRCNN = {"predict_maskrcnn", "predict_test_maskrcnn", "export"} | AFTER_ENSEMBLE
+AFTER_YOLO = {"predict_yolo", "predict_test_yolo", "export"} | AFTER_ENSEMBLE
 PREDICTIONS = {"predict_classifier", "predict_maskrcnn", "predict_yolo"}
 TEST_PREDICTIONS = {"predict_test_classifier", "predict_test_maskrcnn", "predict_test_yolo"}
 TRAININGS = {"train_classifier", "train_maskrcnn", "train_yolo"}
@@ -26,7 +26,7 @@ AFTER_PIXELS = {"window_resize", "window_resize_test"} | TRAININGS | AFTER_CLASS
 AFTER_CLEAN = {"explore", "window_resize", "split"} | AFTER_SPLIT
 NOTHING: set[str] = set()
 CLASSIFIER, MASKRCNN, YOLO = (
-    {f"{stage}_{model}" for stage in ("train", "predict", "predict_test")}
+    {"export", *(f"{stage}_{model}" for stage in ("train", "predict", "predict_test"))}
     for model in ("classifier", "maskrcnn", "yolo")
 )
 
@@ -45,7 +45,7 @@ TABLE = {
     "classifier": {"train_classifier"} | AFTER_CLASSIFIER,
     "maskrcnn": {"train_maskrcnn"} | AFTER_MASKRCNN,
     "yolo": {"train_yolo"} | AFTER_YOLO,
-    "predict": {"explain"} | PREDICTIONS | TEST_PREDICTIONS | AFTER_ENSEMBLE,
+    "predict": {"explain", "export"} | PREDICTIONS | TEST_PREDICTIONS | AFTER_ENSEMBLE,
     "ensemble": AFTER_ENSEMBLE,
     "evaluate": AFTER_EVALUATE,
     "evaluate.bootstrap": {"explain"} | AFTER_EVALUATE,  # which has intervals too
@@ -68,7 +68,7 @@ MODULES = {
     "pneumonia/models/backbones/resnet_small.py": CLASSIFIER | MASKRCNN,
     "keraskit/boxes/nms.py": MASKRCNN | YOLO,
     "keraskit/training/fit.py": TRAININGS,
-    "pneumonia/prediction/inference.py": PREDICTIONS | TEST_PREDICTIONS,
+    "pneumonia/prediction/inference.py": {"export"} | PREDICTIONS | TEST_PREDICTIONS,
     "pneumonia/prediction/fusion.py": {"ensemble", "submission"},
     "pneumonia/report/templates/report.css": {"report"},
     "pneumonia/training/tracking.py": NOTHING,

@@ -1,15 +1,19 @@
 """The command line: exit statuses, messages, and that data-only commands leave TensorFlow alone."""
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.places import ROOT
+from tests.pneumonia.runtime.tiny import write_bundles
 from tests.radiographs import chest
 
 from pneumonia import cli
+from pneumonia.schema.models import has_boxes
 
 
 @pytest.fixture
@@ -56,6 +60,61 @@ def test_predict_without_models_says_what_to_do(project: Path, capsys: pytest.Ca
 def test_predict_without_a_threshold_says_what_to_do(project: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.main(["predict", "x.dcm", "--output", "out"]) == 2
     assert "metrics/submission.json not found" in capsys.readouterr().err
+
+
+WITHOUT = """
+import sys
+for name in ("dvc", "h5py", "jax", "keras", "mlflow", "tensorflow", "torch"):
+    sys.modules[name] = None  # an import of it fails
+from pneumonia import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def bundles(project: Path) -> Path:
+    """Exported models that fit params.yaml, and name an operating point."""
+    predict = yaml.safe_load((project / "params.yaml").read_text())["predict"]
+    options = {key: predict[key] for key in ("score_floor", "nms_iou", "max_detections")}
+    write_bundles(project / "bundles", lambda name: {"predict": options} if has_boxes(name) else {})
+    return project / "bundles"
+
+
+def test_exported_models_need_neither_keras_nor_dvc(bundles: Path):
+    (bundles.parent / "x.dcm").write_bytes(chest())
+    command = [sys.executable, "-c", WITHOUT, "predict", "x.dcm", "--output", "out", "--models", str(bundles)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "1 studies read, 1 with findings at score 0.500" in done.stdout
+    assert "models run by ONNX Runtime" in done.stdout
+    made_by = json.loads(Path("out/made_by.json").read_text())
+    assert made_by["settings"].endswith("; run by ONNX Runtime")
+    assert made_by["operating_point"] == 0.5
+    # 48 rows of 64 in a square of 64, itself twice the model's 32: x 8..24 and y 4..16 are 16..48 and 8..32, less 8 rows of padding.
+    # Grey values 0 to 255 evenly, and the padding: 0.375 of white; the mean with 0.75 is 0.5625, up to the resizing's rounding.
+    study, score, *box, _ = Path("out/detections.csv").read_text().splitlines()[1].split(",")
+    assert (study, box) == ("x", ["16.00", "0.00", "32.00", "24.00"])
+    assert float(score) == pytest.approx(0.5625, abs=0.002)
+
+
+def test_keras_does_not_run_exported_models(bundles: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["predict", "x.dcm", "--output", "out", "--models", str(bundles), "--runtime", "keras"]
+    assert cli.main(command) == 2
+    assert "bundles holds exported models, which Keras does not run" in capsys.readouterr().err
+
+
+def test_export_names_what_it_misses(project: Path, capsys: pytest.CaptureFixture[str]):
+    for words, said in (
+        (["resnet"], "MODEL must be of classifier, maskrcnn, yolo, got resnet"),
+        (["yolo"], "there is no trained model at models/yolo"),
+    ):
+        assert cli.main(["export", *words, "--output", "out"]) == 2
+        assert said in capsys.readouterr().err
+    assert not (project / "out").exists()
+
+
+def test_benchmark_names_a_folder_without_models(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["benchmark", "profiles"]) == 2
+    assert "profiles holds no model" in capsys.readouterr().err
 
 
 def test_predict_does_not_write_over_results(project: Path, capsys: pytest.CaptureFixture[str]):

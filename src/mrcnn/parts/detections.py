@@ -36,7 +36,9 @@ class RefineLayer(keras.layers.Layer):
 
     def call(self, rois: Tensor, probs: Tensor, deltas: Tensor, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         first = 0 if self.background_competes else 1
-        class_ids = ops.cast(ops.argmax(probs[..., first:], axis=2), "int32") + first
+        # Of argmax TensorFlow makes operations on bits, which no export format knows.
+        _, best = ops.top_k(probs[..., first:], 1)
+        class_ids = ops.cast(best[..., 0], "int32") + first
         scores = ops.take_along_axis(probs, class_ids[..., None], axis=2)[..., 0]
         own = ops.take_along_axis(deltas, class_ids[..., None, None], axis=2)[:, :, 0]
         boxes = clip(apply_box_deltas(rois, own * ops.convert_to_tensor(self.std_dev)), window[:, None, :])

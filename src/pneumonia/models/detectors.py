@@ -20,6 +20,10 @@ class Detector(Protocol):
     ) -> list[NDArray[np.float32]]:
         """uint8 `[B, S, S]` -> for each image float32 `[n, 5]`: x1, y1, x2, y2 in its pixels, score; best first."""
 
+    def graph(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
+        """`detect` as one Keras graph: `images` uint8 `[B, S, S]` -> `boxes` float32 `[B, max_detections, 4]` (x1, y1, x2, y2),
+        `scores` `[B, max_detections]`, best first, and `count` int32 `[B]`: how many of them there are; the rest is zeros."""
+
 
 def filled_batches(
     images: NDArray[np.uint8], size: int, largest: int, run: Callable[[NDArray[np.uint8]], Any]

@@ -16,6 +16,8 @@ from pneumonia.dicom.windowing import Rendering
 from pneumonia.prediction.fusion import Fused, fuse
 from pneumonia.prediction.inference import classify, detect, load
 from pneumonia.reading_room.trained import require
+from pneumonia.runtime import models as exported
+from pneumonia.runtime.choice import KERAS
 from pneumonia.schema.models import CLASSIFIER, DETECTORS, MODELS
 
 
@@ -59,14 +61,20 @@ class Ensemble:
     Arguments:
         models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
         predict, ensemble: these sections of params.yaml as plain values.
+        runtime: `keras`, or `onnx` where `models` holds bundles.
 
     Raises:
         ValueError: a model is missing.
     """
 
-    def __init__(self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any]) -> None:
-        require(models)
-        self._models = {name: load(name, models / name) for name in MODELS}
+    def __init__(
+        self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any], runtime: str = KERAS
+    ) -> None:
+        if runtime == KERAS:
+            require(models)
+            self._models = {name: load(name, models / name) for name in MODELS}
+        else:
+            self._models = {name: exported.load(models / name) for name in MODELS}
         self._predict, self._ensemble = predict, ensemble
 
     def __call__(self, studies: Mapping[str, Study]) -> Fused:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia import extras
 from pneumonia.destination import new_dir
-from pneumonia.files import write_csv
+from pneumonia.files import write_csv, write_json
 from pneumonia.reading_room.admission import Refusal, doubt
 from pneumonia.reading_room.ensemble import Study, sizes
 from pneumonia.reading_room.inputs import FAILED, RESULTS, SKIPPED, Entry, Inputs
@@ -29,11 +29,13 @@ from pneumonia.reading_room.outcomes import Outcomes, counts, described
 from pneumonia.reading_room.reader import BLANK, Answer, Reader
 from pneumonia.rejection import StudyError
 from pneumonia.schema.predictions import DETECTIONS
-from pneumonia.schema.results import NEW_STUDIES, SUBMISSION
+from pneumonia.schema.results import MADE_BY, NEW_STUDIES, SUBMISSION
 from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+COMPRESSION = 3  # of overlays: an eighth larger than at 9, which took a second a study, longer than all models together
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def predict_new(
     Writes `submission.csv` (patientId, PredictionString), `detections.csv` (patientId, image_score, x, y, width, height,
     score: one row a fused detection, a study without one has a row with empty box), `failed.csv` (patientId, reason) where a
     study could not be read, `studies.csv` (`pneumonia.schema.results.NEW_STUDIES`: one row a file of `source`, with what
-    became of it) and `overlays/<study>.png` in original size. With `dicom` also `dicom/<study>.sr.dcm`, `.pr.dcm`
-    (and `.sc.dcm`): see `pneumonia.reading_room.objects`. Everything appears at once at the end.
+    became of it), `made_by.json` (which models, run by what) and `overlays/<study>.png` in original size. With `dicom` also
+    `dicom/<study>.sr.dcm`, `.pr.dcm` (and `.sc.dcm`): see `pneumonia.reading_room.objects`. Everything appears at once at the end.
 
     Arguments:
         source: a DICOM, a folder of them (searched through) or a zip of them; see `pneumonia.reading_room.inputs.Inputs`.
@@ -114,6 +116,7 @@ def predict_new(
         rows = outcomes.rows(inputs.entries)
         NEW_STUDIES.write(folder / NEW_STUDIES.name, rows)
         _write_failed(folder, rows)
+        write_json(folder / MADE_BY, {**asdict(reader.algorithm), "operating_point": reader.threshold})
         found = _write(folder, tables, shapes, reader.threshold, reader.max_boxes)
     count = counts(rows)
     return {
@@ -210,7 +213,7 @@ def _draw(study: Study, findings: Findings) -> bytes:
     from pneumonia.pictures import overlay, png
 
     boxes = np.c_[xywh_to_xyxy(findings.boxes), findings.scores]
-    return png(overlay(study.image, None, boxes))
+    return png(overlay(study.image, None, boxes), COMPRESSION)
 
 
 def _write_study(folder: Path, made: _Made, entry: Entry, outcomes: Outcomes) -> bool:

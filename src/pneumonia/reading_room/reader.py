@@ -18,6 +18,7 @@ from pneumonia.reading_room.ensemble import Ensemble, Study
 from pneumonia.reading_room.objects import make
 from pneumonia.reading_room.objects.findings import Algorithm, Findings, of_study, this_algorithm
 from pneumonia.rejection import Reason, StudyError
+from pneumonia.runtime.choice import KERAS, WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,10 +78,12 @@ class Reader:
         max_boxes: int,
         capture: bool = False,
         admit: Admit | None = None,
+        runtime: str = KERAS,
     ) -> Reader:
-        """A reader with the trained models in the folder `models`.
+        """A reader with the models in the folder `models`.
 
         Arguments:
+            models, runtime: of `pneumonia.runtime.choice.Choice`.
             window, predict, ensemble: these sections of params.yaml as plain values.
             threshold, max_boxes, capture, admit: see the class.
 
@@ -88,11 +91,13 @@ class Reader:
             ValueError: a model is missing.
         """
         return cls(
-            predict=Ensemble(models, predict=predict, ensemble=ensemble),
+            predict=Ensemble(models, predict=predict, ensemble=ensemble, runtime=runtime),
             window=window,
             threshold=threshold,
             max_boxes=max_boxes,
-            algorithm=this_algorithm(models, window=window, predict=predict, ensemble=ensemble, max_boxes=max_boxes),
+            algorithm=this_algorithm(
+                models, window=window, predict=predict, ensemble=ensemble, max_boxes=max_boxes, runtime=WORDS[runtime]
+            ),
             capture=capture,
             admit=admit,
         )

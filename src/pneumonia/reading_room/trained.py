@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,13 @@ from pneumonia.schema.models import MODELS
 from pneumonia.schema.training import DESCRIPTION
 
 
-def require(models: Path) -> None:
+def require(models: Path, names: Sequence[str] = MODELS) -> None:
     """Say what to do where a trained model is missing in the folder `models`.
 
     Raises:
         ValueError: one is missing; names its folder.
     """
-    for name in MODELS:
+    for name in names:
         if not (models / name / DESCRIPTION).is_file():
             raise ValueError(f"there is no trained model at {models / name}; run `dvc repro` (or `dvc pull`) first")
 

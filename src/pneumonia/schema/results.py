@@ -82,6 +82,8 @@ CASES = Table(f"{REPORT}/cases.csv", {"case": "int", "gallery": "str", "study": 
 SUBMISSION = "submission.csv"
 SUBMISSION_METRICS = "metrics/submission.json"
 
+MADE_BY = "made_by.json"  # of new studies: which models, run by what, with which params and operating point
+
 # Of new studies, beside their submission and detections: one row a file of the input.
 _RENDERED = {
     "decoder": "str",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.pneumonia.runtime.tiny import OPTIONS, write_bundles
 
 from pneumonia.reading_room import ensemble
 from pneumonia.reading_room.ensemble import Batch, Ensemble, Study, sizes
@@ -80,3 +81,16 @@ def test_a_missing_model_is_named(models: Path):
     (models / "yolo" / "model.json").unlink()
     with pytest.raises(ValueError, match=r"no trained model at .*yolo; run `dvc repro`"):
         Ensemble(models, predict=PREDICT, ensemble=ENSEMBLE)
+
+
+def test_exported_models_answer_without_trained_ones(tmp_path: Path):
+    write_bundles(tmp_path)
+    grey = Study(np.full((64, 64), 51, np.uint8), 1.0)
+    predict = {**PREDICT, **OPTIONS, "flip": True}
+    black = Study(np.zeros((64, 64), np.uint8), 1.0)
+    models = Ensemble(tmp_path, predict=predict, ensemble=ENSEMBLE, runtime="onnx")
+    detections, scores = models({"grey": grey, "black": black})
+    # x 8..24 of 32 is its own mirror image. In 64 pixels: 16, 8, 32 wide, 24 high. Both models: 0.75; the gate: 51 / 255.
+    assert detections[["study", "x", "y", "width", "height"]].to_numpy().tolist() == [["grey", 16, 8, 32, 24]]
+    assert detections["score"].tolist() == pytest.approx([0.75 * 0.2])
+    assert scores.to_dict() == pytest.approx({"grey": (0.2 + 0.75) / 2, "black": 0.0})

@@ -1,5 +1,6 @@
 """`pneumonia predict` with models that stand in for trained ones: boxes go back to original pixels, failures are listed."""
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -114,6 +115,9 @@ def test_boxes_are_in_original_pixels_and_failures_are_listed(arguments: dict[st
     assert submission["PredictionString"].tolist() == ["0.800000 0.0 32.0 32.0 32.0", "0.800000 12.0 24.0 24.0 24.0"]
     with Image.open(out / "overlays" / "a.png") as picture:
         assert picture.size == (96, 128)
+    made_by = json.loads((out / "made_by.json").read_text())
+    assert made_by["settings"].endswith("; run by Keras")
+    assert made_by["operating_point"] == 0.5
 
 
 def test_a_study_without_findings_keeps_its_score(arguments: dict[str, Any]):

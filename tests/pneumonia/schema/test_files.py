@@ -89,7 +89,7 @@ def test_what_dvc_tracks_is_what_the_schema_names():
         results.SUBMISSION, results.SUBMISSION_METRICS, results.REPORT, results.SUBGROUPS.path, results.OPERATING.path,
         results.CONFUSION.path,
         *(Path(curve.path).parent.as_posix() for curve in results.CURVES.values()),
-        *(f"{training.MODELS}/{model}" for model in models.MODELS),
+        *(f"{training.MODELS}/{model}" for model in (*models.MODELS, training.EXPORTED)),
         *(training.METRICS.format(model=model) for model in models.MODELS),
         *(training.HISTORY.format(model=model) for model in models.MODELS),
         *(f"{folder}/{model}" for folder in (predictions.PREDICTIONS, predictions.TEST_PREDICTIONS) for model in models.MODELS),

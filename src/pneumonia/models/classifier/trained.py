@@ -70,6 +70,28 @@ class Classifier:
             maps.append(cam)
         return np.concatenate(scores), np.concatenate(maps)
 
+    def graph(self) -> keras.Model:
+        """`predict` as one graph: `images` uint8 `[B, S, S]` -> `score` `[B]` and `map` `[B, h, w]`, float32."""
+        import keras
+        from keras import ops
+
+        images = keras.Input((self.image_size, self.image_size), dtype="uint8", name="images")
+        features = self._features(ops.cast(images, "float32")[..., None])
+        kernel = self._kernel  # arrays: tensors would become inputs of an exported graph
+        if self._before_score is None:
+            cam = ops.sum(features * kernel, axis=-1) + np.float32(self._bias)
+            logits = ops.mean(cam, axis=(1, 2))
+        else:
+            # The derivative of a head of mean, one ReLU layer and one unit, written out: see grad_cam.
+            hidden = self._before_score(features)
+            logits = ops.sum(hidden * kernel, axis=-1) + np.float32(self._bias)
+            (before,) = (layer for layer in self._before_score.layers if layer.name == HIDDEN)
+            places = (self.image_size // 32) ** 2
+            active = ops.cast(hidden > 0, "float32") * kernel
+            weights = ops.matmul(active, np.ascontiguousarray(before.get_weights()[0].T) / np.float32(places))
+            cam = ops.relu(ops.sum(features * weights[:, None, None], axis=-1))
+        return keras.Model(images, {"score": ops.sigmoid(logits), "map": cam}, name="classifier")
+
     def _class_activation(self, features: Features) -> tuple[NDArray[np.float64], Features]:
         """Logits and maps of features `[B, h, w, C]`, exact for a head of pooling and one layer."""
         cam = features @ self._kernel + self._bias

@@ -60,6 +60,23 @@ class Detector:
             results.append(np.concatenate([corners, found[:, 5:]], axis=1))
         return results
 
+    def graph(self, score_floor: float, nms_iou: float, max_detections: int) -> keras.Model:
+        """`detect` as one graph, see `pneumonia.models.detectors.Detector`."""
+        import keras
+        from keras import ops
+
+        images = keras.Input((self.image_size, self.image_size), dtype="uint8", name="images")
+        rows = self._model(score_floor, nms_iou, max_detections)(ops.cast(images, "float32")[..., None])
+        corners = ops.stack([rows[..., place] for place in (1, 0, 3, 2)], axis=-1)
+        found = rows[..., 4] > 0
+        edges = corners * np.float32(self.image_size - 1) + np.array([0, 0, 1, 1], np.float32)  # as in detect
+        outputs = {
+            "boxes": ops.where(found[..., None], edges, np.float32(0)),
+            "scores": rows[..., 5],
+            "count": ops.sum(ops.cast(found, "int32"), axis=1),
+        }
+        return keras.Model(images, outputs, name="maskrcnn")
+
     def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
         import keras
 

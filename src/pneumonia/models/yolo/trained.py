@@ -50,6 +50,20 @@ class Detector:
         found = filled_batches(images, self.image_size, LARGEST_BATCH, model.detect)
         return [np.concatenate([f["boxes"], f["scores"][:, None]], axis=1).astype(np.float32) for f in found]
 
+    def graph(self, score_floor: float, nms_iou: float, max_detections: int) -> keras.Model:
+        """`detect` as one graph, see `pneumonia.models.detectors.Detector`."""
+        import keras
+        from keras import ops
+
+        images = keras.Input((self.image_size, self.image_size), dtype="uint8", name="images")
+        found = self._model(score_floor, nms_iou, max_detections)(images)
+        outputs = {
+            "boxes": found["boxes"],
+            "scores": found["scores"],
+            "count": ops.sum(ops.cast(found["valid"], "int32"), axis=1),
+        }
+        return keras.Model(images, outputs, name="yolo")
+
     def _model(self, score_floor: float, nms_iou: float, max_detections: int) -> Any:
         from keraskit.compute.backend import jit_compile
         from yolov3 import model

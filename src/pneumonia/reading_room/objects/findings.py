@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia.schema.table import BOX
+from pneumonia.schema.training import EXPORTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,9 +96,14 @@ def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, no
 
 
 def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algorithm:
-    """The models in the folder `models`, told by the bytes of all their files, and the params beside them."""
+    """The models in the folder `models`, told by the bytes of all their files, and the params beside them.
+
+    What was exported of them lies beside them, and is left out: it is read from its own folder.
+    """
     total = hashlib.sha256()
     for path in sorted(path for path in models.rglob("*") if path.is_file()):
+        if path.relative_to(models).parts[0] == EXPORTED:
+            continue
         with path.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         total.update(f"{path.relative_to(models).as_posix()} {content}\n".encode())
@@ -106,7 +112,13 @@ def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algori
 
 
 def this_algorithm(
-    models: Path, *, window: Mapping[str, Any], predict: Mapping[str, Any], ensemble: Mapping[str, Any], max_boxes: int
+    models: Path,
+    *,
+    window: Mapping[str, Any],
+    predict: Mapping[str, Any],
+    ensemble: Mapping[str, Any],
+    max_boxes: int,
+    runtime: str,
 ) -> Algorithm:
     """This project's version with the models in the folder `models` and all params that a result depends on.
 
@@ -115,9 +127,11 @@ def this_algorithm(
     Arguments:
         window, predict, ensemble: these sections of params.yaml as plain values.
         max_boxes: findings kept of a study.
+        runtime: what runs the models, in words.
     """
     settings = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": max_boxes}
-    return algorithm(models, version(NAME), settings)
+    said = algorithm(models, version(NAME), settings)
+    return replace(said, settings=f"{said.settings}; run by {runtime}")
 
 
 def uid(*parts: str) -> str:
