@@ -261,7 +261,6 @@ def _predict(arguments: argparse.Namespace) -> int:
     threshold = _operating_point(arguments.threshold, "--threshold", arguments.models)
     destination.check(arguments.output)
     choice = _choose(p, arguments)
-    _require_backend(choice)
     summary = predict_new(
         arguments.input,
         arguments.output,
@@ -298,19 +297,14 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _choose(p: Params, arguments: argparse.Namespace) -> Choice:
     """What runs the models; says what is missing before anything is opened."""
-    from pneumonia.reading_room.trained import require
-
     choice = choose(arguments.models, arguments.runtime, p.predict.values())
     if choice.runtime == KERAS:
-        require(choice.folder)
-    return choice
-
-
-def _require_backend(choice: Choice) -> None:
-    if choice.runtime == KERAS:
         from keraskit.compute import devices
+        from pneumonia.reading_room.trained import require
 
         devices.require_backend()
+        require(choice.folder)
+    return choice
 
 
 def _reader(p: Params, choice: Choice, threshold: float) -> Callable[..., Reader]:
@@ -359,14 +353,14 @@ def _serve(arguments: argparse.Namespace) -> int:
 
         print(statement(s), end="")
         return 0
+    if not arguments.check:
+        extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
     p = load()
     threshold = _operating_point(s.threshold, "threshold in " + str(arguments.settings), arguments.models)
     choice = _choose(p, arguments)
     if arguments.check:
         print(f"{arguments.settings} is fine; operating point {threshold:.3f}")
         return 0 if arguments.offline else _echo(s)
-    extras.require("highdicom", "pynetdicom", "prometheus_client", what="the node")
-    _require_backend(choice)
     from pneumonia.reading_room import trained
     from pneumonia.reading_room.node import serve
 
