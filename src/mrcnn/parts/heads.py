@@ -36,21 +36,32 @@ class BoxHead:
     def __init__(self, config: Config):
         size, self.classes = config.FPN_CLASSIF_FC_LAYERS_SIZE, config.NUM_CLASSES
         self.conv1 = CoveringConv2D(size, config.POOL_SIZE, name="mrcnn_class_conv1")
-        self.bn1 = BatchNorm(config.TRAIN_BN, name="mrcnn_class_bn1")
+        self.norm1 = _norm(config, 1)
         self.conv2 = CoveringConv2D(size, 1, name="mrcnn_class_conv2")
-        self.bn2 = BatchNorm(config.TRAIN_BN, name="mrcnn_class_bn2")
+        self.norm2 = _norm(config, 2)
         self.logits = layers.Dense(self.classes, name="mrcnn_class_logits")
         self.bbox = layers.Dense(4 * self.classes, name="mrcnn_bbox_fc")
 
     def __call__(self, pooled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         regions = pooled.shape[1]
         x = ops.reshape(pooled, (-1, *pooled.shape[2:]))
-        x = ops.relu(self.bn1(self.conv1(x)))
-        x = ops.relu(self.bn2(self.conv2(x)))
+        x = ops.relu(self.norm1(self.conv1(x)))
+        x = ops.relu(self.norm2(self.conv2(x)))
         x = ops.reshape(x, (-1, regions, x.shape[-1]))
         logits = ops.cast(self.logits(x), "float32")
         deltas = ops.reshape(ops.cast(self.bbox(x), "float32"), (-1, regions, self.classes, 4))
         return logits, ops.softmax(logits), deltas
+
+
+def _norm(config: Config, number: int) -> layers.Layer:
+    """The normalization after a layer of the box head.
+
+    Layer normalization has another name than Matterport's: its weights are others, and by name neither is taken for the
+    other.
+    """
+    if config.HEAD_NORM == "layer":
+        return layers.LayerNormalization(name=f"mrcnn_class_ln{number}")
+    return BatchNorm(config.TRAIN_BN, name=f"mrcnn_class_bn{number}")
 
 
 @keras.saving.register_keras_serializable("mrcnn")
