@@ -3,7 +3,7 @@
 from functools import partial
 
 from pneumonia import params
-from pneumonia.models.maskrcnn.training import Architecture, Targets, train
+from pneumonia.models.maskrcnn.training import Architecture, Losses, Targets, train
 from pneumonia.training import stage
 from pneumonia.training.groups import Optimization, Stopping, pick
 
@@ -15,9 +15,11 @@ def main() -> None:
         train,
         architecture=pick(Architecture, values),
         targets=pick(Targets, values),
+        losses=pick(Losses, values),
         phases=values["phases"],
         stopping=pick(Stopping, values),
         optimization=pick(Optimization, values),
+        average=values["average"],
     )
     stage.run("maskrcnn", fitted, values, every.tracking.values(), boxes=True)
 

@@ -103,6 +103,8 @@ class Config:
     ROI_POSITIVE_IOU = 0.5
     ROI_FILL_NEGATIVES = True  # negatives fill TRAIN_ROIS_PER_IMAGE; False: keep the ratio, so none without a positive
     ROI_ADD_INSTANCES = False  # the instances' own boxes are proposals too, as in Faster R-CNN's code
+    HEAD_NORM = "batch"  # of the box head: batch | layer (each region by its own moments, the same in training and use)
+    BBOX_LOSSES_PER_SAMPLE = False  # sums over positives, divided by all that was sampled; False: means over positives
     SEED = 0  # of shuffling and sampling
 
     # Computed: see __init__
@@ -159,6 +161,8 @@ class Config:
                 f"MEAN_PIXEL needs one value for each of the IMAGE_CHANNEL_COUNT = {self.IMAGE_CHANNEL_COUNT} channels, "
                 f"got {np.ravel(self.MEAN_PIXEL).tolist()}"
             )
+        if self.HEAD_NORM not in ("batch", "layer"):
+            raise ValueError(f"HEAD_NORM must be 'batch' or 'layer', got {self.HEAD_NORM!r}")
         if not self.USE_RPN_ROIS:
             raise ValueError("USE_RPN_ROIS = False (proposals from outside) is not supported")
 

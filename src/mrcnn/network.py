@@ -120,7 +120,9 @@ class Network:
             most = masks[0].shape[1]  # positive regions come first and no others have a mask to learn
             outputs["mrcnn_mask"] = self.mask_head(rois[:, :most], self.table, class_ids[:, :most] > 0)
         regions = rois, outputs.get("mrcnn_mask")
-        return self._open(TrainingModel(inputs, outputs, config.LOSS_WEIGHTS, config.WEIGHT_DECAY), *regions)
+        per_sample = config.BBOX_LOSSES_PER_SAMPLE
+        model = TrainingModel(inputs, outputs, config.LOSS_WEIGHTS, config.WEIGHT_DECAY, per_sample)
+        return self._open(model, *regions)
 
     def inference_model(self) -> keras.Model:
         """`[images, metas] -> [detections, mrcnn_class, mrcnn_bbox, (mrcnn_mask,) rpn_rois, rpn_class, rpn_bbox]`.
@@ -223,13 +225,22 @@ class TrainingModel(NamedWeightsModel):
     `compile` takes an optimizer and no loss; `fit` takes batches of inputs alone. Every loss is a metric of its name.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, loss_weights: dict[str, float], weight_decay: float, **kwargs: Any):
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        loss_weights: dict[str, float],
+        weight_decay: float,
+        per_sample: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(inputs, outputs, **kwargs)
         known = set(Config.LOSS_WEIGHTS)
         if unknown := set(loss_weights) - known:
             raise ValueError(f"LOSS_WEIGHTS has unknown losses {sorted(unknown)}; there are {sorted(known)}")
         self.loss_weights = {**dict.fromkeys(known, 1.0), **loss_weights}
         self.weight_decay = weight_decay
+        self.per_sample = per_sample
         names = [name for name in Config.LOSS_WEIGHTS if name != "mrcnn_mask_loss" or "mrcnn_mask" in outputs]
         self.loss_means = [keras.metrics.Mean(name=name) for name in names]
 
@@ -240,11 +251,15 @@ class TrainingModel(NamedWeightsModel):
         out = y_pred
         values = {
             "rpn_class_loss": losses.rpn_class_loss(out["rpn_match"], out["rpn_class_logits"]),
-            "rpn_bbox_loss": losses.rpn_bbox_loss(out["rpn_target_bbox"], out["rpn_match"], out["rpn_bbox"]),
+            "rpn_bbox_loss": losses.rpn_bbox_loss(
+                out["rpn_target_bbox"], out["rpn_match"], out["rpn_bbox"], self.per_sample
+            ),
             "mrcnn_class_loss": losses.mrcnn_class_loss(
                 out["target_class_ids"], out["mrcnn_class_logits"], out["active_class_ids"]
             ),
-            "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(out["target_bbox"], out["target_class_ids"], out["mrcnn_bbox"]),
+            "mrcnn_bbox_loss": losses.mrcnn_bbox_loss(
+                out["target_bbox"], out["target_class_ids"], out["mrcnn_bbox"], self.per_sample
+            ),
         }
         if "mrcnn_mask" in out:
             values["mrcnn_mask_loss"] = losses.mrcnn_mask_loss(

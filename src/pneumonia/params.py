@@ -181,6 +181,7 @@ class Anchors(Section):
 class MaskRCNN(Training):
     backbone: Literal["resnet50", "resnet101", "resnet_small", "efficientnet_lite0"]
     masks: bool
+    head_norm: Literal["batch", "layer"]
     anchors: Anchors
     phases: Annotated[list[Phase], Field(min_length=1)]
     backbone_rate: NotNegative
@@ -190,6 +191,9 @@ class MaskRCNN(Training):
     rpn_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
     train_rois: Count
     roi_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
+    box_losses: Literal["positives", "sampled"]
+    rpn_box_weight: NotNegative
+    average: Annotated[float, Field(ge=0, lt=1)]
     monitor: Monitor
 
     @model_validator(mode="after")

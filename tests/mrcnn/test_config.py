@@ -29,6 +29,11 @@ def test_defaults_are_matterports():
     config = Config()
     assert (config.BACKBONE, config.IMAGE_MAX_DIM, config.TRAIN_ROIS_PER_IMAGE) == ("resnet101", 1024, 200)
     assert (config.PRE_NMS_LIMIT, config.POST_NMS_ROIS_TRAINING, config.POST_NMS_ROIS_INFERENCE) == (6000, 2000, 1000)
+    assert (config.HEAD_NORM, config.BBOX_LOSSES_PER_SAMPLE, set(config.LOSS_WEIGHTS.values())) == (
+        "batch",
+        False,
+        {1.0},
+    )
     assert (config.LEARNING_RATE, config.WEIGHT_DECAY, config.GRADIENT_CLIP_NORM) == (0.001, 0.0001, 5.0)
 
 
@@ -66,6 +71,7 @@ def test_fields_of_a_projects_own(name):
         ({"IMAGE_CHANNEL_COUNT": 1}, "MEAN_PIXEL needs one value for each of the IMAGE_CHANNEL_COUNT = 1"),
         ({"IMAGE_RESIZE_MODE": "stretch"}, "must be one of .*'pad64'"),
         ({"USE_RPN_ROIS": False}, "USE_RPN_ROIS"),
+        ({"HEAD_NORM": "group"}, "HEAD_NORM must be 'batch' or 'layer', got 'group'"),
     ],
 )
 def test_impossible_values_are_refused(fields, message):

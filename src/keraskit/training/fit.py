@@ -6,12 +6,13 @@ optimizer (dropout's seeds among them), and batches depend on nothing but the nu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,6 +41,8 @@ def fit(
     title: str = "training",
 ) -> list[Logs]:
     """Train a compiled, built model; at the end it has the weights of its best epoch.
+
+    Where the optimizer keeps an average of the weights (`AdamW.average`), the average is what is validated and kept.
 
     A training in phases calls this once a phase with a `state` of its own each: a phase that is done is not trained
     again, its best weights and history are read from its state.
@@ -87,13 +90,14 @@ def fit(
             if bar is None:
                 bar = _progress(title, done=len(history), epochs=epochs, steps=data.num_batches)
             logs = _one_epoch(model, data, epoch, bar)
-            if validate is not None:
-                logs.update({name: float(value) for name, value in validate().items()})
-            if monitor not in logs:
-                raise ValueError(f"monitor {monitor!r} is not among the values of an epoch: {sorted(logs)}")
-            history.append(logs)
-            if _best(history, monitor, mode, baseline) == len(history) - 1:
-                best = _weights(model)
+            with averaged(model):
+                if validate is not None:
+                    logs.update({name: float(value) for name, value in validate().items()})
+                if monitor not in logs:
+                    raise ValueError(f"monitor {monitor!r} is not among the values of an epoch: {sorted(logs)}")
+                history.append(logs)
+                if _best(history, monitor, mode, baseline) == len(history) - 1:
+                    best = _weights(model)
             if state is not None:
                 _save(Path(state), model, history, best)
             bar.set_postfix({name: f"{logs[name]:.4f}" for name in dict.fromkeys(["loss", monitor])})
@@ -107,6 +111,23 @@ def fit(
             bar.close()
     model.set_weights(best)
     return history
+
+
+@contextlib.contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """While it is open the model has the average of its weights, where its optimizer keeps one."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # Keras wraps one for float16
+    averages = getattr(optimizer, "averages", [])
+    variables = model.trainable_variables if averages else []
+    # Copies: on a GPU JAX gives an array's memory away, and two variables must not share one.
+    own, means = ([np.array(keras.ops.convert_to_numpy(v)) for v in some] for some in (variables, averages))
+    for variable, mean in zip(variables, means, strict=True):
+        variable.assign(mean)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, own, strict=True):
+            variable.assign(value)
 
 
 class Phase(NamedTuple):

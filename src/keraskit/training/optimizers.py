@@ -1,4 +1,5 @@
-"""AdamW with warm-up, cosine decay and a learning rate of its own for each part of a network, on every Keras backend.
+"""AdamW with warm-up, cosine decay, averaged weights and a learning rate of its own for each part of a network, on every
+Keras backend.
 
 Method: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization" (decay) and 2017, "SGDR" (cosine);
 Goyal et al. 2017, section 2.2 (warm-up).
@@ -62,6 +63,11 @@ class AdamW(keras.optimizers.Adam):
     Keras' own AdamW decays every variable alike and knows one learning rate. Here biases and the scale and offset of
     normalisations (all of rank below 2) never decay, and `multipliers` gives the factor: regular expression searched in
     `variable.path` -> factor; the first that matches counts, 1 without a match. Decay shrinks with the factor too.
+
+    Arguments:
+        average: decay, a step, of a moving average of the weights, kept in `averages`, one for each variable; 0: none.
+            The first steps count more, as in TensorFlow's `ExponentialMovingAverage`: step t, from 0, leaves the
+            smaller of `average` and t / (t + 9) of what was. The weights themselves learn as without it.
     """
 
     def __init__(
@@ -69,18 +75,23 @@ class AdamW(keras.optimizers.Adam):
         learning_rate: Any = 0.001,
         decay: float = 0.0,
         multipliers: Mapping[str, float] | None = None,
+        average: float = 0.0,
         **options: Any,
     ):
         super().__init__(learning_rate=learning_rate, **options)
-        self.decay = float(decay)
+        self.decay, self.average = float(decay), float(average)
+        self.averages: list[keras.Variable] = []
         self.multipliers = {pattern: float(factor) for pattern, factor in (multipliers or {}).items()}
 
     def build(self, var_list: Sequence[keras.Variable]) -> None:
-        if not self.built:
+        first = not self.built
+        if first:
             # TensorFlow's update step sees backend variables without a path, so factors are looked up here, by index.
             self._factors = [self.factor(variable.path) for variable in var_list]
             self._decays = [len(variable.shape) >= 2 for variable in var_list]
         super().build(var_list)
+        if first and self.average:
+            self.averages = [self.add_variable_from_reference(v, name="average") for v in var_list]
 
     def factor(self, path: str) -> float:
         """The factor on the learning rate of the variable of this path."""
@@ -91,17 +102,20 @@ class AdamW(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = self._get_variable_index(variable)
-        if self._factors[index] == 0:
-            return
-        rate = ops.cast(learning_rate, variable.dtype) * self._factors[index]
-        if self.decay and self._decays[index]:
-            self.assign_sub(variable, ops.multiply(variable, rate * self.decay))
-        super().update_step(gradient, variable, rate)
+        if self._factors[index] != 0:
+            rate = ops.cast(learning_rate, variable.dtype) * self._factors[index]
+            if self.decay and self._decays[index]:
+                self.assign_sub(variable, ops.multiply(variable, rate * self.decay))
+            super().update_step(gradient, variable, rate)
+        if self.average:
+            mean = self.averages[index]
+            share = ops.maximum(1.0 - self.average, 9.0 / (ops.cast(self.iterations, "float32") + 9.0))
+            self.assign_add(mean, ops.multiply(ops.subtract(variable, mean), ops.cast(share, variable.dtype)))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["weight_decay"]
-        return {**config, "decay": self.decay, "multipliers": self.multipliers}
+        return {**config, "decay": self.decay, "multipliers": self.multipliers, "average": self.average}
 
 
 def adamw(
@@ -114,6 +128,7 @@ def adamw(
     *,
     schedule: str = "cosine",
     beta_2: float = 0.999,
+    average: float = 0.0,
 ) -> AdamW:
     """The optimizer of every training here.
 
@@ -128,6 +143,7 @@ def adamw(
         clip_norm: bound on the global norm of the gradient; None or 0: no bound.
         multipliers: regular expression on `variable.path` -> factor on the learning rate; the first match counts.
         schedule: after the warm-up, "cosine" to 0 or "steps" (x 0.1 at 80% and at 90%).
+        average: see `AdamW`.
     """
     if total_steps < 1:
         raise ValueError(f"total_steps must be at least 1, got {total_steps}: is the training set empty?")
@@ -135,4 +151,6 @@ def adamw(
         raise ValueError(f"warmup is a share of the steps and must lie in [0, 1), got {warmup}")
     rate = WarmUp(learning_rate, total_steps, math.floor(warmup * total_steps), schedule)
     bound = device_share(clip_norm) if clip_norm else None
-    return AdamW(rate, decay=weight_decay, multipliers=multipliers, global_clipnorm=bound, beta_2=beta_2)
+    return AdamW(
+        rate, decay=weight_decay, multipliers=multipliers, average=average, global_clipnorm=bound, beta_2=beta_2
+    )

@@ -36,9 +36,9 @@ class BoxHead:
     def __init__(self, config: Config):
         size, self.classes = config.FPN_CLASSIF_FC_LAYERS_SIZE, config.NUM_CLASSES
         self.conv1 = CoveringConv2D(size, config.POOL_SIZE, name="mrcnn_class_conv1")
-        self.bn1 = BatchNorm(config.TRAIN_BN, name="mrcnn_class_bn1")
+        self.norm1 = _norm(config, 1)
         self.conv2 = CoveringConv2D(size, 1, name="mrcnn_class_conv2")
-        self.bn2 = BatchNorm(config.TRAIN_BN, name="mrcnn_class_bn2")
+        self.norm2 = _norm(config, 2)
         self.logits = layers.Dense(self.classes, name="mrcnn_class_logits")
         self.bbox = layers.Dense(4 * self.classes, name="mrcnn_bbox_fc")
 
@@ -46,10 +46,10 @@ class BoxHead:
         regions = pooled.shape[1]
         x = ops.reshape(pooled, (-1, *pooled.shape[2:]))
         hidden = {}
-        for conv, bn in ((self.conv1, self.bn1), (self.conv2, self.bn2)):
+        for conv, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2)):
             hidden[conv] = conv(x)
-            hidden[bn] = bn(hidden[conv])
-            x = ops.relu(hidden[bn])
+            hidden[norm] = norm(hidden[conv])
+            x = ops.relu(hidden[norm])
         x = ops.reshape(x, (-1, regions, x.shape[-1]))
         logits = ops.cast(self.logits(x), "float32")
         deltas = ops.reshape(ops.cast(self.bbox(x), "float32"), (-1, regions, self.classes, 4))
@@ -63,6 +63,17 @@ class BoxHead:
         hidden, regions, probs, deltas = shown
         rows = {layer.name: (layer, ops.reshape(x, (-1, regions, *x.shape[1:]))) for layer, x in hidden.items()}
         return {**rows, "mrcnn_class": (None, probs), "mrcnn_bbox": (None, deltas)}
+
+
+def _norm(config: Config, number: int) -> layers.Layer:
+    """The normalization after a layer of the box head.
+
+    Layer normalization has another name than Matterport's: its weights are others, and by name neither is taken for the
+    other.
+    """
+    if config.HEAD_NORM == "layer":
+        return layers.LayerNormalization(name=f"mrcnn_class_ln{number}")
+    return BatchNorm(config.TRAIN_BN, name=f"mrcnn_class_bn{number}")
 
 
 @keras.saving.register_keras_serializable("mrcnn")

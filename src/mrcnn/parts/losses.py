@@ -1,6 +1,10 @@
 """The five losses (Ren et al. 2015, equation 1; He et al. 2017, section 3), each a mean over the batch.
 
 A mean over nothing (no positive region in the batch) is 0. All are computed in float32.
+
+The two losses of boxes are means over the positives, as Matterport's: a batch with one positive moves the boxes as far as
+a batch with fifty. `per_sample` takes equation 1 at its word, as torchvision does: the sum over positives and coordinates
+is divided by all anchors or regions sampled, positive or not, so every positive weighs the same whatever batch it is in.
 """
 
 from __future__ import annotations
@@ -30,20 +34,21 @@ def rpn_class_loss(rpn_match: Tensor, rpn_class_logits: Tensor) -> Tensor:
     return _masked_mean(_cross_entropy(ops.cast(match == 1, "int32"), rpn_class_logits), match != 0)
 
 
-def rpn_bbox_loss(target_bbox: Tensor, rpn_match: Tensor, rpn_bbox: Tensor) -> Tensor:
+def rpn_bbox_loss(target_bbox: Tensor, rpn_match: Tensor, rpn_bbox: Tensor, per_sample: bool = False) -> Tensor:
     """Smooth L1 of the deltas of the positive anchors.
 
     Arguments:
         target_bbox: `[B, K, 4]`, of the positive anchors in order of index, then padding.
         rpn_match: `[B, A]` or `[B, A, 1]`.
         rpn_bbox: `[B, A, 4]`.
+        per_sample: over the anchors that are used, see above.
     """
     match = _anchors(rpn_match, rpn_bbox)
     positive = match == 1
     place = ops.maximum(ops.cumsum(ops.cast(positive, "int32"), axis=1) - 1, 0)
     place = ops.minimum(place, int(target_bbox.shape[1]) - 1)
     wanted = ops.take_along_axis(target_bbox, place[..., None], axis=1)  # [B, A, 4]
-    return _masked_mean(ops.mean(smooth_l1(wanted, rpn_bbox), axis=-1), positive)
+    return _of_boxes(smooth_l1(wanted, rpn_bbox), positive, match != 0, per_sample)
 
 
 def mrcnn_class_loss(target_class_ids: Tensor, pred_class_logits: Tensor, active_class_ids: Tensor) -> Tensor:
@@ -60,17 +65,20 @@ def mrcnn_class_loss(target_class_ids: Tensor, pred_class_logits: Tensor, active
     return _masked_mean(_cross_entropy(target_class_ids, pred_class_logits), active > 0)
 
 
-def mrcnn_bbox_loss(target_bbox: Tensor, target_class_ids: Tensor, pred_bbox: Tensor) -> Tensor:
+def mrcnn_bbox_loss(
+    target_bbox: Tensor, target_class_ids: Tensor, pred_bbox: Tensor, per_sample: bool = False
+) -> Tensor:
     """Smooth L1 of the positive regions' deltas, as predicted for their true class.
 
     Arguments:
         target_bbox: `[B, R, 4]`.
         target_class_ids: `[B, R]`.
         pred_bbox: `[B, R, classes, 4]`.
+        per_sample: over all regions, see above; padding counts as the background that the class loss takes it for.
     """
     class_ids = ops.cast(target_class_ids, "int32")
     own = ops.take_along_axis(pred_bbox, ops.maximum(class_ids, 0)[..., None, None], axis=2)[:, :, 0]
-    return _masked_mean(ops.mean(smooth_l1(target_bbox, own), axis=-1), class_ids > 0)
+    return _of_boxes(smooth_l1(target_bbox, own), class_ids > 0, ops.ones_like(class_ids), per_sample)
 
 
 def mrcnn_mask_loss(target_masks: Tensor, target_class_ids: Tensor, pred_masks: Tensor) -> Tensor:
@@ -98,6 +106,14 @@ def _anchors(rpn_match: Tensor, like: Tensor) -> Tensor:
 
 def _cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     return ops.sparse_categorical_crossentropy(ops.cast(labels, "int32"), ops.cast(logits, "float32"), from_logits=True)
+
+
+def _of_boxes(values: Tensor, positive: Tensor, sampled: Tensor, per_sample: bool) -> Tensor:
+    """The mean of `values` `[B, N, 4]` over the positives, or their sum over the number of the sampled."""
+    if not per_sample:
+        return _masked_mean(ops.mean(values, axis=-1), positive)
+    total = ops.sum(ops.sum(values, axis=-1) * ops.cast(positive, "float32"))
+    return total / ops.maximum(ops.sum(ops.cast(sampled, "float32")), 1.0)
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -76,13 +76,14 @@ class Optimization:
     weight_decay: float
     clip_norm: float
 
-    def optimizer(self, steps: int, heads: str, rate: float = 1.0) -> AdamW:
+    def optimizer(self, steps: int, heads: str, rate: float = 1.0, average: float = 0.0) -> AdamW:
         """The optimizer of a phase.
 
         Arguments:
             steps: batches of the phase.
             heads: regular expression of the paths of the variables that are not the backbone's.
             rate: of the phase, as a multiple of `learning_rate`.
+            average: decay of the average of the weights, see `keraskit.training.optimizers.AdamW`.
         """
         from keraskit.training.optimizers import adamw
 
@@ -93,4 +94,5 @@ class Optimization:
             self.weight_decay,
             self.clip_norm,
             multipliers={heads: 1.0, "": self.backbone_rate},
+            average=average,
         )

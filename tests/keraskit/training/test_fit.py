@@ -22,14 +22,16 @@ class Batches(keras.utils.PyDataset):
         return x, x.sum(axis=1, keepdims=True)
 
 
-def make(seed=3):
+def make(seed=3, average=0.0):
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((5,))
     x = keras.layers.Dense(6, activation="relu")(inputs)
     x = keras.layers.BatchNormalization()(x)
     x = keras.layers.Dropout(0.5, seed=seed)(x)
     model = keras.Model(inputs, keras.layers.Dense(1)(x))
-    model.compile(adamw(0.05, total_steps=12, warmup=0.1, weight_decay=0.01, clip_norm=5.0), loss="mse")
+    model.compile(
+        adamw(0.05, total_steps=12, warmup=0.1, weight_decay=0.01, clip_norm=5.0, average=average), loss="mse"
+    )
     return model
 
 
@@ -37,8 +39,9 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
 
 
-def test_resumed_ends_with_the_same_bytes(tmp_path):
-    whole = make()
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_resumed_ends_with_the_same_bytes(tmp_path, average):
+    whole = make(average=average)
     history = fit(whole, Batches, epochs=4)
     assert [logs["epoch"] for logs in history] == [1, 2, 3, 4]
 
@@ -49,15 +52,15 @@ def test_resumed_ends_with_the_same_bytes(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match=r"interrupted after 2 of 4 epochs; run the same command again"):
-        fit(make(), Batches, epochs=4, state=state, on_epoch=stop_after_two)
-    resumed = make(seed=99)  # its own start must not matter
+        fit(make(average=average), Batches, epochs=4, state=state, on_epoch=stop_after_two)
+    resumed = make(seed=99, average=average)  # its own start must not matter
     seen = []
     again = fit(resumed, Batches, epochs=4, state=state, on_epoch=lambda epoch, logs: seen.append(epoch))
     assert again == history
     assert seen == [1, 2, 3, 4]
     assert same(whole, resumed)
     # A training that is done is not trained again.
-    finished = make(seed=5)
+    finished = make(seed=5, average=average)
     assert fit(finished, None, epochs=4, state=state) == history
     assert same(whole, finished)
 
@@ -102,6 +105,35 @@ def test_early_stop_keeps_the_best_weights():
     assert len(history) == 4  # two epochs without better than 0.8; an equal value is not better
     assert best_epoch(history, "val_auc", "max")["epoch"] == 2
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), kept[2], strict=True))
+
+
+def test_the_average_is_validated_and_kept_and_the_weights_learn_on():
+    plain, model = make(), make(average=0.9)
+    kept, seen = {}, []
+
+    def validate():
+        seen.append([np.array(v) for v in model.trainable_variables])
+        return {"val_auc": [0.5, 0.8, 0.7][len(seen) - 1]}
+
+    def note(epoch, logs):
+        kept[epoch] = [np.array(v) for v in model.trainable_variables]
+
+    options = {"epochs": 3, "monitor": "val_auc", "mode": "max"}
+    fit(model, Batches, validate=validate, on_epoch=note, **options)
+    learned = {}
+    fit(
+        plain,
+        Batches,
+        validate=scripted([0.5, 0.8, 0.7]),
+        on_epoch=lambda epoch, logs: learned.update({epoch: [np.array(v) for v in plain.trainable_variables]}),
+        **options,
+    )
+    for epoch in (1, 2, 3):
+        for ours, theirs, mean in zip(kept[epoch], learned[epoch], seen[epoch - 1], strict=True):
+            np.testing.assert_array_equal(ours, theirs)  # the same training
+            assert not np.array_equal(ours, mean)
+    for weight, mean in zip(model.trainable_variables, seen[1], strict=True):
+        np.testing.assert_array_equal(np.array(weight), mean)  # of the best epoch, the second
 
 
 def test_no_epoch_beats_the_baseline():

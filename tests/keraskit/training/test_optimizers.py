@@ -57,10 +57,32 @@ def test_clip_is_of_the_global_norm():
     assert momenta == pytest.approx([0.06, 0.08], rel=1e-5)
 
 
+@pytest.mark.parametrize(("average", "means"), [(0.99, [1.0, 1.9, 2.8, 3.7]), (0.1, [1.0, 1.9, 2.89, 3.889])])
+def test_the_average_by_hand(average, means):
+    # Adam without momenta and epsilon moves a weight by its rate: to 1, 2, 3, 4. Of the average, steps 0 to 3 leave
+    # t / (t + 9) = 0, 1/10, 2/11, 1/4, or 0.1 where that is less: 0.1 x 1 + 0.9 x 2 = 1.9, 0.1 x 1.9 + 0.9 x 3 = 2.89.
+    weight = keras.Variable(np.zeros(1, "float32"), name="weight")
+    optimizer = AdamW(1.0, average=average, beta_1=0.0, beta_2=0.0, epsilon=0.0)
+    for mean in means:
+        optimizer.apply([ops.convert_to_tensor([-1.0])], [weight])
+        assert float(value(optimizer.averages[0])[0]) == pytest.approx(mean, rel=1e-5)
+    assert float(value(weight)[0]) == pytest.approx(4.0)
+
+
+def test_a_variable_that_stands_is_its_own_average():
+    kernel, bias = variables()
+    optimizer = AdamW(0.1, average=0.99, multipliers={"kernel": 0.0})
+    optimizer.apply([np.full((2, 2), 3.0, "float32"), np.full(2, -3.0, "float32")], [kernel, bias])
+    np.testing.assert_array_equal(value(optimizer.averages[0]), value(kernel))
+    assert AdamW(0.1).averages == []
+
+
 def test_round_trip_of_the_configuration():
-    optimizer = adamw(0.01, total_steps=10, warmup=0.2, weight_decay=0.1, clip_norm=5.0, multipliers={"stem": 0.1})
+    optimizer = adamw(
+        0.01, total_steps=10, warmup=0.2, weight_decay=0.1, clip_norm=5.0, multipliers={"stem": 0.1}, average=0.9
+    )
     copy = AdamW.from_config(optimizer.get_config())
-    assert (copy.decay, copy.multipliers, copy.global_clipnorm) == (0.1, {"stem": 0.1}, 5.0)
+    assert (copy.decay, copy.multipliers, copy.average, copy.global_clipnorm) == (0.1, {"stem": 0.1}, 0.9, 5.0)
     assert float(value(copy.learning_rate)) == pytest.approx(0.005)
 
 

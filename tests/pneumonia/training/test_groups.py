@@ -23,7 +23,11 @@ def test_a_group_is_picked_by_the_names_of_its_fields():
     ("section", "groups", "alone"),
     [
         (params.Classifier, [classifier.Architecture, Epochs, Optimization, Sampling], {"patience"}),
-        (params.MaskRCNN, [maskrcnn.Architecture, maskrcnn.Targets, Stopping, Optimization, Sampling], {"phases"}),
+        (
+            params.MaskRCNN,
+            [maskrcnn.Architecture, maskrcnn.Targets, maskrcnn.Losses, Stopping, Optimization, Sampling],
+            {"phases", "average"},
+        ),
         (params.Yolo, [yolo.Architecture, yolo.Objective, Epochs, Stopping, yolo.Optimization, Sampling], set()),
         (params.Augmentation, [Augmentation], set()),
     ],
@@ -42,3 +46,4 @@ def test_the_backbone_learns_at_a_rate_of_its_own():
     assert (optimizer.decay, optimizer.global_clipnorm) == (0.002, 5.0)
     # A tenth of 20 steps warm up: the second has the peak, 0.3 x 0.01.
     assert float(optimizer._learning_rate(1)) == pytest.approx(0.003)
+    assert (optimizer.average, group.optimizer(20, "^head", average=0.9).average) == (0.0, 0.9)

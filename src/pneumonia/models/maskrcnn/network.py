@@ -19,13 +19,20 @@ MEAN_PIXEL = (123.7, 116.8, 103.9)  # of the images Matterport's weights were tr
 
 
 def describe(
-    image_size: int, backbone: str, weights: str, masks: bool, scales: Sequence[float], ratios: Sequence[float]
+    image_size: int,
+    backbone: str,
+    weights: str,
+    masks: bool,
+    scales: Sequence[float],
+    ratios: Sequence[float],
+    head_norm: str = "batch",
 ) -> dict[str, Any]:
     """All that is needed to build the network again, as plain values: the content of `model.json`.
 
     Arguments:
         weights: what training starts from, see `training.train`; decides the form of the backbone.
         scales, ratios: of the anchors, see `mrcnn.config`; one scale a pyramid level (`STRIDES`).
+        head_norm: `batch` or `layer`, of the box head.
     """
     if len(scales) not in STRIDES:
         raise ValueError(
@@ -37,6 +44,7 @@ def describe(
         "imagenet": weights == "imagenet",
         "frozen_norm": weights != "none",
         "masks": masks,
+        "head_norm": head_norm,
         "scales": [float(scale) for scale in scales],
         "ratios": [float(ratio) for ratio in ratios],
         "strides": STRIDES[len(scales)],
@@ -57,6 +65,7 @@ def configure(described: Mapping[str, Any], **fields: Any) -> Config:
         "IMAGE_CHANNEL_COUNT": 1,
         "MEAN_PIXEL": [0.0],  # the backbones normalize
         "USE_MASKS": described["masks"],
+        "HEAD_NORM": described.get("head_norm", "batch"),  # models of before had no other
         "MINI_MASK_SHAPE": (28, 28),
         "BACKBONE_STRIDES": described["strides"],
         "RPN_ANCHOR_SCALES": described["scales"],

@@ -39,12 +39,14 @@ class Architecture:
         masks: a mask head too, trained on masks that are the boxes.
         anchors: `scales` (pixels of the resized image, one a pyramid level, see `network.STRIDES`; `auto`: three from the
             training boxes) and `ratios` (width / height).
+        head_norm: `batch` or `layer`, of the box head.
     """
 
     backbone: str
     weights: str
     masks: bool
     anchors: Mapping[str, Any]
+    head_norm: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,19 @@ class Targets:
     roi_positive_ratio: float
 
 
+@dataclass(frozen=True)
+class Losses:
+    """How much the boxes weigh in the loss; docs/training.md says what that does.
+
+    Attributes:
+        box_losses: over what the two losses of boxes are taken, `positives` (Matterport's) or `sampled` (torchvision's).
+        rpn_box_weight: of the box loss of the proposals; the others weigh 1.
+    """
+
+    box_losses: str
+    rpn_box_weight: float
+
+
 def train(
     data: story.TrainingData,
     out: Path,
@@ -73,9 +88,11 @@ def train(
     *,
     architecture: Architecture,
     targets: Targets,
+    losses: Losses,
     phases: Sequence[Mapping[str, Any]],
     stopping: Stopping,
     optimization: Optimization,
+    average: float = 0.0,
     on_epoch: story.OnEpoch | None = None,
 ) -> story.Trained:
     """Train, stop early by AP at IoU 0.5 (or loss) of the validation studies, write `model.json` and `mask_rcnn.h5`.
@@ -87,6 +104,7 @@ def train(
         out, state, on_epoch: as in `story.run`.
         phases: one after the other; `layers` (heads, 3+, 4+, 5+, all, or a regular expression of layer names), `epochs`,
             `rate` (multiple of `learning_rate`).
+        average: decay of the average of the weights, which is what is validated and written; 0: the weights themselves.
 
     Raises:
         ValueError: impossible sizes, anchors or weights, or no study to train on.
@@ -94,7 +112,7 @@ def train(
     from mrcnn.network import Network
 
     described = _describe(architecture, data)
-    config = _configure(described, targets, data)
+    config = _configure(described, targets, losses, data)
     layers = add_backbone(config, described, "imagenet" if described["imagenet"] else "none")
     network = Network(config)
     model = network.training_model()
@@ -103,7 +121,7 @@ def train(
     task = story.Task(
         model,
         batch,
-        _phases(model, phases, layers, data.steps, stopping.patience, optimization),
+        _phases(model, phases, layers, data.steps, stopping.patience, optimization, average),
         detection.validation(Detector(network).detect, data, stopping.monitor, lambda: data.loss(model, batch)),
         lambda folder, history: _write(folder, model, described),
         lambda best: {**detection.metrics(best, data), **_metrics(model, network, described, data)},
@@ -117,10 +135,10 @@ def _describe(architecture: Architecture, data: story.TrainingData) -> dict[str,
     a, scales = architecture, architecture.anchors["scales"]
     if scales == "auto":
         scales = anchor_scales(detection.corners_of(data.train_boxes), 3)
-    return describe(data.store.size, a.backbone, a.weights, a.masks, scales, a.anchors["ratios"])
+    return describe(data.store.size, a.backbone, a.weights, a.masks, scales, a.anchors["ratios"], a.head_norm)
 
 
-def _configure(described: Mapping[str, Any], targets: Targets, data: story.TrainingData) -> Config:
+def _configure(described: Mapping[str, Any], targets: Targets, losses: Losses, data: story.TrainingData) -> Config:
     return configure(
         described,
         IMAGES_PER_GPU=data.sampling.batch_size,
@@ -130,6 +148,8 @@ def _configure(described: Mapping[str, Any], targets: Targets, data: story.Train
         RPN_POSITIVE_RATIO=targets.rpn_positive_ratio,
         TRAIN_ROIS_PER_IMAGE=targets.train_rois,
         ROI_POSITIVE_RATIO=targets.roi_positive_ratio,
+        BBOX_LOSSES_PER_SAMPLE=losses.box_losses == "sampled",
+        LOSS_WEIGHTS={"rpn_bbox_loss": losses.rpn_box_weight},
         SEED=data.sampling.seed,
     )
 
@@ -155,6 +175,7 @@ def _phases(
     steps: int,
     patience: int,
     optimization: Optimization,
+    average: float,
 ) -> list[Phase]:
     """Each of `phases` trains its layers at its own rate.
 
@@ -167,7 +188,7 @@ def _phases(
 
     def prepare(phase: Mapping[str, Any]) -> None:
         set_trainable(model, layers.get(phase["layers"], phase["layers"]))
-        optimizer = optimization.optimizer(phase["epochs"] * steps, HEADS, phase["rate"])
+        optimizer = optimization.optimizer(phase["epochs"] * steps, HEADS, phase["rate"], average)
         model.compile(optimizer=optimizer, jit_compile=jit_compile())
 
     return [

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pneumonia.models.maskrcnn.training import Architecture, Targets, train
+from pneumonia.models.maskrcnn.training import Architecture, Losses, Targets, train
 from pneumonia.training.augmentation import Augmentation
 from pneumonia.training.groups import Optimization, Sampling, Stopping
 from pneumonia.training.story import TrainingData
@@ -53,10 +53,14 @@ def fit(store, studies, boxes, out, state=None, *, epochs=2, rpn_train_anchors=3
         TrainingData(store, studies, boxes, sampling, Augmentation(0, 0, 0, 0, 0, 0)),
         out,
         state,
-        architecture=Architecture("resnet_small", "none", False, {"scales": "auto", "ratios": [0.6, 1.0, 1.6]}),
+        architecture=Architecture(
+            "resnet_small", "none", False, {"scales": "auto", "ratios": [0.6, 1.0, 1.6]}, "layer"
+        ),
         targets=Targets(0.5, rpn_train_anchors, 0.5, train_rois, 0.33),
+        losses=Losses("sampled", 0.15),
         phases=[{"layers": "all", "epochs": epochs, "rate": 1.0}],
         stopping=Stopping("ap50", patience=100),
         optimization=Optimization(0.003, backbone_rate=1.0, warmup=0.1, weight_decay=0.0001, clip_norm=5.0),
+        average=0.9,
         on_epoch=on_epoch,
     )
