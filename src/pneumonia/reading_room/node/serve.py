@@ -22,8 +22,11 @@ from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node import status
 from pneumonia.reading_room.node.commitment import Commitments, CommittingCourier
 from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
+from pneumonia.reading_room.node.disk import RESERVE
+from pneumonia.reading_room.node.ended import Keep
 from pneumonia.reading_room.node.listener import Listener, server_context
-from pneumonia.reading_room.node.queue import RESERVE, Keep, ModelsFailed, Queue, image_of, ticket
+from pneumonia.reading_room.node.queue import ModelsFailed, Queue
+from pneumonia.reading_room.node.records import image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
 from pneumonia.reading_room.node.stow import StowCourier, authorization
@@ -74,15 +77,17 @@ class Node:
             )
             undo.callback(self.queue.close)
             self.metrics = Metrics(
-                self.queue.counts,
+                self.queue.books.counts,
                 lambda: self.listener.associations,
                 lambda: self.listener.refused,
                 lambda: self.listener.cut,
                 lambda: self.listener.tls_failures,
             )
-            self.metrics.watch(self.queue.outcomes, self.queue.debts)
+            self.metrics.watch(self.queue.books.outcomes, self.queue.outbox.debts)
             self._alerts = (
-                Alerts(self.queue, title=s.title, **s.webhook.values(), conditions=self._conditions, stop=self._stop)
+                Alerts(
+                    self.queue.books, title=s.title, **s.webhook.values(), conditions=self._conditions, stop=self._stop
+                )
                 if s.webhook
                 else None
             )
@@ -126,7 +131,7 @@ class Node:
     def start(self) -> None:
         """Listen and send, and read once the models are loaded, each in a thread of its own."""
         s = self._settings
-        for peer, number in self.queue.undelivered_to().items():
+        for peer, number in self.queue.outbox.undelivered_to().items():
             if not s.peers.get(peer, Peer()).reached and not (s.web and peer == PAGE):
                 LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
         self._run("listener", partial(self._keep_up, "listener", self.listener.serve))
@@ -171,15 +176,15 @@ class Node:
         A node whose models are being loaded is healthy, as it takes images, and not yet ready, as it answers none.
         """
         failed = [name for name, moment in self._failed.items() if time.monotonic() - moment < FAILED_FOR]
-        room, debts, bounds = self._room(), self.queue.debts(), self._settings.health
-        counts = self.queue.counts()
+        room, debts, bounds = self._room(), self.queue.outbox.debts(), self._settings.health
+        counts = self.queue.books.counts()
         full = counts["waiting"] >= self._settings.limits.waiting
         faults = [*(f"{name} has failed" for name in failed), *(["disk is full"] if not room else [])]
         faults += ["queue is full"] if full else []
         faults += ["models cannot be loaded"] if self.broken else []
         notes = ["models are being loaded"] if not (self._ready or self.broken) else []
         addressed = [title for title, peer in self._settings.peers.items() if peer.reached]
-        in_vain = self.queue.in_vain(bounds.hours * 3600)
+        in_vain = self.queue.books.in_vain(bounds.hours * 3600)
         faults += status.faults(debts, in_vain, addressed=addressed, **bounds.values())
         return {
             "healthy": not faults,
@@ -187,7 +192,7 @@ class Node:
             "faults": faults,
             "notes": notes,
             "images": counts,
-            "outcomes": self.queue.outcomes(),
+            "outcomes": self.queue.books.outcomes(),
             "waiting_for": status.waiting(debts),
         }
 
@@ -218,11 +223,11 @@ class Node:
         }
         if peer.url is not None:
             login = authorization(Path(peer.login_file)) if peer.login_file else ""
-            return StowCourier(self.queue, url=peer.url, login=login, commitment=peer.commitment, **common)
+            return StowCourier(self.queue.outbox, url=peer.url, login=login, commitment=peer.commitment, **common)
         address = peer.host or "", peer.port or 0
         if peer.commitment:
-            return CommittingCourier(self.queue, commitments=self._commitments, address=address, **common)
-        return Courier(self.queue, address=address, **common)
+            return CommittingCourier(self.queue.outbox, commitments=self._commitments, address=address, **common)
+        return Courier(self.queue.outbox, address=address, **common)
 
     def _stored(self, outcome: str) -> None:
         self.metrics.stored(outcome)
@@ -234,13 +239,13 @@ class Node:
             self._wake[name].set()
 
     def _room(self) -> bool:
-        return self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
+        return self.queue.disk.free_bytes() >= self._settings.limits.free_disk_mib * MIB
 
     def _conditions(self) -> dict[tuple[str, str], dict[str, Any]]:
         """What alerts are of, besides images."""
         found: dict[tuple[str, str], dict[str, Any]] = {
             ("peer_away", peer): {"peer": peer, "results": debt.in_vain}
-            for peer, debt in self.queue.debts().items()
+            for peer, debt in self.queue.outbox.debts().items()
             if status.away(debt, self._settings.health.peer_away_minutes)
         }
         if not self._room():
@@ -300,19 +305,19 @@ class Node:
                 if isinstance(error, ModelsFailed):
                     self._models_failed = time.monotonic()
                 LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
-                if isinstance(error, sqlite3.Error) and self.queue.free_bytes() < RESERVE:
-                    self.queue.free_reserve()  # what was delivered can be noted, which frees the disk
+                if isinstance(error, sqlite3.Error) and self.queue.disk.free_bytes() < RESERVE:
+                    self.queue.disk.free_reserve()  # what was delivered can be noted, which frees the disk
                 self._stop.wait(AGAIN_AFTER)
 
     def _forget(self) -> None:
         while True:
-            self.queue.forget(self._settings.keep_days)
+            self.queue.ended.forget(self._settings.keep_days)
             end = time.monotonic() + FORGET_EVERY
             while time.monotonic() < end:
                 if self._stop.wait(RESERVE_EVERY):
                     return
-                self.queue.keep_reserve()
-                if not self._room() and (dropped := self.queue.drop_kept(self._room)):
+                self.queue.disk.keep_reserve()
+                if not self._room() and (dropped := self.queue.ended.drop_kept(self._room)):
                     LOG.warning("disk is full, removed what was kept of images=%d", dropped)
 
 

@@ -15,7 +15,8 @@ from tests.pneumonia.reading_room.node.stand_in import Archive, Model, radiograp
 from tests.pneumonia.reading_room.node.test_queue import ONE, put, to_a, write
 
 from pneumonia.reading_room.node import serve, webhook
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.settings import Settings
 from pneumonia.reading_room.node.webhook import Alerts
 from pneumonia.reading_room.reader import Reader
@@ -85,7 +86,7 @@ def alerts(queue: Queue, pager: Pager, conditions: dict[tuple[str, str], dict[st
         "conditions": lambda: dict(conditions),
         "stop": threading.Event(),
     }
-    return Alerts(queue, **{**known, **changes})
+    return Alerts(queue.books, **{**known, **changes})
 
 
 def failed(queue: Queue) -> None:
@@ -124,8 +125,8 @@ def test_results_that_nobody_took_are_alerted(queue: Queue, pager: Pager):
     queue.answer(ONE, write, ["A"])
     own = alerts(queue, pager, {})
     own.step()
-    for parcel in queue.due("A", 5):
-        queue.give_up(parcel, "status 0xA700")
+    for parcel in queue.outbox.due("A", 5):
+        queue.outbox.give_up(parcel, "status 0xA700")
     own.step()
     (said,) = pager.came
     assert (said["event"], said["count"]) == ("undelivered", 1)
@@ -222,7 +223,7 @@ def test_a_node_alerts_and_waits_for_nobody(
     pager.statuses = [500] * 1000
     model.fails = {ticket("1.2.3.4.2")}
     assert send(node.listener.port, [radiograph(2), radiograph(3)]) == [0, 0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert "Doe" not in json.dumps(pager.came) + caplog.text
 
 
