@@ -14,7 +14,7 @@ import pytest
 from tests.pneumonia.reading_room.node.stand_in import Archive, Model, radiograph, send, until
 from tests.pneumonia.reading_room.node.test_queue import ONE, put, to_a, write
 
-from pneumonia.reading_room.node import serve, webhook
+from pneumonia.reading_room.node import health, serve, webhook
 from pneumonia.reading_room.node.queue import Queue
 from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.settings import Settings
@@ -207,7 +207,7 @@ def test_a_node_alerts_and_waits_for_nobody(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ):
-    monkeypatch.setattr(serve, "FAILED_FOR", 0.5)
+    monkeypatch.setattr(health, "FAILED_FOR", 0.5)
     monkeypatch.setattr(serve, "AGAIN_AFTER", 0.1)
     node = started(webhook={"url": pager.url})
     model.fails |= {"blank", ticket("1.2.3.4.1")}
