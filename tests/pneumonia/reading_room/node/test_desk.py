@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.pneumonia.reading_room.node.test_queue import ONE, TWO, incoming, put, write
+from tests.pneumonia.reading_room.node.queued import ONE, TWO, incoming, put, write
 
 from pneumonia import cli
 from pneumonia.reading_room.node.ended import Keep

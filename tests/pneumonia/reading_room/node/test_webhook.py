@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.pneumonia.reading_room.node.queued import ONE, put, write
 from tests.pneumonia.reading_room.node.stand_in import Archive, Model, radiograph, send, until
-from tests.pneumonia.reading_room.node.test_queue import ONE, put, to_a, write
 
 from pneumonia.reading_room.node import health, serve, webhook
 from pneumonia.reading_room.node.queue import Queue
@@ -62,13 +62,6 @@ def pager() -> Iterator[Pager]:
     yield made
     made.server.shutdown()
     made.server.server_close()
-
-
-@pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Queue]:
-    made = to_a(tmp_path / "node")
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)
