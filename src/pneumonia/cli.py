@@ -23,7 +23,8 @@ from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
-    from pneumonia.reading_room.node.queue import Queue, Row
+    from pneumonia.reading_room.node.queue import Queue
+    from pneumonia.reading_room.node.records import Row
     from pneumonia.reading_room.node.settings import Settings
     from pneumonia.reading_room.reader import Reader
 
@@ -383,8 +384,8 @@ def _echo(s: Settings) -> int:
 def _node_list(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room.node import desk, settings
 
-    with closing(desk.books(settings.read(arguments.settings))) as books:
-        rows = books.rows(arguments.state, limit=arguments.limit)
+    with closing(desk.opened(settings.read(arguments.settings))) as queue:
+        rows = queue.books.rows(arguments.state, limit=arguments.limit)
     print(desk.as_json(rows) if arguments.json else desk.table(rows))
     return 0
 
@@ -401,9 +402,9 @@ def _node_change(arguments: argparse.Namespace) -> int:
         "resend": partial(desk.resend, peers=arguments.to, settings=s),
         "forget": partial(desk.forget, force=arguments.force),
     }
-    with closing(desk.books(s)) as books:
-        rows = books.rows(arguments.state, limit=sys.maxsize) if arguments.state else []
-        lines, whole = desk.each(books, arguments.images, rows, works[arguments.work])
+    with closing(desk.opened(s)) as queue:
+        rows = queue.books.rows(arguments.state, limit=sys.maxsize) if arguments.state else []
+        lines, whole = desk.each(queue, arguments.images, rows, works[arguments.work])
     print("\n".join(lines) or f"no image is {arguments.state}")
     return 0 if whole else 1
 

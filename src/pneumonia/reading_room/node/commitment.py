@@ -19,7 +19,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 
 from pneumonia.reading_room.node.courier import Courier
-from pneumonia.reading_room.node.queue import Parcel
+from pneumonia.reading_room.node.records import Parcel
 
 LOG = logging.getLogger(__name__)
 COMMITMENT, INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"  # SOP class, and its one instance
@@ -116,7 +116,7 @@ class CommittingCourier(Courier):
             return
         kind, instance = _identity(parcel.path)
         self._unasked[instance] = kind, parcel
-        self._queue.postpone(parcel, self._longest_pause)  # sent again, where there is no answer
+        self._outbox.postpone(parcel, self._longest_pause)  # sent again, where there is no answer
 
     def _ask(self) -> None:
         unasked, self._unasked = self._unasked, {}
@@ -166,7 +166,7 @@ class CommittingCourier(Courier):
         if kept:
             super()._done(parcel, "sent")
         else:
-            self._queue.postpone(parcel, self._first_pause)
+            self._outbox.postpone(parcel, self._first_pause)
             self._count("failed", None)
             LOG.warning("not kept image=%s file=%s to=%s", parcel.ticket, parcel.path.name, self._peer)
 

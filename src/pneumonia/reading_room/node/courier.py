@@ -14,7 +14,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
-from pneumonia.reading_room.node.queue import Parcel, Queue
+from pneumonia.reading_room.node.outbox import Outbox
+from pneumonia.reading_room.node.records import Parcel
 from pneumonia.reading_room.node.seldom import Seldom
 from pneumonia.reading_room.node.transport import tls_fault
 
@@ -55,7 +56,7 @@ class Courier:
 
     def __init__(
         self,
-        queue: Queue,
+        outbox: Outbox,
         *,
         title: str,
         peer: str,
@@ -75,7 +76,7 @@ class Courier:
         self._entity.connection_timeout = seconds
         for kind in kinds:
             self._entity.add_requested_context(KINDS[kind], SYNTAXES)
-        self._queue, self._peer, self._address, self._tls, self._kinds = queue, peer, address, tls, kinds
+        self._outbox, self._peer, self._address, self._tls, self._kinds = outbox, peer, address, tls, kinds
         self._tls_faults: list[str] = []
         if tls is not None:
             tls.sslsocket_class = _telling(self._tls_faults)
@@ -102,7 +103,7 @@ class Courier:
         """
         if time.monotonic() < self._not_before:
             return 0
-        parcels = self._queue.due(self._peer, AT_ONCE)
+        parcels = self._outbox.due(self._peer, AT_ONCE)
         wanted = [parcel for parcel in parcels if _kind(parcel.path) in self._kinds]
         for parcel in parcels:
             if parcel not in wanted:
@@ -195,7 +196,7 @@ class Courier:
         return {_kind(path) for path in (parcel.path, *parcel.path.parent.glob("*.dcm"))} & set(self._kinds)
 
     def _done(self, parcel: Parcel, outcome: str) -> None:
-        whole = self._queue.delivered(parcel)
+        whole = self._outbox.delivered(parcel)
         self._count(outcome, time.time() - parcel.received if whole else None)
         if whole:
             LOG.info("answered image=%s to=%s", parcel.ticket, self._peer)
@@ -209,7 +210,7 @@ class Courier:
         return parcel.failing is not None and time.time() - parcel.failing > self._give_up
 
     def _end(self, parcel: Parcel, fault: str) -> None:
-        self._queue.give_up(parcel, fault)
+        self._outbox.give_up(parcel, fault)
         self._count("given up", None)
         LOG.error("given up image=%s file=%s to=%s fault=%s", parcel.ticket, parcel.path.name, self._peer, fault)
 
@@ -219,17 +220,17 @@ class Courier:
             self._end(parcel, fault)
             return
         pause = self._pause(parcel.tries)
-        self._queue.postpone(parcel, pause)
+        self._outbox.postpone(parcel, pause)
         self._count("failed", None)
         self._ill(fault, pause)
 
     def _stay_away(self, fault: str) -> None:
         """Try all that waits for the peer later; one clock for all of it."""
-        for parcel in self._queue.due(self._peer, AT_ONCE):
+        for parcel in self._outbox.due(self._peer, AT_ONCE):
             if self._overdue(parcel):
                 self._end(parcel, fault)
         pause = self._pause(self._vain)
-        self._queue.postpone_all(self._peer, pause)
+        self._outbox.postpone_all(self._peer, pause)
         self._not_before = time.monotonic() + pause
         self._vain += 1
         self._count("failed", None)
@@ -247,7 +248,7 @@ class Courier:
         if tries:
             LOG.warning(
                 "not sent to=%s fault=%s tries=%d results=%d since=%.0fs again_in=%.0fs",
-                self._peer, fault, tries, self._queue.undelivered_to().get(self._peer, 0), time.monotonic() - since, pause,
+                self._peer, fault, tries, self._outbox.undelivered_to().get(self._peer, 0), time.monotonic() - since, pause,
             )  # fmt: skip
 
     def _well(self) -> None:

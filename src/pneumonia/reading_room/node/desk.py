@@ -1,6 +1,6 @@
 """`pneumonia node`: a node's books for the person who looks after it, whether the node runs or not.
 
-The queue's lock lies between this and the node (see `pneumonia.reading_room.node.queue`), so a kill of either harms neither.
+The queue's lock lies between this and the node (see `pneumonia.reading_room.node.base`), so a kill of either harms neither.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from pneumonia.reading_room.node.queue import Queue, Row
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import Row
 from pneumonia.reading_room.node.settings import Settings
 
 AGAIN = "its file was not kept (keep_images); it will be read again if it is sent again"
 
 
-def books(settings: Settings) -> Queue:
-    """The books of the node that has these settings.
+def opened(settings: Settings) -> Queue:
+    """The queue of the node that has these settings.
 
     Raises:
         FileNotFoundError: it has none yet.
@@ -61,7 +62,7 @@ def resend(queue: Queue, row: Row, *, peers: list[str], settings: Settings) -> s
     for title in peers:
         if title not in settings.peers or not settings.peers[title].reached:
             raise ValueError(f"{title} is no peer with a host and a port")
-    number = queue.resend(row.ticket, peers)
+    number = queue.outbox.resend(row.ticket, peers)
     if number:
         return f"{number} results are sent again to {', '.join(peers or row.waiting or row.receivers)}"
     if row.image:
@@ -76,7 +77,7 @@ def forget(queue: Queue, row: Row, *, force: bool) -> str:
         ValueError: it is not done with.
     """
     try:
-        queue.drop(row.ticket, force=force)
+        queue.ended.drop(row.ticket, force=force)
     except ValueError as error:
         raise ValueError(f"{error}; --force forgets it all the same, and it is not answered") from error
     return "is forgotten, with its files"
@@ -92,7 +93,7 @@ def each(
     """
     lines, whole, known = [], True, {row.ticket: row for row in rows}
     for name in names:
-        found = queue.find(name)
+        found = queue.books.find(name)
         if not found:
             lines.append(f"{name}: no image of the books is called so")
             whole = False

@@ -12,7 +12,8 @@ from pynetdicom import AE, _config, evt
 
 from pneumonia.dicom.decoders import TRANSFER_SYNTAXES
 from pneumonia.reading_room.node.commitment import COMMITMENT, Commitments
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.seldom import Seldom
 from pneumonia.reading_room.node.transport import SAID_EVERY, BoundedSocket, Bounds, Server
 
@@ -139,7 +140,7 @@ class Listener:
             LOG.warning("rejected association from=%r times=%d", sender, times)
 
     def _accept(self, sender: str, request: Any, path: Path) -> int:
-        if self._queue.counts()["waiting"] >= self._waiting or self._queue.free_bytes() < self._free_bytes:
+        if self._queue.books.counts()["waiting"] >= self._waiting or self._queue.disk.free_bytes() < self._free_bytes:
             self._count("busy")
             times = self._seldom.count(f"busy {sender}")
             if times:

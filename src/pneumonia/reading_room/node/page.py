@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pneumonia.reading_room.node.queue import Accepted, Queue, ticket
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import Accepted, ticket
 from pneumonia.reading_room.node.settings import Settings, Web
 from pneumonia.reading_room.node.web.app import Point, application
 from pneumonia.reading_room.node.web.desk import Desk
@@ -68,7 +69,7 @@ class Page:
             take=self._take,
             busy=self._busy,
             health=health,
-            rows=lambda: [dataclasses.asdict(row) for row in queue.rows(limit=ROWS)],
+            rows=lambda: [dataclasses.asdict(row) for row in queue.books.rows(limit=ROWS)],
         )
         hosts = (*LOOPBACK, f"[{web.host}]" if ":" in web.host else web.host, *web.names)
         tls = (settings.tls.certificate, settings.tls.key) if settings.tls and web.tls else None
@@ -92,8 +93,8 @@ class Page:
     def hand_over(self) -> None:
         """Take results of what was dropped on the page, which has them already, off the queue."""
         while not self._stop.wait(0.1):
-            for parcel in self._queue.due(PAGE, 64):
-                self._queue.delivered(parcel)
+            for parcel in self._queue.outbox.due(PAGE, 64):
+                self._queue.outbox.delivered(parcel)
 
     def stop(self) -> None:
         """Answer no more."""
@@ -104,8 +105,8 @@ class Page:
         self._server.close()
 
     def _busy(self) -> bool:
-        full = self._queue.counts()["waiting"] >= self._limits.waiting
-        return full or self._queue.free_bytes() < self._limits.free_disk_mib * MIB
+        full = self._queue.books.counts()["waiting"] >= self._limits.waiting
+        return full or self._queue.disk.free_bytes() < self._limits.free_disk_mib * MIB
 
     def _take(self, sender: str, image: str, path: Path) -> tuple[str, str]:
         if self._busy():

@@ -22,8 +22,12 @@ from pneumonia.reading_room.admission import IMAGES, SECONDARY_CAPTURE, check
 from pneumonia.reading_room.node import status
 from pneumonia.reading_room.node.commitment import Commitments, CommittingCourier
 from pneumonia.reading_room.node.courier import KINDS, Courier, client_context
+from pneumonia.reading_room.node.disk import RESERVE
+from pneumonia.reading_room.node.ended import Keep
+from pneumonia.reading_room.node.health import Health
 from pneumonia.reading_room.node.listener import Listener, server_context
-from pneumonia.reading_room.node.queue import RESERVE, Keep, ModelsFailed, Queue, image_of, ticket
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import image_of, ticket
 from pneumonia.reading_room.node.settings import Peer, Settings
 from pneumonia.reading_room.node.status import Metrics
 from pneumonia.reading_room.node.stow import StowCourier, authorization
@@ -36,9 +40,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__.rpartition(".")[0])  # the whole node's
 MIB = 2**20
-# Seconds: between two looks for images to forget, and at the reserve of disk; until a part that failed goes on; how long
-# /health shows that it did.
-FORGET_EVERY, RESERVE_EVERY, AGAIN_AFTER, FAILED_FOR = 3600.0, 30.0, 5.0, 60.0
+# Seconds: between two looks for images to forget, and at the reserve of disk; until a part that failed goes on.
+FORGET_EVERY, RESERVE_EVERY, AGAIN_AFTER = 3600.0, 30.0, 5.0
 
 
 class Node:
@@ -51,15 +54,12 @@ class Node:
 
     Attributes:
         ended: is set by who wants it to end, and where it cannot go on.
-        broken: whether it cannot, since its models cannot be loaded; what was accepted waits on disk.
     """
 
     def __init__(self, settings: Settings, load: Callable[..., Reader], key: Callable[[], str] = lambda: "") -> None:
         s, self._stop, self.ended = settings, threading.Event(), threading.Event()
-        self.broken = False
         self._settings, self._load = s, load
-        self._threads, self._failed, self._ready = dict[str, threading.Thread](), dict[str, float](), False
-        self._models_failed = -FAILED_FOR
+        self._threads = dict[str, threading.Thread]()
         tls = (s.tls.certificate, s.tls.key, s.tls.authority) if s.tls else None
         self._commitments = Commitments()
         receivers = [name for name, peer in s.peers.items() if peer.reached]
@@ -73,16 +73,23 @@ class Node:
                 keep=Keep(images=s.keep_images, results=s.keep_results),
             )
             undo.callback(self.queue.close)
+            self._health = Health(self.queue, s)
             self.metrics = Metrics(
-                self.queue.counts,
+                self.queue.books.counts,
                 lambda: self.listener.associations,
                 lambda: self.listener.refused,
                 lambda: self.listener.cut,
                 lambda: self.listener.tls_failures,
             )
-            self.metrics.watch(self.queue.outcomes, self.queue.debts)
+            self.metrics.watch(self.queue.books.outcomes, self.queue.outbox.debts)
             self._alerts = (
-                Alerts(self.queue, title=s.title, **s.webhook.values(), conditions=self._conditions, stop=self._stop)
+                Alerts(
+                    self.queue.books,
+                    title=s.title,
+                    **s.webhook.values(),
+                    conditions=self._health.conditions,
+                    stop=self._stop,
+                )
                 if s.webhook
                 else None
             )
@@ -126,7 +133,7 @@ class Node:
     def start(self) -> None:
         """Listen and send, and read once the models are loaded, each in a thread of its own."""
         s = self._settings
-        for peer, number in self.queue.undelivered_to().items():
+        for peer, number in self.queue.outbox.undelivered_to().items():
             if not s.peers.get(peer, Peer()).reached and not (s.web and peer == PAGE):
                 LOG.error("results=%d wait for %s, which the settings give no address", number, peer)
         self._run("listener", partial(self._keep_up, "listener", self.listener.serve))
@@ -157,7 +164,7 @@ class Node:
         if self.page is not None:
             self.page.stop()
         for name, thread in self._threads.items():
-            if name != "reader" or self._ready:  # models that are being loaded are not waited for
+            if name != "reader" or self._health.ready:  # models that are being loaded are not waited for
                 thread.join(timeout=60)
         self._status.shutdown()
         self._status.server_close()
@@ -165,36 +172,20 @@ class Node:
         LOG.info("ended")
 
     def health(self) -> dict[str, Any]:
-        """Whether every part runs, there is room on disk and images get their answers; images by state and by outcome, and
-        what waits for each peer.
+        """What /health says; see `pneumonia.reading_room.node.health`."""
+        return self._health.said()
 
-        A node whose models are being loaded is healthy, as it takes images, and not yet ready, as it answers none.
-        """
-        failed = [name for name, moment in self._failed.items() if time.monotonic() - moment < FAILED_FOR]
-        room, debts, bounds = self._room(), self.queue.debts(), self._settings.health
-        counts = self.queue.counts()
-        full = counts["waiting"] >= self._settings.limits.waiting
-        faults = [*(f"{name} has failed" for name in failed), *(["disk is full"] if not room else [])]
-        faults += ["queue is full"] if full else []
-        faults += ["models cannot be loaded"] if self.broken else []
-        notes = ["models are being loaded"] if not (self._ready or self.broken) else []
-        addressed = [title for title, peer in self._settings.peers.items() if peer.reached]
-        in_vain = self.queue.in_vain(bounds.hours * 3600)
-        faults += status.faults(debts, in_vain, addressed=addressed, **bounds.values())
-        return {
-            "healthy": not faults,
-            "ready": self._ready,
-            "faults": faults,
-            "notes": notes,
-            "images": counts,
-            "outcomes": self.queue.outcomes(),
-            "waiting_for": status.waiting(debts),
-        }
+    @property
+    def broken(self) -> bool:
+        """Whether it cannot go on, since its models cannot be loaded; what was accepted waits on disk."""
+        return self._health.broken
 
     @property
     def loading(self) -> bool:
         """Whether the models are being loaded, which nothing can interrupt."""
-        return not self._ready and any(name == "reader" and each.is_alive() for name, each in self._threads.items())
+        return not self._health.ready and any(
+            name == "reader" and each.is_alive() for name, each in self._threads.items()
+        )
 
     @property
     def status_port(self) -> int:
@@ -218,11 +209,11 @@ class Node:
         }
         if peer.url is not None:
             login = authorization(Path(peer.login_file)) if peer.login_file else ""
-            return StowCourier(self.queue, url=peer.url, login=login, commitment=peer.commitment, **common)
+            return StowCourier(self.queue.outbox, url=peer.url, login=login, commitment=peer.commitment, **common)
         address = peer.host or "", peer.port or 0
         if peer.commitment:
-            return CommittingCourier(self.queue, commitments=self._commitments, address=address, **common)
-        return Courier(self.queue, address=address, **common)
+            return CommittingCourier(self.queue.outbox, commitments=self._commitments, address=address, **common)
+        return Courier(self.queue.outbox, address=address, **common)
 
     def _stored(self, outcome: str) -> None:
         self.metrics.stored(outcome)
@@ -232,22 +223,6 @@ class Node:
         self.metrics.read(outcome, seconds)
         for name in self._wake.keys() - {""}:
             self._wake[name].set()
-
-    def _room(self) -> bool:
-        return self.queue.free_bytes() >= self._settings.limits.free_disk_mib * MIB
-
-    def _conditions(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """What alerts are of, besides images."""
-        found: dict[tuple[str, str], dict[str, Any]] = {
-            ("peer_away", peer): {"peer": peer, "results": debt.in_vain}
-            for peer, debt in self.queue.debts().items()
-            if status.away(debt, self._settings.health.peer_away_minutes)
-        }
-        if not self._room():
-            found["disk_full", ""] = {}
-        if self.broken or time.monotonic() - self._models_failed < FAILED_FOR:
-            found["models_failing", ""] = {}
-        return found
 
     def _admit(self, data: bytes, name: str) -> None:
         check(data, **self._settings.accept.values(), announced=lambda uid: ticket(uid) == image_of(name))
@@ -263,12 +238,12 @@ class Node:
             reader = self.page.watching(reader) if self.page else reader
         except Exception as error:  # as where their files are damaged; its text names those
             LOG.critical("models cannot be loaded error=%s: %s", type(error).__name__, error)
-            self.broken = True
+            self._health.broken = True
             self.ended.set()
             return
         if self._stop.is_set():
             return
-        self._ready = True
+        self._health.ready = True
         LOG.info("models ready seconds=%.1f", time.monotonic() - began)
         worker = Worker(
             self.queue,
@@ -296,23 +271,21 @@ class Node:
             try:
                 work()
             except Exception as error:  # as where the disk is full; its text may quote an image
-                self._failed[name] = time.monotonic()
-                if isinstance(error, ModelsFailed):
-                    self._models_failed = time.monotonic()
+                self._health.failed(name, error)
                 LOG.critical("%s failed, goes on soon error=%s", name, type(error).__name__)
-                if isinstance(error, sqlite3.Error) and self.queue.free_bytes() < RESERVE:
-                    self.queue.free_reserve()  # what was delivered can be noted, which frees the disk
+                if isinstance(error, sqlite3.Error) and self.queue.disk.free_bytes() < RESERVE:
+                    self.queue.disk.free_reserve()  # what was delivered can be noted, which frees the disk
                 self._stop.wait(AGAIN_AFTER)
 
     def _forget(self) -> None:
         while True:
-            self.queue.forget(self._settings.keep_days)
+            self.queue.ended.forget(self._settings.keep_days)
             end = time.monotonic() + FORGET_EVERY
             while time.monotonic() < end:
                 if self._stop.wait(RESERVE_EVERY):
                     return
-                self.queue.keep_reserve()
-                if not self._room() and (dropped := self.queue.drop_kept(self._room)):
+                self.queue.disk.keep_reserve()
+                if not self._health.room() and (dropped := self.queue.ended.drop_kept(self._health.room)):
                     LOG.warning("disk is full, removed what was kept of images=%d", dropped)
 
 

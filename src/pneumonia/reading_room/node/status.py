@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from pneumonia.reading_room.node.queue import Debt
+from pneumonia.reading_room.node.records import Debt
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 
@@ -112,59 +112,6 @@ class _Books:
             for peer, debt in debts.items():
                 family.add_metric([peer], value(debt))
             yield family
-
-
-def faults(
-    debts: Mapping[str, Debt],
-    in_vain: Mapping[str, int],
-    *,
-    addressed: Collection[str],
-    failed: int,
-    undelivered: int,
-    hours: float,
-    peer_away_minutes: float,
-) -> list[str]:
-    """What is wrong in the books, in sentences that name no one.
-
-    Arguments:
-        debts, in_vain: as the queue gives them, the latter of the last `hours`.
-        addressed: peers that results can be sent to.
-        failed, undelivered, hours, peer_away_minutes: see `pneumonia.reading_room.node.settings.Health`.
-    """
-    found = []
-    for number, bound, words in (
-        (in_vain["failed"], failed, "given up"),
-        (in_vain["undelivered"], undelivered, "not delivered"),
-    ):
-        if number >= bound:
-            found.append(f"images {words} in the last {hours:g} hours: {number}")
-    for peer, debt in debts.items():
-        if peer not in addressed:
-            found.append(f"results wait for {peer}, which has no address: {debt.results}")
-        elif away(debt, peer_away_minutes):
-            found.append(f"results that {peer} does not take: {debt.in_vain}")
-    return found
-
-
-def away(debt: Debt, minutes: float) -> bool:
-    """Whether a peer has not taken a result for more than `minutes`: it is away, or refuses this one."""
-    return debt.failing is not None and time.time() - debt.failing > 60 * minutes
-
-
-def waiting(debts: Mapping[str, Debt]) -> dict[str, dict[str, Any]]:
-    """What waits for each peer: results, how many of them were tried in vain, seconds since the image of the oldest came in and
-    since the first vain try.
-    """
-    now = time.time()
-    return {
-        peer: {
-            "results": debt.results,
-            "in_vain": debt.in_vain,
-            "oldest_seconds": round(now - debt.oldest),
-            "failing_seconds": None if debt.failing is None else round(now - debt.failing),
-        }
-        for peer, debt in debts.items()
-    }
 
 
 def serve(

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 from pydicom import dcmread
 
 from pneumonia.reading_room.node.courier import RESULTS, Courier
-from pneumonia.reading_room.node.queue import Parcel
+from pneumonia.reading_room.node.records import Parcel
 
 LOG = logging.getLogger(__name__)
 JSON = "application/dicom+json"

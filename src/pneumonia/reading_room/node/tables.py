@@ -7,6 +7,7 @@ import sqlite3
 VERSION = 2  # `user_version` of the file; one that has none is of the first nodes
 STATES = ("waiting", "answering", "answered", "refused", "failed", "undelivered")
 IN_VAIN = ("refused", "failed", "undelivered")  # an image that ended so and is sent again is read again
+ENDED = ("answered", *IN_VAIN)
 OUTCOMES = ("positive", "negative", "not analysed", "failed")
 _IMAGES = f"""
     ticket TEXT PRIMARY KEY,

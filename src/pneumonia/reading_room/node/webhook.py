@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pneumonia.reading_room.node.queue import Queue, Row
+from pneumonia.reading_room.node.books import Books
+from pneumonia.reading_room.node.records import Row
 
 LOG = logging.getLogger(__name__)
 LOOK_EVERY = 2.0  # seconds
@@ -48,7 +49,7 @@ class Alerts:
 
     def __init__(
         self,
-        queue: Queue,
+        books: Books,
         *,
         title: str,
         url: str,
@@ -57,7 +58,7 @@ class Alerts:
         conditions: Callable[[], Mapping[tuple[str, str], Mapping[str, Any]]],
         stop: threading.Event,
     ) -> None:
-        self._queue, self._title, self._url, self._events = queue, title, url, events
+        self._books, self._title, self._url, self._events = books, title, url, events
         self._token, self._conditions, self._stop = Path(token_file) if token_file else None, conditions, stop
         self._open = dict[tuple[str, str], Mapping[str, Any]]()
         self._opener = urllib.request.build_opener(_NoRedirect)
@@ -72,11 +73,11 @@ class Alerts:
     def step(self) -> None:
         """Post what is new."""
         for event in _OF_IMAGES:
-            rows = self._queue.untold(event, OF_THE_LAST) if event in self._events else []
+            rows = self._books.untold(event, OF_THE_LAST) if event in self._events else []
             if rows:
                 if not self._send(event, count=len(rows), images=[_said(row) for row in rows[:AT_ONCE]]):
                     return
-                self._queue.told(row.ticket for row in rows)
+                self._books.told(row.ticket for row in rows)
         now = {key: said for key, said in self._conditions().items() if key[0] in self._events}
         for key in now.keys() - self._open.keys():
             if not self._send(key[0], condition="began", **now[key]):

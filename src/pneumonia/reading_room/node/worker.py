@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pneumonia.reading_room.ensemble import Study
-from pneumonia.reading_room.node.queue import GONE, MAX_TRIES, Image, ModelsFailed, Queue
+from pneumonia.reading_room.node.queue import GONE, MAX_TRIES, ModelsFailed, Queue
+from pneumonia.reading_room.node.records import Image
 from pneumonia.reading_room.objects import make
 from pneumonia.reading_room.objects.findings import Findings
 from pneumonia.reading_room.reader import BLANK, Reader

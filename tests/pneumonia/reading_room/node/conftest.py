@@ -11,10 +11,19 @@ import pytest
 pytest.importorskip("pynetdicom")
 pytest.importorskip("highdicom")
 
+from tests.pneumonia.reading_room.node.queued import to_a
 from tests.pneumonia.reading_room.node.stand_in import Archive, Model, node
 
+from pneumonia.reading_room.node.queue import Queue
 from pneumonia.reading_room.node.serve import Node
 from pneumonia.reading_room.node.settings import Settings
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    made = to_a(tmp_path / "node")
+    yield made
+    made.close()
 
 
 @pytest.fixture

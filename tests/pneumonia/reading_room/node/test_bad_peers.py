@@ -159,10 +159,10 @@ def test_an_object_of_two_gigabytes_is_cut_off(started: Start, archive: Archive,
     assert 2**23 <= sent < 2**26  # what fits into the buffers of the connection besides the 8 MiB
     thread.join()
     assert good == [0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert psutil.Process().memory_info().rss - before < 2**27
     until(lambda: list(node.queue.incoming.iterdir()) == [])  # and what had come of it is gone
-    assert node.queue.counts()["waiting"] == 0
+    assert node.queue.books.counts()["waiting"] == 0
 
 
 def test_objects_that_come_to_nothing_leave_no_files(started: Start, connections: ExitStack):
@@ -239,7 +239,7 @@ def test_two_hundred_associations_at_once(started: Start, archive: Archive, conn
     assert echo(node.listener.port, source=OTHER_HOST) == 0
     until(lambda: node.listener.associations == 0, 15)  # they said nothing more
     assert send(node.listener.port, [radiograph()]) == [0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
 
 
 def test_more_associations_than_the_limit_are_told_so(started: Start, connections: ExitStack):

@@ -98,7 +98,7 @@ def test_results_leave_when_their_receiver_keeps_them(started: Start, keeper: Ca
     archive = keeper(own=own)
     node = asking(started, archive)
     send(node.listener.port, [radiograph(0), radiograph(1)])
-    until(lambda: node.queue.counts()["answered"] == 2)
+    until(lambda: node.queue.books.counts()["answered"] == 2)
     until(lambda: len(archive.statuses) == len(archive.asked))
     assert set(archive.statuses) == {0}
     asked = [item.ReferencedSOPInstanceUID for wanted in archive.asked for item in wanted.ReferencedSOPSequence]
@@ -111,9 +111,9 @@ def test_what_is_not_kept_is_sent_again(started: Start, keeper: Callable[..., Ke
     node = asking(started, archive)
     send(node.listener.port, [radiograph(0)])
     until(lambda: max(archive.came.values(), default=0) >= 2)
-    assert node.queue.counts()["answering"] == 1
+    assert node.queue.books.counts()["answering"] == 1
     archive.keeps = True
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert len(archive.objects) == 2
 
 
@@ -122,8 +122,8 @@ def test_a_receiver_that_cannot_say_is_asked_again(started: Start, archive: Arch
     node = started(peers={"ARCHIVE": {"host": "127.0.0.1", "port": archive.port, "commitment": True}})
     send(node.listener.port, [radiograph(0)])
     until(lambda: len(archive.objects) == 2)
-    until(lambda: node.queue.debts()["ARCHIVE"].failing is not None)
-    assert node.queue.counts()["answering"] == 1
+    until(lambda: node.queue.outbox.debts()["ARCHIVE"].failing is not None)
+    assert node.queue.books.counts()["answering"] == 1
 
 
 def test_another_peer_cannot_say_it(started: Start, keeper: Callable[..., Keeper]):
@@ -133,14 +133,14 @@ def test_another_peer_cannot_say_it(started: Start, keeper: Callable[..., Keeper
     send(node.listener.port, [radiograph(0)])
     until(lambda: archive.statuses)
     assert set(archive.statuses) == {0x0110}
-    assert node.queue.counts()["answering"] == 1
+    assert node.queue.books.counts()["answering"] == 1
 
 
 def test_without_the_setting_nobody_is_asked_and_nothing_is_accepted(started: Start, keeper: Callable[..., Keeper]):
     archive = keeper(own=False)
     node = started(peers={"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}})
     send(node.listener.port, [radiograph(0)])
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert archive.asked == []
     entity = AE("ARCHIVE")
     entity.add_requested_context(COMMITMENT)
@@ -169,7 +169,7 @@ def test_orthanc_keeps_results_and_says_so(started: Start, tmp_path: Path):
             results_to=["ORTHANC"],
         )  # fmt: skip
         assert send(node_port, [radiograph(0)], title="MODALITY") == [0]
-        until(lambda: node.queue.counts()["answered"] == 1, 60)
+        until(lambda: node.queue.books.counts()["answered"] == 1, 60)
         with urllib.request.urlopen(f"http://127.0.0.1:{http}/instances", timeout=10) as answer:
             assert len(json.load(answer)) == 2
         said = (folder / "orthanc.log").read_text()

@@ -131,7 +131,7 @@ def test_what_is_proposed_is_what_the_statement_says(started: Start, archive: Ar
     archive._server.bind(evt.EVT_REQUESTED, note)
     node = started(capture=capture)
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert {name: proposed[name] for name in said} == said
     assert len(said) == (3 if capture else 2)
     assert f"{lengths[0]:,} bytes" in section(text, "3.5")

@@ -25,7 +25,7 @@ from tests.pneumonia.reading_room.node.stand_in import (
 
 from pneumonia.reading_room.node import courier
 from pneumonia.reading_room.node.courier import KINDS
-from pneumonia.reading_room.node.queue import ticket
+from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.serve import Node
 
 Start = Callable[..., Node]
@@ -57,7 +57,7 @@ def said(log: pytest.LogCaptureFixture, words: str) -> list[str]:
 def test_a_peer_is_sent_the_kinds_that_it_wants(started: Start, archive: Archive):
     node = started(**to(archive, objects=["pr"]))
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert [made.Modality for made in archive.objects.values()] == ["PR"]
     assert archive.proposed == [(KINDS["pr"], [EXPLICIT, IMPLICIT])]
 
@@ -65,7 +65,7 @@ def test_a_peer_is_sent_the_kinds_that_it_wants(started: Start, archive: Archive
 def test_only_what_can_be_sent_is_proposed(started: Start, archive: Archive):
     node = started()
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert archive.proposed == [(KINDS[kind], [EXPLICIT, IMPLICIT]) for kind in ("sr", "pr", "sc")]
 
 
@@ -76,9 +76,9 @@ def test_a_peer_that_takes_reports_alone_gets_them_and_no_second_try(
     with caplog.at_level(logging.INFO):
         node = started(**to(archive))
         send(node.listener.port, [radiograph(number) for number in range(3)])
-        until(lambda: node.queue.counts()["answered"] == 3)
+        until(lambda: node.queue.books.counts()["answered"] == 3)
     assert [made.Modality for made in archive.objects.values()] == ["SR"] * 3
-    assert node.queue.undelivered_to() == {}
+    assert node.queue.outbox.undelivered_to() == {}
     assert len(said(caplog, "kind=pr is not taken by peer=ARCHIVE")) == 1
     assert 'pneumonia_results_total{outcome="not taken"} 3.0' in asked(node, "metrics")
 
@@ -94,7 +94,7 @@ def test_a_peer_that_takes_nothing_is_tried_again(
         until(lambda: said(caplog, "not sent to=ARCHIVE fault=takes no kind of result"))
         archive.close()
         again = peer(port=archive.port)
-        until(lambda: node.queue.counts()["answered"] == 1)
+        until(lambda: node.queue.books.counts()["answered"] == 1)
     assert len(again.came) == 2
 
 
@@ -102,7 +102,7 @@ def test_a_peer_of_implicit_vr(started: Start, peer: Callable[..., Archive]):
     archive = peer(syntaxes=[IMPLICIT])
     node = started(**to(archive), capture=True)
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert sorted(made.Modality for made in archive.objects.values()) == ["OT", "PR", "SR"]
     (report,) = archive.of("SR")
     assert report.PatientID == "P1"
@@ -119,7 +119,7 @@ def test_dcmtk_takes_results_in_the_syntax_that_it_prefers(started: Start, tmp_p
             until(lambda: echo(port, called="ARCHIVE") == 0)
             node = started(peers={"ARCHIVE": {"host": "127.0.0.1", "port": port}}, capture=True)
             send(node.listener.port, [radiograph()])
-            until(lambda: node.queue.counts()["answered"] == 1)
+            until(lambda: node.queue.books.counts()["answered"] == 1)
         finally:
             storescp.kill()
     files = [dcmread(path) for path in folder.iterdir()]
@@ -140,14 +140,14 @@ def test_what_a_peer_says_once_and_for_all(
 ):
     node = started(**to(peer(status=status)))
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()[state] == 1, 5)
+    until(lambda: node.queue.books.counts()[state] == 1, 5)
     assert f'pneumonia_results_total{{outcome="{outcome}"}} 2.0' in asked(node, "metrics")
 
 
 def test_an_image_of_which_a_peer_supports_nothing_is_not_called_answered(started: Start, peer: Callable[..., Archive]):
     node = started(**to(peer(status=0x0122)))  # the SOP class is not supported
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["undelivered"] == 1, 5)
+    until(lambda: node.queue.books.counts()["undelivered"] == 1, 5)
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xC000, 0x0110])
@@ -158,7 +158,7 @@ def test_what_a_peer_says_for_now(started: Start, archive: Archive, status: int,
         send(node.listener.port, [radiograph(number) for number in range(5)])
         until(lambda: archive.associations >= 5)
         archive.status = 0
-        until(lambda: node.queue.counts()["answered"] == 5)
+        until(lambda: node.queue.books.counts()["answered"] == 5)
     assert len(said(caplog, "not sent to=ARCHIVE")) == 1
     until(lambda: len(said(caplog, "sent again to=ARCHIVE")) == 1)
 
@@ -167,14 +167,14 @@ def test_an_object_on_which_a_peer_dies_holds_up_no_other(started: Start, archiv
     archive.status = 0xA700
     node = started(delivery={"first_pause": 0.3})
     send(node.listener.port, [radiograph(number) for number in range(5)])
-    until(lambda: node.queue.counts()["answering"] == 5)
+    until(lambda: node.queue.books.counts()["answering"] == 5)
     first = node.queue.folder / "results" / sorted(ticket(f"1.2.3.4.{number}") for number in range(5))[0]
     archive.poison = str(dcmread(first / "result.sr.dcm").SOPInstanceUID)
     archive.status = 0
     until(lambda: len(archive.came) == 9)
-    assert node.queue.undelivered_to() == {"ARCHIVE": 1}
+    assert node.queue.outbox.undelivered_to() == {"ARCHIVE": 1}
     archive.poison = ""
-    until(lambda: node.queue.counts()["answered"] == 5)
+    until(lambda: node.queue.books.counts()["answered"] == 5)
 
 
 def test_a_peer_that_is_away_is_tried_once_for_all_and_said_seldom(
@@ -193,12 +193,12 @@ def test_a_peer_that_is_away_is_tried_once_for_all_and_said_seldom(
         node = started(delivery={"first_pause": 0.5, "longest_pause": 0.5})
         began = time.monotonic()
         send(node.listener.port, [radiograph(number) for number in range(40)])
-        until(lambda: node.queue.counts()["answering"] == 40)
+        until(lambda: node.queue.books.counts()["answering"] == 40)
         time.sleep(2)
         assert 2 <= len(tried) <= 2 * (time.monotonic() - began) + 2  # one a pause, for 80 results
         assert len(said(caplog, "not sent to=ARCHIVE fault=no association")) == 1
         again = peer(port=archive.port)
-        until(lambda: node.queue.counts()["answered"] == 40)
+        until(lambda: node.queue.books.counts()["answered"] == 40)
         until(lambda: len(said(caplog, "sent again to=ARCHIVE after=")) == 1)
     assert len(again.came) == 80
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.pneumonia.reading_room.node.test_queue import ONE, TWO, incoming, put, write
+from tests.pneumonia.reading_room.node.queued import ONE, TWO, incoming, put, write
 
 from pneumonia import cli
-from pneumonia.reading_room.node.queue import Keep, Queue, ticket
+from pneumonia.reading_room.node.ended import Keep
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import ticket
 
 SETTINGS = "peers: {A: {host: 127.0.0.1, port: 104}, B: {host: 127.0.0.1, port: 105}, C: {}}\n"
 
@@ -26,8 +28,8 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         put(made, ticket(f"1.2.{number}"))
     made.take(9)
     made.answer(ticket("1.2.1"), write, ["A"], outcome="positive")
-    for parcel in made.due("A", 9):
-        made.delivered(parcel)
+    for parcel in made.outbox.due("A", 9):
+        made.outbox.delivered(parcel)
     made.fail(ticket("1.2.2"), "not read in 3 tries")
     made.answer(ticket("1.2.4"), write, ["A"])
     put(made, ticket("1.2.3"))
@@ -40,7 +42,7 @@ def node(*arguments: str) -> int:
 
 
 def test_the_books_are_listed(queue: Queue, capsys: pytest.CaptureFixture[str]):
-    kept = "image, results" if queue.kept_results(ticket("1.2.1")) else ""
+    kept = "image, results" if queue.disk.kept_results(ticket("1.2.1")) else ""
     assert node("list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
@@ -74,19 +76,19 @@ def test_the_books_are_listed(queue: Queue, capsys: pytest.CaptureFixture[str]):
 
 def test_an_image_is_read_again_where_it_was_kept(queue: Queue, capsys: pytest.CaptureFixture[str]):
     names = ["1.2.1", ticket("1.2.2")[:8]]
-    kept = queue.kept_image(ticket("1.2.1")) is not None
+    kept = queue.disk.kept_image(ticket("1.2.1")) is not None
     assert node("reread", *names) == 0
     if kept:
         assert capsys.readouterr().out.splitlines() == [f"{ticket(f'1.2.{n}')}: is read again" for n in (1, 2)]
         assert {image.ticket for image in queue.take(9)} >= {ticket("1.2.3")}
-        assert queue.counts()["waiting"] == 3
-        assert queue.kept_results(ticket("1.2.1")) == []
+        assert queue.books.counts()["waiting"] == 3
+        assert queue.disk.kept_results(ticket("1.2.1")) == []
         assert not put(queue, ticket("1.2.1"))  # it waits
     else:
         assert (
             "its file was not kept (keep_images); it will be read again if it is sent again" in capsys.readouterr().out
         )
-        assert queue.counts()["waiting"] == 1
+        assert queue.books.counts()["waiting"] == 1
         assert put(queue, ticket("1.2.1"))
         assert put(queue, ticket("1.2.2"))
 
@@ -105,15 +107,15 @@ def test_all_that_failed_are_read_again(queue: Queue, capsys: pytest.CaptureFixt
 
 
 def test_results_are_sent_again_where_they_were_kept(queue: Queue, capsys: pytest.CaptureFixture[str]):
-    kept = bool(queue.kept_results(ticket("1.2.1")))
+    kept = bool(queue.disk.kept_results(ticket("1.2.1")))
     assert node("resend", "1.2.1", "--to", "B") == (0 if kept else 1)
     said = capsys.readouterr().out
     if kept:
         assert "2 results are sent again to B" in said
-        assert [parcel.path.read_bytes() for parcel in queue.due("B", 9)] == [b"result.sr.dcm", b"result.pr.dcm"]
-        for parcel in queue.due("B", 9):
-            queue.delivered(parcel)
-        assert queue.counts()["answered"] == 1
+        assert [parcel.path.read_bytes() for parcel in queue.outbox.due("B", 9)] == [b"result.sr.dcm", b"result.pr.dcm"]
+        for parcel in queue.outbox.due("B", 9):
+            queue.outbox.delivered(parcel)
+        assert queue.books.counts()["answered"] == 1
     else:
         assert "neither its results nor its file were kept (keep_results, keep_images); have it sent again" in said
     assert node("resend", "1.2.3", "--to", "C") == 1
@@ -123,20 +125,20 @@ def test_results_are_sent_again_where_they_were_kept(queue: Queue, capsys: pytes
 
 
 def test_results_that_wait_are_sent_now(queue: Queue, capsys: pytest.CaptureFixture[str]):
-    for parcel in queue.due("A", 9):
-        queue.postpone(parcel, 1000)
-    assert queue.due("A", 9) == []
+    for parcel in queue.outbox.due("A", 9):
+        queue.outbox.postpone(parcel, 1000)
+    assert queue.outbox.due("A", 9) == []
     assert node("resend", "1.2.4") == 0
-    assert [(parcel.tries, parcel.failing) for parcel in queue.due("A", 9)] == [(0, None)] * 2
+    assert [(parcel.tries, parcel.failing) for parcel in queue.outbox.due("A", 9)] == [(0, None)] * 2
 
 
 def test_results_that_a_peer_did_not_take_are_sent_again(queue: Queue, capsys: pytest.CaptureFixture[str]):
-    for parcel in queue.due("A", 9):
-        queue.give_up(parcel, "status 0xA700")
-    kept = bool(queue.kept_results(ticket("1.2.4")))
+    for parcel in queue.outbox.due("A", 9):
+        queue.outbox.give_up(parcel, "status 0xA700")
+    kept = bool(queue.disk.kept_results(ticket("1.2.4")))
     assert node("resend", "--all-undelivered") == (0 if kept else 1)
-    assert len(queue.due("A", 9)) == (2 if kept else 0)
-    assert queue.counts()["undelivered"] == (0 if kept else 1)
+    assert len(queue.outbox.due("A", 9)) == (2 if kept else 0)
+    assert queue.books.counts()["undelivered"] == (0 if kept else 1)
 
 
 def test_an_image_is_forgotten(queue: Queue, capsys: pytest.CaptureFixture[str]):
@@ -147,8 +149,8 @@ def test_an_image_is_forgotten(queue: Queue, capsys: pytest.CaptureFixture[str])
         f"{ticket('1.2.4')}: its results are being sent; --force forgets it all the same, and it is not answered",
     ]
     assert node("forget", "--force", "1.2.3", "1.2.4") == 0
-    assert [row.ticket for row in queue.rows()] == [ticket("1.2.2")]
-    assert queue.undelivered_to() == {}
+    assert [row.ticket for row in queue.books.rows()] == [ticket("1.2.2")]
+    assert queue.outbox.undelivered_to() == {}
     assert [path.stem for path in (queue.folder / "images").iterdir()] in ([], [ticket("1.2.2")])
     assert list((queue.folder / "results").iterdir()) == []
     assert put(queue, ticket("1.2.1"))
@@ -162,22 +164,22 @@ def test_an_image_forgotten_while_it_is_read_is_not_answered(queue: Queue):
         return write(folder)
 
     queue.answer(ticket("1.2.3"), forgotten_meanwhile, ["A"])
-    assert queue.row(ticket("1.2.3")) is None
+    assert queue.books.row(ticket("1.2.3")) is None
     assert not (queue.folder / "results" / ticket("1.2.3")).exists()
-    assert len(queue.due("A", 9)) == 2  # of the other
+    assert len(queue.outbox.due("A", 9)) == 2  # of the other
 
 
 def test_a_kill_between_the_steps_of_a_command_harms_nothing(queue: Queue, tmp_path: Path):
-    if queue.kept_image(ticket("1.2.1")) is None:
+    if queue.disk.kept_image(ticket("1.2.1")) is None:
         return
     # the row first, the results after it
-    queue._base.execute("UPDATE images SET state = 'waiting', finished = NULL WHERE ticket = ?", (ticket("1.2.1"),))
+    queue._base.run("UPDATE images SET state = 'waiting', finished = NULL WHERE ticket = ?", (ticket("1.2.1"),))
     shutil.copytree(queue.folder, tmp_path / "killed")
     after = Queue(tmp_path / "killed", receivers=lambda sender: ["A"], keep=Keep(images=1, results=1))
-    assert after.counts() == {
+    assert after.books.counts() == {
         "waiting": 2, "answering": 1, "answered": 0, "refused": 0, "failed": 1, "undelivered": 0
     }  # fmt: skip
-    assert after.kept_results(ticket("1.2.1")) == []
+    assert after.disk.kept_results(ticket("1.2.1")) == []
     after.close()
 
 
@@ -190,9 +192,9 @@ def test_where_no_node_was_there_are_no_books(queue: Queue, capsys: pytest.Captu
 
 def test_versions_of_an_image_are_named_together(queue: Queue):
     queue.accept(ticket("1.2.1"), incoming(queue, b"corrected"), "SENDER")
-    assert [row.ticket for row in queue.find("1.2.1")] == [ticket("1.2.1"), f"{ticket('1.2.1')}-2"]
-    assert [row.ticket for row in queue.find(f"{ticket('1.2.1')}-2")] == [f"{ticket('1.2.1')}-2"]
-    assert [row.ticket for row in queue.find(ticket("1.2.1"))] == [ticket("1.2.1")]
-    assert len(queue.find(ticket("1.2.1")[:8])) == 2
-    assert queue.find(ONE) == queue.find("1.2.3")
-    assert queue.find(TWO) == queue.find("1.2.4")
+    assert [row.ticket for row in queue.books.find("1.2.1")] == [ticket("1.2.1"), f"{ticket('1.2.1')}-2"]
+    assert [row.ticket for row in queue.books.find(f"{ticket('1.2.1')}-2")] == [f"{ticket('1.2.1')}-2"]
+    assert [row.ticket for row in queue.books.find(ticket("1.2.1"))] == [ticket("1.2.1")]
+    assert len(queue.books.find(ticket("1.2.1")[:8])) == 2
+    assert queue.books.find(ONE) == queue.books.find("1.2.3")
+    assert queue.books.find(TWO) == queue.books.find("1.2.4")

@@ -31,7 +31,7 @@ from tests.pneumonia.reading_room.node.stand_in import (
 from tests.radiographs import image
 
 from pneumonia.reading_room.node import serve
-from pneumonia.reading_room.node.queue import ticket
+from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.serve import Node
 from pneumonia.reading_room.objects import make
 
@@ -46,7 +46,7 @@ def test_an_echo_is_answered(started: Start):
 def test_a_chest_image_is_answered_with_report_and_presentation_state(started: Start, archive: Archive):
     node = started()
     assert send(node.listener.port, [radiograph()]) == [0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     (report,), (state,) = archive.of("SR"), archive.of("PR")
     for made in (report, state):
         assert made.StudyInstanceUID == "1.2.3"
@@ -63,16 +63,16 @@ def test_a_chest_image_is_answered_with_report_and_presentation_state(started: S
 def test_a_secondary_capture_comes_where_it_is_wanted(started: Start, archive: Archive):
     node = started(capture=True)
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert sorted(made.Modality for made in archive.objects.values()) == ["OT", "PR", "SR"]
 
 
 def test_an_image_that_comes_twice_is_answered_once(started: Start, archive: Archive):
     node = started()
     assert send(node.listener.port, [radiograph(), radiograph()]) == [0, 0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert send(node.listener.port, [radiograph(), radiograph(1)]) == [0, 0]
-    until(lambda: node.queue.counts()["answered"] == 2)
+    until(lambda: node.queue.books.counts()["answered"] == 2)
     assert sorted(archive.came.values()) == [1, 1, 1, 1]
 
 
@@ -85,7 +85,7 @@ def test_a_second_sender_is_answered_too(started: Start, archive: Archive):
         node = started(peers=peers)
         for title in ("ARCHIVE", "OTHER", "OTHER", "ARCHIVE"):
             assert send(node.listener.port, [radiograph()], title=title) == [0]
-        until(lambda: node.queue.counts()["answered"] == 2)
+        until(lambda: node.queue.books.counts()["answered"] == 2)
         assert archive.came == other.came
         assert set(archive.came.values()) == {1}
     finally:
@@ -95,9 +95,9 @@ def test_a_second_sender_is_answered_too(started: Start, archive: Archive):
 def test_a_corrected_image_is_answered_anew(started: Start, archive: Archive):
     node = started()
     assert send(node.listener.port, [radiograph()]) == [0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert send(node.listener.port, [radiograph(PatientID="P2"), radiograph(), radiograph(PatientID="P2")]) == [0] * 3
-    until(lambda: node.queue.counts()["answered"] == 2)
+    until(lambda: node.queue.books.counts()["answered"] == 2)
     assert sorted(made.PatientID for made in archive.of("SR")) == ["P1", "P2"]
     assert set(archive.came.values()) == {1}
 
@@ -107,7 +107,7 @@ def test_what_reads_otherwise_answers_anew(started: Start, archive: Archive, cha
     def asked_again(**changes: object) -> Counter[str]:
         node = started(**changes)
         assert send(node.listener.port, [radiograph()]) == [0]
-        until(lambda: node.queue.counts()["waiting"] == node.queue.counts()["answering"] == 0)
+        until(lambda: node.queue.books.counts()["waiting"] == node.queue.books.counts()["answering"] == 0)
         node.stop()
         return archive.came
 
@@ -128,7 +128,7 @@ def test_many_images_are_read_in_batches(started: Start, archive: Archive, model
     node = started(batch=4)
     model.seconds = 0.1
     assert send(node.listener.port, [radiograph(number) for number in range(10)]) == [0] * 10
-    until(lambda: node.queue.counts()["answered"] == 10)
+    until(lambda: node.queue.books.counts()["answered"] == 10)
     assert model.batches[:3] == [1, 2, 4]  # warmed up
     assert max(model.batches[3:]) == 4
     assert sum(model.batches[3:]) == 10
@@ -155,7 +155,7 @@ def test_what_cannot_be_judged_is_logged_and_not_answered(
     with caplog.at_level(logging.INFO):
         assert send(node.listener.port, [radiograph(7, **elements)]) == [0]
         until(lambda: f"not read image={ticket('1.2.3.4.7')} from=ARCHIVE reason={reason}" in caplog.messages)
-    assert node.queue.counts()["refused"] == 1
+    assert node.queue.books.counts()["refused"] == 1
     assert archive.came == {}
 
 
@@ -166,7 +166,7 @@ def test_an_image_on_which_the_model_fails_does_not_take_others_with_it(
     model.fails.add(ticket("1.2.3.4.1"))
     with caplog.at_level(logging.INFO):
         send(node.listener.port, [radiograph(number) for number in range(3)])
-        until(lambda: node.queue.counts()["answered"] == 2)
+        until(lambda: node.queue.books.counts()["answered"] == 2)
         said = f"not read image={ticket('1.2.3.4.1')} from=ARCHIVE reason=not read in 3 tries"
         until(lambda: said in caplog.messages)
     assert len(archive.came) == 4
@@ -184,10 +184,10 @@ def test_nothing_of_a_patient_is_logged(
             node.listener.port, [radiograph(0), radiograph(1), wrong, b"\0" * 128 + b"DICM" + radiograph(3)[132:-3000]]
         )
         echo(node.listener.port, title="STRANGER")
-        until(lambda: node.queue.counts()["refused"] >= 2 and node.queue.counts()["answering"] == 1)
+        until(lambda: node.queue.books.counts()["refused"] >= 2 and node.queue.books.counts()["answering"] == 1)
         until(lambda: any("not sent" in message for message in caplog.messages))
         archive.status = 0
-        until(lambda: node.queue.counts()["answered"] == 1)
+        until(lambda: node.queue.books.counts()["answered"] == 1)
     said = "\n".join([*caplog.messages, *capfd.readouterr()])
     assert "not sent" in said
     assert [word for word in PATIENT if word in said] == []
@@ -218,7 +218,7 @@ def test_a_full_queue_tells_senders_to_come_again(started: Start, model: Model):
     assert 0xA700 in statuses
     assert set(statuses) == {0, 0xA700}
     model.seconds = 0.0
-    until(lambda: node.queue.counts()["answered"] == statuses.count(0))
+    until(lambda: node.queue.books.counts()["answered"] == statuses.count(0))
 
 
 def test_a_full_disk_tells_senders_to_come_again(started: Start):
@@ -235,10 +235,10 @@ def test_results_wait_for_a_peer_that_is_away(started: Start, archive: Archive):
     archive.close()
     node = started()
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["answering"] == 1)
+    until(lambda: node.queue.books.counts()["answering"] == 1)
     again = Archive(port=archive.port)
     try:
-        until(lambda: node.queue.counts()["answered"] == 1)
+        until(lambda: node.queue.books.counts()["answered"] == 1)
         assert len(again.came) == 2
     finally:
         again.close()
@@ -249,7 +249,7 @@ def test_a_peer_that_never_takes_its_results_is_given_up(started: Start, archive
     node = started(delivery={"first_pause": 0.1, "give_up_hours": 0.5 / 3600})
     send(node.listener.port, [radiograph()])
     until(lambda: 'pneumonia_results_total{outcome="given up"} 2.0' in asked(node, "metrics"))
-    assert node.queue.counts()["undelivered"] == 1
+    assert node.queue.books.counts()["undelivered"] == 1
     assert list((node.queue.folder / "results").iterdir()) == []
 
 
@@ -269,7 +269,7 @@ def test_a_full_disk_costs_no_image(started: Start, archive: Archive, monkeypatc
     until(lambda: node.health()["faults"] == ["reader has failed"])
     time.sleep(1.0)  # more tries than an image has
     full = False
-    until(lambda: node.queue.counts()["answered"] == 2)
+    until(lambda: node.queue.books.counts()["answered"] == 2)
     assert set(archive.came.values()) == {1}
 
 
@@ -282,9 +282,9 @@ def test_a_model_that_fails_on_everything_costs_no_image(
     send(node.listener.port, [radiograph(number) for number in range(3)])
     until(lambda: node.health()["faults"] == ["reader has failed"])
     time.sleep(1.0)
-    assert node.queue.counts()["waiting"] == 3
+    assert node.queue.books.counts()["waiting"] == 3
     model.fails.clear()
-    until(lambda: node.queue.counts()["answered"] == 3)
+    until(lambda: node.queue.books.counts()["answered"] == 3)
 
 
 def test_a_receiver_that_falls_silent_holds_up_nothing_for_long(
@@ -324,7 +324,7 @@ def test_a_fault_while_storing_tells_the_sender_to_come_again(
     assert "not stored from='ARCHIVE' error=OSError" in caplog.messages
     until(lambda: list(node.queue.incoming.iterdir()) == [])
     assert send(node.listener.port, [radiograph()]) == [0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
 
 
 def test_results_go_to_named_peers(started: Start, archive: Archive):
@@ -337,7 +337,7 @@ def test_results_go_to_named_peers(started: Start, archive: Archive):
         }
         node = started(peers=peers, results_to=["ARCHIVE", "OTHER"])
         assert send(node.listener.port, [radiograph()], title="MODALITY") == [0]
-        until(lambda: node.queue.counts()["answered"] == 1)
+        until(lambda: node.queue.books.counts()["answered"] == 1)
         assert archive.came == other.came
         assert len(archive.came) == 2
     finally:
@@ -350,7 +350,7 @@ def test_results_wait_for_a_peer_that_the_settings_forgot(
     archive.close()
     node = started()
     send(node.listener.port, [radiograph()])
-    until(lambda: node.queue.counts()["answering"] == 1)
+    until(lambda: node.queue.books.counts()["answering"] == 1)
     node.stop()
     with caplog.at_level(logging.INFO):
         other = started(peers={"ARCHIVES": {"host": "127.0.0.1", "port": 1}})
@@ -359,47 +359,15 @@ def test_results_wait_for_a_peer_that_the_settings_forgot(
     again = Archive(port=archive.port)
     try:
         node = started()
-        until(lambda: node.queue.counts()["answered"] == 1)
+        until(lambda: node.queue.books.counts()["answered"] == 1)
     finally:
         again.close()
-
-
-def test_health_knows_of_results_that_nobody_takes(started: Start, archive: Archive, model: Model):
-    peers = {"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}, "MODALITY": {}}
-    archive.status = 0xA700
-    node = started(peers=peers, delivery={"first_pause": 60})
-    send(node.listener.port, [radiograph(1)])
-    until(lambda: any(debt.failing for debt in node.queue.debts().values()))
-    said = node.health()["waiting_for"]["ARCHIVE"]
-    assert said["results"] == 2
-    assert 0 <= said["failing_seconds"] <= said["oldest_seconds"] < 20
-    assert node.health()["healthy"]  # not for long enough
-    send(node.listener.port, [radiograph(2)], title="MODALITY")
-    until(lambda: node.queue.counts()["undelivered"] == 1)
-    assert node.health()["faults"] == ["images not delivered in the last 24 hours: 1"]
-    model.fails.add(ticket("1.2.3.4.3"))
-    send(node.listener.port, [radiograph(3)])
-    until(lambda: node.queue.counts()["failed"] == 1)
-    assert node.health()["faults"][0] == "images given up in the last 24 hours: 1"
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        asked(node, "health")
-    assert caught.value.code == 503
-    metrics = asked(node, "metrics")
-    assert 'pneumonia_results_waiting{peer="ARCHIVE"} 2.0' in metrics
-    assert 'pneumonia_peer_failing_seconds{peer="ARCHIVE"} ' in metrics
-    assert 'pneumonia_oldest_result_seconds{peer="ARCHIVE"} ' in metrics
-    node.queue.drop(ticket("1.2.3.4.2"))
-    node.queue.drop(ticket("1.2.3.4.3"))
-    assert node.health()["healthy"]
-    node.stop()
-    other = started(peers={"OTHER": {"host": "127.0.0.1", "port": 1}})
-    assert other.health()["faults"] == ["results wait for ARCHIVE, which has no address: 2"]
 
 
 def test_health_and_metrics(started: Start):
     node = started()
     send(node.listener.port, [radiograph(), radiograph(1, ViewPosition="LL")])
-    until(lambda: node.queue.counts()["answered"] == node.queue.counts()["refused"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == node.queue.books.counts()["refused"] == 1)
     said = json.loads(asked(node, "health"))
     assert said["healthy"] is True
     assert said["images"] == {

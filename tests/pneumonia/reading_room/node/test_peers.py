@@ -118,7 +118,7 @@ def beside(orthanc: Orthanc) -> dict[str, Any]:
 def test_orthanc_routes_images_and_gets_results_into_their_studies(orthanc: Orthanc, started: Start, tmp_path: Path):
     node = started(**beside(orthanc))
     assert storescu(orthanc.dicom, write(tmp_path, 2), "MODALITY", "ORTHANC").returncode == 0
-    until(lambda: node.queue.counts()["answered"] == 2, 60)
+    until(lambda: node.queue.books.counts()["answered"] == 2, 60)
     until(lambda: len(orthanc.get("instances")) == 6)
     (study,) = orthanc.get("studies")  # both images and all results are one study's
     assert orthanc.get(f"studies/{study}")["MainDicomTags"]["StudyInstanceUID"] == "1.2.3"
@@ -148,7 +148,7 @@ def test_nothing_is_lost_on_the_way_from_orthanc(
     assert storescu(orthanc.dicom, files[6:12], "MODALITY", "ORTHANC").returncode == 0
     model.seconds = 1.0
     full = started(**beside(orthanc), batch=1, limits={"waiting": 2, "free_disk_mib": 0})
-    until(lambda: full.queue.counts()["answered"] >= 2, 60)
+    until(lambda: full.queue.books.counts()["answered"] >= 2, 60)
     until(lambda: 'pneumonia_received_total{outcome="busy"}' in asked(full, "metrics"), 60)
     full.stop()
     assert orthanc.end() == 0
@@ -156,7 +156,7 @@ def test_nothing_is_lost_on_the_way_from_orthanc(
     node = started(**beside(orthanc), limits={"waiting": 2, "free_disk_mib": 0})
     orthanc.start()
     assert storescu(orthanc.dicom, files[12:], "MODALITY", "ORTHANC").returncode == 0
-    until(lambda: node.queue.counts()["answered"] == 14, 120)
+    until(lambda: node.queue.books.counts()["answered"] == 14, 120)
     until(lambda: len(orthanc.get("instances")) == 3 * 14)
     until(lambda: json.loads(state.read_text())["waiting"] == {})
     images = {each["SOPInstanceUID"] for each in orthanc.instances() if each["Modality"] == "CR"}

@@ -60,7 +60,7 @@ def test_it_listens_and_stores_before_the_models_are_loaded(started: Start, arch
     assert said["notes"] == ["models are being loaded"]
     assert said["images"]["waiting"] == 3
     model.go.set()
-    until(lambda: running.queue.counts()["answered"] == 3)
+    until(lambda: running.queue.books.counts()["answered"] == 3)
     said = json.loads(asked(running, "health"))
     assert (said["healthy"], said["ready"], said["notes"]) == (True, True, [])
 
@@ -70,13 +70,13 @@ def test_it_sends_what_waits_before_the_models_are_loaded(started: Start, archiv
     model.go.set()
     first = started()
     send(first.listener.port, [radiograph()])
-    until(lambda: first.queue.counts()["answering"] == 1)
+    until(lambda: first.queue.books.counts()["answering"] == 1)
     first.stop()
     model.go.clear()
     again = Archive(port=archive.port)
     try:
         second = started()
-        until(lambda: second.queue.counts()["answered"] == 1)
+        until(lambda: second.queue.books.counts()["answered"] == 1)
         assert not second.health()["ready"]
     finally:
         model.go.set()
@@ -100,7 +100,7 @@ def test_models_that_cannot_be_loaded_end_it_and_lose_nothing(
         running.stop()
     model.go.set()
     running = started()
-    until(lambda: running.queue.counts()["answered"] == 1)
+    until(lambda: running.queue.books.counts()["answered"] == 1)
 
 
 PROGRAM = """
@@ -193,11 +193,11 @@ def test_a_full_disk_frees_itself(
 
     running = started(**own)
     assert send(running.listener.port, [radiograph(number) for number in range(20)]) == [0] * 20
-    until(lambda: running.queue.counts()["answering"] == 20, 60)
+    until(lambda: running.queue.books.counts()["answering"] == 20, 60)
     model.go.clear()  # two more wait to be read
     assert send(running.listener.port, [radiograph(number) for number in (20, 21)]) == [0, 0]
     fill()
-    assert running.queue.free_bytes() < 2**12
+    assert running.queue.disk.free_bytes() < 2**12
     assert send(running.listener.port, [radiograph(30)]) in ([0xA700], [-1])
     model.go.set()
     running.stop()
@@ -205,9 +205,9 @@ def test_a_full_disk_frees_itself(
     running = started(**own)
     again = Archive(port=archive.port)
     try:
-        until(lambda: running.queue.counts()["answered"] >= 20, 60)
+        until(lambda: running.queue.books.counts()["answered"] >= 20, 60)
         (small_disk / "other").unlink()
-        until(lambda: running.queue.counts()["answered"] == 22, 60)
+        until(lambda: running.queue.books.counts()["answered"] == 22, 60)
         assert len(again.came) == 44
         assert set(again.came.values()) == {1}
     finally:

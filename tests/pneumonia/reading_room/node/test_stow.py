@@ -101,7 +101,7 @@ def test_results_go_to_the_server_of_their_sender(started: Start, server: Server
     login.chmod(0o600)
     node = node_for(started, server, login_file=str(login))
     assert send(node.listener.port, [radiograph(0), radiograph(1)]) == [0, 0]
-    until(lambda: node.queue.counts()["answered"] == 2)
+    until(lambda: node.queue.books.counts()["answered"] == 2)
     assert len(set(server.came)) == len(server.came) == 4
     assert set(server.asked) == {("/dicom-web/studies", "Basic " + base64.b64encode(b"node:secret").decode())}
     assert list((node.queue.folder / "results").iterdir()) == []
@@ -110,7 +110,7 @@ def test_results_go_to_the_server_of_their_sender(started: Start, server: Server
 def test_kinds_that_a_server_is_not_to_have_are_struck_off(started: Start, server: Server):
     node = node_for(started, server, objects=["sr"])
     send(node.listener.port, [radiograph(0)])
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert len(server.came) == 1
 
 
@@ -120,9 +120,9 @@ def test_a_server_that_cannot_is_tried_again(started: Start, server: Server, sta
     node = node_for(started, server)
     send(node.listener.port, [radiograph(0)])
     until(lambda: len(server.asked) >= 2)
-    assert node.queue.counts()["answering"] == 1
+    assert node.queue.books.counts()["answering"] == 1
     server.status = 200
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert len(server.came) == 2
 
 
@@ -130,8 +130,8 @@ def test_a_server_that_is_away_is_tried_again(started: Start, server: Server):
     port = free_port()
     node = started(peers={"ARCHIVE": {"url": f"http://127.0.0.1:{port}/dicom-web"}})
     send(node.listener.port, [radiograph(0)])
-    until(lambda: node.queue.counts()["answering"] == 1)
-    (debt,) = node.queue.debts().values()
+    until(lambda: node.queue.books.counts()["answering"] == 1)
+    (debt,) = node.queue.outbox.debts().values()
     assert debt.results == 2
 
 
@@ -150,7 +150,7 @@ def test_what_a_server_says_of_one_object(started: Start, server: Server, reason
     server.reasons = [reason]
     node = node_for(started, server)
     send(node.listener.port, [radiograph(0)])
-    until(lambda: node.queue.counts()[state] == 1)
+    until(lambda: node.queue.books.counts()[state] == 1)
     assert len(server.came) == (2 if reason in (0xA700, 0x0110) else 1)
 
 
@@ -159,9 +159,9 @@ def test_with_commitment_a_result_stays_until_the_server_finds_it(started: Start
     node = node_for(started, server, commitment=True)
     send(node.listener.port, [radiograph(0)])
     until(lambda: sum("SOPInstanceUID" in path for path, _ in server.asked) >= 2)
-    assert node.queue.counts()["answering"] == 1
+    assert node.queue.books.counts()["answering"] == 1
     server.finds = True
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
 
 
 def test_a_server_is_asked_by_the_check(server: Server):
@@ -258,7 +258,7 @@ def test_orthanc_has_the_results_and_dicomweb_client_finds_and_fetches_them(
     }
     node = started(peers=peers, results_to=["ARCHIVE", "CLOUD"], capture=True)
     send(node.listener.port, [radiograph(0)])
-    until(lambda: node.queue.counts()["answered"] == 1, 60)
+    until(lambda: node.queue.books.counts()["answered"] == 1, 60)
     session = requests.Session()
     session.auth = ("node", "secret")
     client = api.DICOMwebClient(orthanc, session=session)

@@ -57,7 +57,7 @@ def first(folder: Path) -> Path:
 def test_the_books_of_the_first_nodes_are_taken_over(tmp_path: Path):
     for _ in range(2):  # once, and opened again
         queue = Queue(first(tmp_path / "node") if not (tmp_path / "node").exists() else tmp_path / "node")
-        rows = {row.ticket: row for row in queue.rows()}
+        rows = {row.ticket: row for row in queue.books.rows()}
         assert {name: (row.state, row.outcome, row.reason, row.fault) for name, row in rows.items()} == {
             "aa": ("waiting", "", "", ""),
             "bb": ("answering", "", "", ""),
@@ -69,9 +69,9 @@ def test_the_books_of_the_first_nodes_are_taken_over(tmp_path: Path):
         assert [(row.received, row.finished) for row in rows.values()] == [
             (6, 60), (5, 50), (4, 40), (3, 30), (2, None), (1, None)
         ]  # fmt: skip
-        (parcel,) = queue.due("PACS", 5)
+        (parcel,) = queue.outbox.due("PACS", 5)
         assert (parcel.ticket, parcel.path.read_bytes(), parcel.tries, parcel.failing) == ("bb", b"report", 2, 3)
-        assert queue.outcomes() == {
+        assert queue.books.outcomes() == {
             "positive": 0, "negative": 0, "not analysed": 1, "failed": 1, "pending": 1, "unknown": 3
         }  # fmt: skip
         queue.close()
@@ -89,7 +89,7 @@ def test_what_is_cut_short_leaves_the_old_books(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(OSError, match="cannot be opened"):
             Queue(tmp_path / "node")
     queue = Queue(tmp_path / "node")
-    assert queue.counts()["failed"] == 1
+    assert queue.books.counts()["failed"] == 1
     queue.close()
 
 

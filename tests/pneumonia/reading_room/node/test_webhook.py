@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.pneumonia.reading_room.node.queued import ONE, put, write
 from tests.pneumonia.reading_room.node.stand_in import Archive, Model, radiograph, send, until
-from tests.pneumonia.reading_room.node.test_queue import ONE, put, to_a, write
 
-from pneumonia.reading_room.node import serve, webhook
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node import health, serve, webhook
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.settings import Settings
 from pneumonia.reading_room.node.webhook import Alerts
 from pneumonia.reading_room.reader import Reader
@@ -63,13 +64,6 @@ def pager() -> Iterator[Pager]:
     made.server.server_close()
 
 
-@pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Queue]:
-    made = to_a(tmp_path / "node")
-    yield made
-    made.close()
-
-
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "PAUSES", (0.01, 0.02))
@@ -85,7 +79,7 @@ def alerts(queue: Queue, pager: Pager, conditions: dict[tuple[str, str], dict[st
         "conditions": lambda: dict(conditions),
         "stop": threading.Event(),
     }
-    return Alerts(queue, **{**known, **changes})
+    return Alerts(queue.books, **{**known, **changes})
 
 
 def failed(queue: Queue) -> None:
@@ -124,8 +118,8 @@ def test_results_that_nobody_took_are_alerted(queue: Queue, pager: Pager):
     queue.answer(ONE, write, ["A"])
     own = alerts(queue, pager, {})
     own.step()
-    for parcel in queue.due("A", 5):
-        queue.give_up(parcel, "status 0xA700")
+    for parcel in queue.outbox.due("A", 5):
+        queue.outbox.give_up(parcel, "status 0xA700")
     own.step()
     (said,) = pager.came
     assert (said["event"], said["count"]) == ("undelivered", 1)
@@ -206,7 +200,7 @@ def test_a_node_alerts_and_waits_for_nobody(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ):
-    monkeypatch.setattr(serve, "FAILED_FOR", 0.5)
+    monkeypatch.setattr(health, "FAILED_FOR", 0.5)
     monkeypatch.setattr(serve, "AGAIN_AFTER", 0.1)
     node = started(webhook={"url": pager.url})
     model.fails |= {"blank", ticket("1.2.3.4.1")}
@@ -222,7 +216,7 @@ def test_a_node_alerts_and_waits_for_nobody(
     pager.statuses = [500] * 1000
     model.fails = {ticket("1.2.3.4.2")}
     assert send(node.listener.port, [radiograph(2), radiograph(3)]) == [0, 0]
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert "Doe" not in json.dumps(pager.came) + caplog.text
 
 

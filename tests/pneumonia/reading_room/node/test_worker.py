@@ -13,7 +13,8 @@ from pydicom import dcmread
 from tests.pneumonia.reading_room.node.stand_in import WINDOW, Model, radiograph
 
 from pneumonia.reading_room.admission import check
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.settings import Accept
 from pneumonia.reading_room.node.worker import UnreadableFile, Worker
 from pneumonia.reading_room.objects import make
@@ -63,8 +64,8 @@ def test_a_batch_is_answered_and_what_cannot_be_read_refused(queue: Queue, caplo
     with caplog.at_level(logging.INFO):
         assert worker(queue, counted).step() == 3
     assert counted == ["unreadable", "read", "unreadable"]
-    assert (queue.counts()["answering"], queue.counts()["refused"]) == (1, 2)
-    assert sorted(parcel.path.name for parcel in queue.due("ARCHIVE", 9)) == ["result.pr.dcm", "result.sr.dcm"]
+    assert (queue.books.counts()["answering"], queue.books.counts()["refused"]) == (1, 2)
+    assert sorted(parcel.path.name for parcel in queue.outbox.due("ARCHIVE", 9)) == ["result.pr.dcm", "result.sr.dcm"]
     assert f"not read image={ticket('1.2.3.4.1')} from=ARCHIVE reason=unreadable" in caplog.messages
     assert "Doe" not in caplog.text
     assert worker(queue, counted).step() == 0
@@ -83,7 +84,7 @@ def test_objects_that_cannot_be_made_are_tried_three_times(
     with caplog.at_level(logging.INFO):
         for left in (1, 1, 1, 0):
             assert own.step() == 1
-            assert queue.counts()["waiting"] == left
+            assert queue.books.counts()["waiting"] == left
     assert caplog.messages == [
         *[f"failed image={NAME} error=RuntimeError"] * 3,
         f"not read image={NAME} from=ARCHIVE reason=not read in 3 tries",
@@ -101,7 +102,7 @@ def test_too_little_memory_is_tried_again(queue: Queue, monkeypatch: pytest.Monk
         patched.setattr(Reader, "read", fail)
         assert own.step() == 1
     assert own.step() == 1
-    assert queue.counts()["answering"] == 1
+    assert queue.books.counts()["answering"] == 1
 
 
 def test_a_disk_that_fails_costs_no_try(queue: Queue, monkeypatch: pytest.MonkeyPatch):
@@ -116,7 +117,7 @@ def test_a_disk_that_fails_costs_no_try(queue: Queue, monkeypatch: pytest.Monkey
             with pytest.raises(OSError, match="No space"):
                 own.step()
     assert own.step() == 1
-    assert queue.counts()["answering"] == 1
+    assert queue.books.counts()["answering"] == 1
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_an_image_without_findings_is_answered_as_the_settings_say(
     with caplog.at_level(logging.INFO):
         while own.step():
             pass
-    rows = [queue.row(ticket(f"1.2.3.4.{n}")) for n in range(5)]
+    rows = [queue.books.row(ticket(f"1.2.3.4.{n}")) for n in range(5)]
     assert [(row.outcome, row.reason) for row in rows if row] == [
         ("positive", ""),
         ("not analysed", "view: not said to be one of AP, PA"),
@@ -152,7 +153,7 @@ def test_an_image_without_findings_is_answered_as_the_settings_say(
     ]
     for number, ended in ((1, "refused"), (2, "refused"), (3, "failed")):
         name = ticket(f"1.2.3.4.{number}")
-        parcels = [parcel for parcel in queue.due("ARCHIVE", 99) if parcel.ticket == name]
+        parcels = [parcel for parcel in queue.outbox.due("ARCHIVE", 99) if parcel.ticket == name]
         assert sorted(parcel.path.name for parcel in parcels) == files
         assert rows[number].state == ("answering" if files else ended)
         for parcel in parcels:
@@ -161,9 +162,9 @@ def test_an_image_without_findings_is_answered_as_the_settings_say(
             if made.Modality == "SR":
                 texts = [item.TextValue for item in made.ContentSequence if "TextValue" in item]
                 assert any(rows[number].reason in text for text in texts)
-            queue.delivered(parcel)
-        assert queue.row(name).state == ended  # and no "answered"
-    assert queue.row(ticket("1.2.3.4.4")).state == "refused"
+            queue.outbox.delivered(parcel)
+        assert queue.books.row(name).state == ended  # and no "answered"
+    assert queue.books.row(ticket("1.2.3.4.4")).state == "refused"
     assert (f"no answer image={ticket('1.2.3.4.4')} from=ARCHIVE reason=unreadable" in caplog.messages) == bool(kinds)
     assert "Doe" not in caplog.text
 
@@ -183,7 +184,7 @@ def test_an_image_that_kills_the_process_at_its_last_answer_is_given_up(queue: Q
     with pytest.raises(SystemExit):
         own.step()
     assert own.step() == 1
-    assert (queue.counts()["failed"], len(asked)) == (1, 1)
+    assert (queue.books.counts()["failed"], len(asked)) == (1, 1)
 
 
 @pytest.mark.parametrize("data", [radiograph(0, ViewPosition="LL"), radiograph(0)])
@@ -200,7 +201,7 @@ def test_a_disk_that_fails_costs_no_try_of_any_image(queue: Queue, monkeypatch: 
             with pytest.raises(OSError, match="No space"):
                 own.step()
     assert own.step() == 2
-    assert queue.counts()["answering"] == 2
+    assert queue.books.counts()["answering"] == 2
 
 
 def test_an_image_whose_file_is_gone_holds_up_no_other(queue: Queue):
@@ -208,7 +209,7 @@ def test_an_image_whose_file_is_gone_holds_up_no_other(queue: Queue):
     accept(queue, 1)
     (queue.folder / "images" / f"{NAME}.dcm").unlink()
     assert worker(queue, []).step() == 2
-    assert (queue.counts()["failed"], queue.counts()["answering"]) == (1, 1)
+    assert (queue.books.counts()["failed"], queue.books.counts()["answering"]) == (1, 1)
 
 
 def test_a_file_that_cannot_be_read_is_given_up_and_holds_up_no_other(queue: Queue, monkeypatch: pytest.MonkeyPatch):
@@ -229,7 +230,7 @@ def test_a_file_that_cannot_be_read_is_given_up_and_holds_up_no_other(queue: Que
                 own.step()
         assert own.step() == 1
         assert own.step() == 1
-    assert (queue.counts()["failed"], queue.counts()["answering"]) == (1, 1)
-    row = queue.row(NAME)
+    assert (queue.books.counts()["failed"], queue.books.counts()["answering"]) == (1, 1)
+    row = queue.books.row(NAME)
     assert row is not None
     assert row.reason == "its file cannot be read (OSError)"

@@ -17,7 +17,8 @@ from tests.places import ROOT
 from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, until
 from tests.pneumonia.reading_room.node.worst import READ, REFUSED
 
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import ticket
 
 # By number: those that are read, of which the model finds nothing on some and fails on some, and those that are refused.
 HEADERS = [*READ.values(), *REFUSED.values()]
@@ -100,9 +101,9 @@ def test_each_image_has_one_answer_of_its_kind(tmp_path: Path, archive: Archive)
         answers = {of(report): said(report) for report in archive.of("SR")}
         assert answers == {f"1.2.3.4.{number}": kind for number, kind in WANTED.items()}
         assert len(archive.of("SR")) == len(HEADERS)
-        with closing(Queue(tmp_path / "node", beside=True)) as books:
-            until(lambda: books.counts()["answering"] == 0)
-            assert Counter(row.outcome for row in books.rows()) == Counter(WANTED.values())
+        with closing(Queue(tmp_path / "node", beside=True)) as queue:
+            until(lambda: queue.books.counts()["answering"] == 0)
+            assert Counter(row.outcome for row in queue.books.rows()) == Counter(WANTED.values())
     finally:
         node.kill()
         node.wait()

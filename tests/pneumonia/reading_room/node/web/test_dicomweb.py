@@ -20,7 +20,7 @@ pytest.importorskip("starlette")
 from pydicom import dcmread
 from tests.pneumonia.reading_room.node.stand_in import Archive, Model, radiograph, until
 
-from pneumonia.reading_room.node.queue import ticket
+from pneumonia.reading_room.node.records import ticket
 from pneumonia.reading_room.node.serve import Node
 
 TOKEN = "archive-token-of-some-length"
@@ -76,7 +76,7 @@ def test_dicomweb_client_stores_and_the_archive_is_answered(web: Start, archive:
     said = client.store_instances(sets)
     assert [item.ReferencedSOPInstanceUID for item in said.ReferencedSOPSequence] == [f"1.2.3.4.{n}" for n in range(3)]
     assert "FailedSOPSequence" not in said
-    until(lambda: node.queue.counts()["answered"] == 3)
+    until(lambda: node.queue.books.counts()["answered"] == 3)
     assert sorted(made.Modality for made in archive.objects.values()) == ["PR"] * 3 + ["SR"] * 3
     said = client.store_instances(sets[:1], study_instance_uid="1.2.3")
     assert [item.ReferencedSOPInstanceUID for item in said.ReferencedSOPSequence] == ["1.2.3.4.0"]
@@ -115,7 +115,7 @@ def test_an_instance_of_another_study(web: Start):
 def test_what_is_no_store_is_refused(web: Start, path: str, headers: dict[str, str], expected: int):
     node = web()
     assert post(node, [radiograph()], path, **headers)[0] == expected
-    assert node.queue.counts()["waiting"] == 0
+    assert node.queue.books.counts()["waiting"] == 0
 
 
 def test_a_full_queue_says_when_to_come_again(web: Start, model: Model):
@@ -182,8 +182,8 @@ def test_nothing_of_a_patient_is_logged(
     node = web()
     with caplog.at_level(logging.DEBUG):
         post(node, [radiograph(0), radiograph(1, ViewPosition="LL"), b"Doe^Jane", radiograph(3)[:-3000]])
-        until(lambda: node.queue.counts()["answered"] == 1)
-        until(lambda: node.queue.counts()["waiting"] == 0)
+        until(lambda: node.queue.books.counts()["answered"] == 1)
+        until(lambda: node.queue.books.counts()["waiting"] == 0)
     said = "\n".join([*caplog.messages, *capfd.readouterr()])
     assert f"accepted image={ticket('1.2.3.4.0')} from=ARCHIVE" in said
     assert [word for word in ("Doe", "Jane", "P1", "19500102", "1.2.3.4", TOKEN) if word in said] == []

@@ -64,7 +64,7 @@ def test_an_upload_may_take_its_time(started: Start, monkeypatch: pytest.MonkeyP
     headers = {"Content-Type": "application/dicom", "Content-Length": str(len(data))}
     connection.request("POST", "/page/images", slowly(), headers)
     assert connection.getresponse().status == 202
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
 
 
 def test_many_connections_do_not_stop_the_node(started: Start):
@@ -118,10 +118,10 @@ def test_what_is_dropped_again_when_its_picture_is_gone_is_read_again(started: S
             return said
 
     first = drop(1)
-    until(lambda: node.queue.counts()["answered"] == 1)
+    until(lambda: node.queue.books.counts()["answered"] == 1)
     assert drop(1) == {"ticket": first["ticket"], "known": True}
     drop(2)
-    until(lambda: node.queue.counts()["answered"] == 2)
+    until(lambda: node.queue.books.counts()["answered"] == 2)
     again = drop(1)  # the second has taken its place
     assert again["known"] is False
     until(lambda: status(port(node), f"/page/images/{again['ticket']}") == 200)
