@@ -37,7 +37,8 @@ from tests.pneumonia.reading_room.node.worst import READ, REFUSED
 from pneumonia.dicom.windowing import study_to_uint8
 from pneumonia.params import load
 from pneumonia.reading_room.inputs import Inputs
-from pneumonia.reading_room.node.queue import Queue, ticket
+from pneumonia.reading_room.node.queue import Queue
+from pneumonia.reading_room.node.records import ticket
 
 PORTS = {"dicom": 11250, "http": 8700, "node": 11251}
 SECONDS = 3600.0
@@ -88,8 +89,8 @@ def main() -> None:
             orthanc.kill()
             node.kill()
             node.wait()
-        with closing(Queue(folder / "node", beside=True)) as books:
-            rows = books.rows(limit=sys.maxsize)
+        with closing(Queue(folder / "node", beside=True)) as queue:
+            rows = queue.books.rows(limit=sys.maxsize)
     kinds = {of(report): said(report) for report in answers}
     print(f"{count} studies, {len(answers)} reports in {seconds:.0f} s: {dict(Counter(kinds.values()))}")
     print(f"books: {dict(Counter((row.state, row.outcome) for row in rows))}")
