@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from benchmarks.licences import COPYLEFT, EXPLAINED, licences
@@ -256,3 +257,29 @@ def test_the_places_that_lean_on_dvc_are_those_of_the_list():
     everywhere = imported("src", "stages", "tests")["dvc"]
     assert sorted(everywhere - listed) == []
     assert [name for name in sorted(listed) if not (ROOT / name).is_file()] == []
+
+
+def _defined(path: Path) -> set[str]:
+    """Names that a module has at its top, and the modules of a package."""
+    made = {each.stem for each in path.parent.iterdir()} if path.name == "__init__.py" else set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            made.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return made
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_what_is_run_by_hand_finds_what_it_imports(path: Path):
+    imports = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.module
+    ]
+    for node in imports:
+        at = ROOT.joinpath("src", *node.module.split("."))
+        if not (ROOT / "src" / node.module.split(".")[0]).exists():
+            continue
+        file = at / "__init__.py" if at.is_dir() else at.with_suffix(".py")
+        assert {alias.name for alias in node.names} <= _defined(file), f"{path.name}: from {node.module}"
