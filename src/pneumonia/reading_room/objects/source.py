@@ -145,7 +145,7 @@ def _source(header: Header, syntax: str) -> Dataset:
         source.LossyImageCompressionMethod, source.LossyImageCompressionRatio = methods, ratios
     elif syntax in LOSSY:  # whatever the header says
         source.LossyImageCompression, source.LossyImageCompressionMethod = "01", LOSSY[syntax]
-    if any(ord(letter) > 127 for letter in str(source)):
+    if not all(str(element.value).isascii() for element in source.iterall() if element.VR != "SQ"):
         source.SpecificCharacterSet = UTF8
     return source
 

@@ -34,6 +34,19 @@ def test_a_name_stays_the_same_in_every_character_set(charset):
     assert source.SpecificCharacterSet == "ISO_IR 192"
 
 
+@pytest.mark.parametrize("letter", ["\xa0", "\xad", "\u200b", "\u2028", "\u202e", "\u3000", "\ue000"])
+def test_a_letter_that_no_screen_shows_is_text_too(letter):
+    name = f"Doe{letter}Roe^Jane"
+    source = read_source(file({"SpecificCharacterSet": b"ISO_IR 192", "PatientName": name.encode()}))
+    assert (str(source.PatientName), source.SpecificCharacterSet) == (name, "ISO_IR 192")
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = f"A{letter}B"
+    report = not_analysed(
+        image(SpecificCharacterSet="ISO_IR 192", IssuerOfAccessionNumberSequence=[issuer]), "view", ALGORITHM
+    )["sr"]
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+
+
 @pytest.mark.parametrize("charset", MISSPELT)
 def test_a_misspelt_character_set_is_the_one_that_is_meant(charset):
     written, wanted = NAMES[MISSPELT[charset]]
