@@ -214,6 +214,11 @@ def _choose(
         if low == high:  # nearly all pixels are equal: the rest must not vanish
             low, high = float(seen.min()), float(seen.max())
     middle, span = (low + high) / 2, high - low
+    if not 0 < span < math.inf:  # a slope that vanishes beside the intercept, or one that overflows
+        found = f"values from {low:g} to {high:g}"
+        raise StudyError(
+            Reason.UNREADABLE, f"RescaleSlope and RescaleIntercept: found {found}; wanted some that can be told apart"
+        )
     return _Choice(lambda values: window(values, middle, span, "LINEAR_EXACT"), mode, middle, span)
 
 

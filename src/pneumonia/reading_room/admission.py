@@ -44,23 +44,28 @@ _DIRECTIONS = {
 # method's name, and says so wherever it stands; the second says so where the picture itself is named.
 _BONES = r"(?:BONES?|RIBS?)(?: SHADOWS?)?"
 _TAKEN_OUT = (
-    rf"{_BONES} ?(?:SUPP|SUPPR|SUPPRESS\w*|SUBTRACT\w*|REMOV\w*|FREE)|DE ?BON(?:ED|ING)"
-    rf"|(?:SUPPRESS\w*|SUBTRACT\w*|REMOV\w*)(?: OF| THE)* {_BONES}|CLEARREAD|SOFTVIEW|TEMPORAL SUBTRACTION"
+    rf"\w*{_BONES} ?(?:SUPP|SUPPR|SUPPRESS\w*|SUBTRACT\w*|REMOV\w*|ELIMINAT\w*|FREE)|DE ?BON(?:ED|ING)"
+    rf"|(?:SUPPRESS\w*|SUBTRACT\w*|REMOV\w*|ELIMINAT\w*)(?: OF| THE)* {_BONES}"
+    r"|(?:KNOCHEN|RIPPEN) ?(?:UNTERDR\w*|SUPPR\w*|SUBTRA\w*)|SUPPRESS?I\w+ (?:OSSEUSE|DES OS|OSSEA|ÓSSEA|DELLE OSSA)"
+    r"|SUPRESI[OÓ]N (?:[OÓ]SEA|DE HUESOS?)|SUPRESS[AÃ]O [OÓ]SSEA"
+    r"|CLEARREAD|SOFTVIEW|DELTAVIEW|TEMPORAL SUBTRACTION"
 )
 _PICTURE = (
-    r"SOFT ?TISSUES?|BONE (?:IMAGE|ONLY)|DUAL ENERGY|HEAT ?MAPS?|SALIENCY"
+    r"SOFT ?TISSUES?|BONE (?:IMAGE|ONLY)|DUAL ENERGY|HEAT ?MAPS?|SALIENCY|COMPANION|TOMOSYNTHESIS"
+    r"|(?:LINES?|TUBES?|CATHETERS?|PTX|PNEUMOTHORAX) (?:ENHANC\w*|VISUALI[SZ]\w*)"
     r"|(?:CAD|AI) (?:OVERLAYS?|MARKS?|MARKED|MARKERS?|OUTPUT|RESULTS?|FINDINGS?)"
 )
 _DENIED = r"(?:NO|NON|NOT|WITHOUT|BEFORE)"
+_SWITCHED_OFF = r"(?:OFF|NONE|NO|0|DISABLED|FALSE)"
 _MADE_WORDS = frozenset(
-    {"BONE", "BONES", "TISSUE", "CAD", "SUBTRACTION", "SUBTRACTED", "HEATMAP", "OVERLAY"}
+    {"BONE", "BONES", "TISSUE", "CAD", "SUBTRACTION", "SUBTRACTED", "HEATMAP", "OVERLAY", "TOMOSYNTHESIS"}
 )  # of Image Type
 # Of image derivations (PS3.16, CID 7203): mask, subtraction, reformatting, rendering, segmentation, projection of a volume.
 _DERIVED = frozenset({"113047", "113062", "113072", "113073", "113074", "113075", "113076", "113078", "113079"})
 # What header values look like, letters and digits alone, that say a chest or a frontal view in words of devices and languages.
 _A_CHEST = re.compile(r"(PORTABLE|PORT)?(CHEST|THORAX|T[OÓ]RAX|TORACE|LUNGS?)(PA|AP|FRONTAL|PORTABLE|PORT)?")
 _FRONTAL = re.compile(
-    r"(AP|PA|FRONTAL|ANTEROPOSTERIOR|POSTEROANTERIOR|ANTPOST|POSTANT)(ERECT|SUPINE|PORTABLE|UPRIGHT|AXIAL)?"
+    r"(AP|PA|FRONTAL|ANTEROPOSTERIOR|POSTEROANTERIOR|ANTPOST|POSTANT)(ERECT|SUPINE|PORTABLE|UPRIGHT)?"
 )
 _SILENT = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "ANONYMOUS", "ANONYMIZED"})
 FRONTAL_VIEWS, CHEST_PARTS = ("AP", "PA"), ("CHEST", "THORAX")
@@ -206,7 +211,8 @@ def _direction(view: str) -> str:
 def _says(words: str, header: Any, name: str) -> bool:
     """Whether an element says one of these, and does not deny it."""
     text = " ".join(_words(_text(header, name)))
-    return re.search(rf"\b(?:{words})\b", re.sub(rf"\b{_DENIED} (?:{words})\b", "", text)) is not None
+    denied = rf"\b{_DENIED} (?:{words})\b|\b(?:{words}) {_SWITCHED_OFF}\b"
+    return re.search(rf"\b(?:{words})\b", re.sub(denied, "", text)) is not None
 
 
 def _refuse_processed(header: Any) -> None:
@@ -245,7 +251,8 @@ def _text(header: Any, name: str) -> str:
     if value is None:
         return ""
     several = not isinstance(value, (str, bytes)) and hasattr(value, "__iter__")
-    return ("\\".join(map(str, value)) if several else str(value)).strip(" \0").upper()
+    values = [str(each).strip(" \0") for each in value] if several else [str(value)]
+    return ("\\".join(values) if len(set(values)) > 1 else "".join(values[:1])).strip(" \0").upper()
 
 
 def _codes(header: Any, name: str) -> set[str]:

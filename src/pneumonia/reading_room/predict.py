@@ -195,8 +195,8 @@ def _make(
             raise
         except StudyError as error:
             outcomes.failed(own.entry, f"predicted, but not as DICOM: {error}")
-        except Exception as error:
-            outcomes.failed(own.entry, f"predicted, but not written: {type(error).__name__}: {error}")
+        except Exception as error:  # its text may quote the header
+            outcomes.failed(own.entry, f"predicted, but not written ({type(error).__name__})")
         else:
             made[name] = _Made(picture, objects)
     return made
@@ -229,11 +229,11 @@ def _write_study(folder: Path, made: _Made, entry: Entry, outcomes: Outcomes) ->
         make.write(objects, entry.key, dict(made.objects))
     except (OSError, MemoryError):  # no fault of the study
         raise
-    except Exception as error:
+    except Exception as error:  # as above
         picture.unlink(missing_ok=True)
         for kind in made.objects:
             (objects / f"{entry.key}.{kind}.dcm").unlink(missing_ok=True)
-        outcomes.failed(entry, f"predicted, but not as DICOM: {type(error).__name__}: {error}")
+        outcomes.failed(entry, f"predicted, but not as DICOM ({type(error).__name__})")
         return False
     return True
 

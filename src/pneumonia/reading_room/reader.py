@@ -120,9 +120,9 @@ class Reader:
             seen = study_to_uint8(data, **self.window, study=name)
         except (StudyError, MemoryError):
             raise
-        except Exception as error:  # nobody foresaw it, so its text may hold anything
+        except Exception as error:  # nobody foresaw it, so its text may hold anything, as a patient's name
             kind = type(error).__name__
-            raise StudyError(Reason.UNREADABLE, f"{kind}: {error}", discreet=kind) from error
+            raise StudyError(Reason.UNREADABLE, f"an error that was not foreseen ({kind})", discreet=kind) from error
         return Study(seen.image, seen.header.aspect, seen)
 
     def answer(self, studies: Mapping[str, Study]) -> Answer:

@@ -75,6 +75,11 @@ def test_the_header_decides(elements: dict[str, Any], expected: str):
         ("PORTABLE", "view"),
         ("FRONTAL", "view"),  # of the two, which?
         ("AP LORDOTIC", "view"),
+        ("AP AXIAL", "view"),  # the tube is tilted, as for a lordotic view
+        ("PA LLD", "view"),
+        ("LATERAL PA", "view"),
+        (["PA", "PA"], "read"),
+        (["PA", "LL"], "view"),
         ("AP DECUBITUS", "view"),
         ("PA OBLIQUE", "view"),
         ("PA AND LATERAL", "view"),
@@ -82,7 +87,7 @@ def test_the_header_decides(elements: dict[str, Any], expected: str):
         ("PATIENT", "view"),
     ],
 )
-def test_words_beside_a_view_that_leave_it_what_it_is(view: str, expected: str):
+def test_words_beside_a_view_that_leave_it_what_it_is(view: Any, expected: str):
     assert verdict(ViewPosition=view) == expected
 
 
@@ -125,6 +130,20 @@ PROCESSED: list[tuple[dict[str, Any], str]] = [
     ({"AcquisitionDeviceProcessingDescription": "Bone suppression"}, "processed"),
     ({"AcquisitionDeviceProcessingDescription": "Soft tissue"}, "read"),  # the name of a contrast, there
     ({"ProtocolName": "Chest no bone suppression"}, "read"),
+    ({"SeriesDescription": "xrBoneSuppress"}, "processed"),
+    ({"SeriesDescription": "Thorax Knochenunterdrückung"}, "processed"),
+    ({"SeriesDescription": "Suppression osseuse"}, "processed"),
+    ({"SeriesDescription": "Companion View"}, "processed"),
+    ({"SeriesDescription": "Tube and Line Visualization"}, "processed"),
+    ({"SeriesDescription": "Pneumothorax Enhanced"}, "processed"),
+    ({"SeriesDescription": "DeltaView"}, "processed"),
+    ({"SeriesDescription": "Chest PA pneumothorax"}, "read"),
+    ({"SeriesDescription": "Chest line placement"}, "read"),
+    ({"SeriesDescription": "AP portable, tube check"}, "read"),
+    ({"ManufacturerModelName": "Tomosynthesis"}, "read"),  # which takes plain radiographs too
+    ({"ImageType": ["DERIVED", "PRIMARY", "TOMOSYNTHESIS"]}, "processed"),
+    ({"AcquisitionDeviceProcessingDescription": "Bone Suppression OFF"}, "read"),
+    ({"AcquisitionDeviceProcessingDescription": "BoneSuppression=0, Grid=1"}, "read"),
     ({"DerivationDescription": "Lossy compression"}, "read"),
     ({"DerivationCodeSequence": coded("113040")}, "read"),  # lossy compression
     ({"DerivationCodeSequence": coded("113062")}, "processed"),  # pixel by pixel subtraction

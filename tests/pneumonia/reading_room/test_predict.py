@@ -292,7 +292,7 @@ def test_a_picture_or_an_object_that_cannot_be_made_is_one_study_less(tmp_path: 
 
     def fail_to_draw(study: Study, findings: Any) -> bytes:
         if study.image[0, 0] == 9:
-            raise RuntimeError("no font")
+            raise RuntimeError("no font for Doe^Jane")
         return draw(study, findings)
 
     def fail_to_write(folder: Path, study: str, objects: Any) -> list[Path]:
@@ -310,8 +310,8 @@ def test_a_picture_or_an_object_that_cannot_be_made_is_one_study_less(tmp_path: 
     assert summary == {"files": 6, "studies": 3, "with_findings": 3, "failed": 3, "skipped": 0}
     reasons = table(tmp_path / "out")["reason"]
     assert "StudyInstanceUID" in reasons["b.dcm"]
-    assert reasons["c.dcm"] == "predicted, but not written: RuntimeError: no font"
-    assert reasons["d.dcm"].startswith("predicted, but not as DICOM: UnicodeEncodeError")
+    assert reasons["c.dcm"] == "predicted, but not written (RuntimeError)"
+    assert reasons["d.dcm"] == "predicted, but not as DICOM (UnicodeEncodeError)"
     for folder in ("overlays", "dicom"):
         assert {path.name.split(".")[0] for path in (tmp_path / "out" / folder).iterdir()} == {"a", "e", "f"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,13 +40,16 @@ def pipeline(data: bytes, rendering: Rendering, choice: int = 1) -> Dataset:
 
     elements = Elements(*parse(data, pixels=True))  # a header is followed to its end only where the pixels are wanted
     result = Dataset()
-    low, high = _add_modality(result, elements, rendering.header)
+    low, high, factor = _add_modality(result, elements, rendering.header)
     voi = Dataset()
     if rendering.window == "voi_lut":
         tables = voi_luts(elements, low, high, has_window=bool(rendering.header.windows))
-        voi.VOILUTSequence = [_item(tables[min(choice, len(tables)) - 1], spread=True)]
+        voi.VOILUTSequence = [_item(_stretched(tables[min(choice, len(tables)) - 1], factor), spread=True)]
     else:
         center, width, function = _window(rendering, low, high)
+        if factor != 1:
+            half = 0.5 if function == "LINEAR" else 0.0  # which counts whole values
+            center, width = (center - half) * factor + half, (width - 2 * half) * factor + 2 * half
         voi.WindowCenter, voi.WindowWidth = format_number_as_ds(center), format_number_as_ds(width)
         if function != "LINEAR":
             voi.VOILUTFunction = function
@@ -77,18 +81,25 @@ def _window(rendering: Rendering, low: float, high: float) -> tuple[float, float
     return center, width, function
 
 
-def _add_modality(result: Dataset, elements: Elements, header: StudyHeader) -> tuple[float, float]:
-    """Add the modality LUT or the rescale; returns the range of values after it."""
+def _add_modality(result: Dataset, elements: Elements, header: StudyHeader) -> tuple[float, float, float]:
+    """Add the modality LUT or the rescale.
+
+    Returns:
+        The range of values after it, as the image says, and by what the state's values are those multiplied.
+    """
     from pydicom.valuerep import format_number_as_ds
 
     slope, intercept = elements.number("RescaleSlope"), elements.number("RescaleIntercept")
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     table = modality_lut(elements, header.signed, rescaled=(slope, intercept) != (1.0, 0.0))
     if table:
-        item = _item(table, spread=False)
+        # Entries that need fewer bits than the 16 which the descriptor has to say are an error to checkers.
+        top = int(table.table.max())
+        factor = (2**16 - 1) / top if 0 < top < 2**15 else 1.0
+        item = _item(replace(table, table=np.rint(table.table * factor)))
         item.ModalityLUTType = UNSPECIFIED
         result.ModalityLUTSequence = [item]
-        return 0.0, 2.0**table.bits - 1
+        return 0.0, 2.0**table.bits - 1, factor
     if header.rescaled or (slope, intercept) != (1.0, 0.0):
         result.RescaleSlope, result.RescaleIntercept = format_number_as_ds(slope), format_number_as_ds(intercept)
         result.RescaleType = (
@@ -96,10 +107,15 @@ def _add_modality(result: Dataset, elements: Elements, header: StudyHeader) -> t
         )
     ends = (-(2.0 ** (header.bits_stored - 1)), 2.0 ** (header.bits_stored - 1) - 1)
     first, last = (end * slope + intercept for end in (ends if header.signed else (0.0, 2.0**header.bits_stored - 1)))
-    return min(first, last), max(first, last)
+    return min(first, last), max(first, last), 1.0
 
 
-def _item(lut: Lut, *, spread: bool) -> Dataset:
+def _stretched(lut: Lut, factor: float) -> Lut:
+    """The same table for values that are so many times those it was made for; its first value is then 0."""
+    return lut if factor == 1 else Lut(0, lut(np.arange(2**16) / factor), lut.bits)
+
+
+def _item(lut: Lut, *, spread: bool = False) -> Dataset:
     """A table with entries of 16 bits: a state's have 8 or 16 (PS3.3, C.11.2.1.1), and of 8 readers differ in the packing.
 
     Arguments:

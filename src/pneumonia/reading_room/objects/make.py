@@ -109,8 +109,8 @@ def _made_of(source: Dataset) -> Iterator[None]:
     except (StudyError, MemoryError, ImportError):
         raise
     except Exception as error:
-        kind = type(error).__name__
-        raise StudyError(Reason.UNREADABLE, f"no DICOM object can be made of its header ({kind})") from error
+        detail = f"no DICOM object can be made of its header ({type(error).__name__})"
+        raise StudyError(Reason.UNREADABLE, detail, discreet=f"{Reason.UNREADABLE}: {detail}") from error
 
 
 def _finished(objects: dict[str, Dataset], source: Dataset) -> dict[str, Dataset]:

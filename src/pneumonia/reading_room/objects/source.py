@@ -71,13 +71,18 @@ def read_with_notes(data: bytes) -> tuple[Dataset, tuple[str, ...]]:
         except StudyError:
             raise
         except Exception as error:  # any damage may surface anywhere; its text may quote the file: left out
-            raise StudyError(Reason.UNREADABLE, f"header cannot be read ({type(error).__name__})") from error
+            raise _refused(f"header cannot be read ({type(error).__name__})") from error
+
+
+def _refused(detail: str) -> StudyError:
+    """With a text that repeats nothing of the file, so that logs and answers can say all of it."""
+    return StudyError(Reason.UNREADABLE, detail, discreet=f"{Reason.UNREADABLE}: {detail}")
 
 
 def _read(data: bytes) -> Dataset:
     """The elements that are used, within the bounds of `parsing`, also of a file whose other elements it refuses."""
     if data[128:132] != b"DICM":
-        raise StudyError(Reason.UNREADABLE, "not a DICOM file (no DICM marker)")
+        raise _refused("not a DICOM file (no DICM marker)")
     if parsing.end_of_meta(data)[1] == parsing.DEFLATED:
         parsing.parse(data, pixels=False)  # inflates to a bounded size
     dataset = _elements(data)
@@ -101,7 +106,7 @@ def _elements(data: bytes) -> Dataset:
 
     def stop(tag: Any, vr: str | None, length: int) -> bool:
         if tag in tags and tag in seen:  # readers differ in which one they take
-            raise StudyError(Reason.UNREADABLE, f"{keyword_for_tag(tag)}: found twice; wanted once (PS3.5, 7.1)")
+            raise _refused(f"{keyword_for_tag(tag)}: found twice; wanted once (PS3.5, 7.1)")
         seen.add(tag)
         return bool(tag >> 16 == _PIXELS)
 
@@ -117,7 +122,7 @@ def _source(header: Header, syntax: str) -> Dataset:
     missing = [name for name in WANTED if not source.get(name)]
     if missing:
         legal = "legal " if header.notes else ""
-        raise StudyError(Reason.UNREADABLE, f"has no {legal}{', '.join(missing)}, so no DICOM object can refer to it")
+        raise _refused(f"has no {legal}{', '.join(missing)}, so no DICOM object can refer to it")
     for name, vr in COPIED.items():
         setattr(source, name, header.value(name, vr))
     for name, vr in OPTIONAL.items():
@@ -140,7 +145,7 @@ def _source(header: Header, syntax: str) -> Dataset:
         source.LossyImageCompressionMethod, source.LossyImageCompressionRatio = methods, ratios
     elif syntax in LOSSY:  # whatever the header says
         source.LossyImageCompression, source.LossyImageCompressionMethod = "01", LOSSY[syntax]
-    if any(ord(letter) > 127 for letter in str(source)):
+    if not all(str(element.value).isascii() for element in source.iterall() if element.VR != "SQ"):
         source.SpecificCharacterSet = UTF8
     return source
 
@@ -179,7 +184,7 @@ def require_short(dataset: Dataset, limit: int) -> None:
     for tag in dataset.keys():  # noqa: SIM118, iterating the data set itself decodes the values
         raw = dataset.get_item(tag).value
         if isinstance(raw, bytes) and len(raw) > limit:
-            raise StudyError(Reason.UNREADABLE, f"element {tag} has {len(raw):,} bytes; wanted at most {limit:,}")
+            raise _refused(f"element {tag} has {len(raw):,} bytes; wanted at most {limit:,}")
 
 
 def date(result: Dataset, source: Dataset) -> None:

@@ -110,8 +110,46 @@ def test_a_table_is_said_with_entries_of_16_bits():
     numbers = state_of(
         encode(dataset(ModalityLUTSequence=lut(0, list(range(0, 480, 10)), 16), WindowCenter=200, WindowWidth=300))
     )
-    assert np.frombuffer(numbers.ModalityLUTSequence[0].LUTData, "<u2").tolist() == list(range(0, 480, 10))
-    assert numbers.ModalityLUTSequence[0].ModalityLUTType == "US"
+    (item,) = numbers.ModalityLUTSequence
+    assert np.frombuffer(item.LUTData, "<u2")[[0, 1, 47]].tolist() == [0, 1394, 65535]  # 10 of 470: 1,394.4 of 65,535
+    assert (item.LUTDescriptor[2], item.ModalityLUTType) == (16, "US")
+    (window,) = numbers.SoftcopyVOILUTSequence  # 199.5 and 299, times 65,535 / 470
+    assert (window.WindowCenter, window.WindowWidth) == (
+        pytest.approx(27818.1, abs=0.1),
+        pytest.approx(41692.5, abs=0.1),
+    )
+
+
+@pytest.mark.parametrize("tool", ["dciodvfy", "dcmp2pgm"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 15, 16])
+@pytest.mark.parametrize(
+    "grey",
+    [
+        {"WindowCenter": 0.4, "WindowWidth": 0.3},
+        {"WindowCenter": 0.4, "WindowWidth": 0.3, "VOILUTFunction": "LINEAR_EXACT"},
+        {"VOILUTSequence": (0.1, [0, 40, 90, 255])},
+    ],
+)
+def test_a_modality_table_of_any_depth_is_legal_and_shown(tmp_path, grey, bits, tool):
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    top = 2**bits - 1
+    table = np.linspace(0, top, 256).round().astype(int).tolist()
+    if "VOILUTSequence" in grey:
+        first, entries = grey["VOILUTSequence"]
+        own = {"VOILUTSequence": lut(int(first * top), np.repeat(entries, top // 8).tolist(), 8)}
+    else:
+        own = {name: value * top if name.startswith("Window") else value for name, value in grey.items()}
+    data = image(ModalityLUTSequence=lut(0, table, bits), **own)
+    rendering = study_to_uint8(data, **WINDOW)
+    (state,) = write(tmp_path, "state", {"pr": make(data, rendering.image, NOTHING, ALGORITHM)["pr"]})
+    (tmp_path / "image.dcm").write_bytes(data)
+    if tool == "dcmp2pgm":
+        shown = by_dcmtk(tmp_path / "image.dcm", "-p", state)
+        assert np.abs(shown - rendering.image).max() <= 1
+    else:
+        said = subprocess.run([tool, "-new", state], capture_output=True, text=True, check=False)
+        assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == []
 
 
 def test_polarity_is_that_of_the_picture():

@@ -34,6 +34,19 @@ def test_a_name_stays_the_same_in_every_character_set(charset):
     assert source.SpecificCharacterSet == "ISO_IR 192"
 
 
+@pytest.mark.parametrize("letter", ["\xa0", "\xad", "\u200b", "\u2028", "\u202e", "\u3000", "\ue000"])
+def test_a_letter_that_no_screen_shows_is_text_too(letter):
+    name = f"Doe{letter}Roe^Jane"
+    source = read_source(file({"SpecificCharacterSet": b"ISO_IR 192", "PatientName": name.encode()}))
+    assert (str(source.PatientName), source.SpecificCharacterSet) == (name, "ISO_IR 192")
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = f"A{letter}B"
+    report = not_analysed(
+        image(SpecificCharacterSet="ISO_IR 192", IssuerOfAccessionNumberSequence=[issuer]), "view", ALGORITHM
+    )["sr"]
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+
+
 @pytest.mark.parametrize("charset", MISSPELT)
 def test_a_misspelt_character_set_is_the_one_that_is_meant(charset):
     written, wanted = NAMES[MISSPELT[charset]]
@@ -116,8 +129,11 @@ def test_a_value_is_kept_mended_or_left_out(name, found, wanted):
 
 @pytest.mark.parametrize("found", [b"1.2.03", b"1.2.x", b"1." + b"2" * 63, b"1.2.3\\1.2.4", b"1..2"])
 def test_an_illegal_uid_is_refused_by_its_element(found):
-    with pytest.raises(StudyError, match="has no legal SeriesInstanceUID, so no DICOM object can refer to it"):
+    with pytest.raises(
+        StudyError, match="has no legal SeriesInstanceUID, so no DICOM object can refer to it"
+    ) as caught:
         read_source(file({"SeriesInstanceUID": found}))
+    assert caught.value.discreet == str(caught.value)  # a log says it too, since nothing of the file is repeated
 
 
 def test_who_gave_out_an_id_is_copied():
