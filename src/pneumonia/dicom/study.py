@@ -32,6 +32,11 @@ _PIXEL_DATA_TAG = b"\xe0\x7f\x10\x00"  # (7FE0,0010) in little-endian
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")  # PS3.3, C.11.2.1.2 and C.11.2.1.3
 _AGE = re.compile(r"(\d{1,4}(?:\.\d+)?)([DWMY]?)")
 _AGE_UNITS = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0, "": 1.0}  # in a year
+# A modality (PS3.3, C.7.3.1.1.1), a photometric interpretation (C.7.6.3.1.2) or a UID.
+_CODE = re.compile(
+    r"[A-Z]{2}|SEG|REG|DOC|BMD|OPT|FID|RTDOSE|RTIMAGE|RTPLAN|RTRECORD|RTSTRUCT"
+    r"|ARGB|CMYK|HSV|RGB|XYB|PALETTE COLOR|YBR_[A-Z0-9_]{3,16}|MONOCHROME[12]|[012](\.\d+){3,}"
+)
 
 
 @dataclass(frozen=True)
@@ -439,5 +444,5 @@ def _padding_value(elements: Elements, keyword: str, stored: np.ndarray, layout:
 
 
 def _word(text: str) -> str:
-    """`text` for a message, where it is a code; in a damaged file it may be anything, even a name."""
-    return text if re.fullmatch(r"[A-Z0-9_.]{1,64}", text) else "(none)" if not text else "(no valid code)"
+    """`text` for a message, where it is a code of the standard; in a damaged file it may be anything, even a name."""
+    return text if _CODE.fullmatch(text) else "(none)" if not text else "(no valid code)"

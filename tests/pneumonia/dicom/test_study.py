@@ -300,6 +300,10 @@ class TestRejected:
         with pytest.raises(StudyError) as caught:
             read_study(encode(dataset(Modality="ABCDEFGH")).replace(b"ABCDEFGH", b"DOE^JANE"))
         assert "DOE" not in caught.value.detail
+        for keyword in ("Modality", "PhotometricInterpretation"):
+            with pytest.raises(StudyError, match="no valid code") as caught:
+                read_study(encode(dataset(**{keyword: "MUELLER"})))
+            assert "MUELLER" not in caught.value.detail
 
     def test_flipped_bits_end_in_pixels_or_in_a_reason(self):
         rng = np.random.default_rng(7)

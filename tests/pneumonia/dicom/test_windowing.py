@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.dicom_files import RAMP, dataset, encode
 
 from pneumonia.dicom.study import Pixels, StudyHeader
 from pneumonia.dicom.tables import Lut
-from pneumonia.dicom.windowing import percentile_range, to_uint8, window
+from pneumonia.dicom.windowing import percentile_range, study_to_uint8, to_uint8, window
 from pneumonia.rejection import Reason, StudyError
 
 LUNG = {"center": -600.0, "width": 1500.0, "percentiles": (0.5, 99.5)}
@@ -268,3 +269,11 @@ def test_what_a_rendering_says_of_itself():
     assert seen.notes == ("a", "b", "The file has fewer windows than the chosen number: its last is used.")
     assert seen.image.tolist() == [[255, 191, 64, 0]]
     assert seen.header is head
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [("1e-12", "1e10"), ("-1e-30", "1e6"), ("1e-300", "0.1")])
+@pytest.mark.parametrize("mode", ["auto", "percentile", "none"])
+def test_values_that_a_rescale_makes_equal_are_refused_by_its_name(mode, slope, intercept):
+    data = encode(dataset(RAMP.astype(np.uint16) * 200, RescaleSlope=slope, RescaleIntercept=intercept))
+    with pytest.raises(StudyError, match=r"RescaleSlope|RescaleIntercept"):
+        study_to_uint8(data, mode=mode, **LUNG)
