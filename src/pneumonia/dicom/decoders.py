@@ -150,7 +150,7 @@ def _decode(frame: bytes, layout: Layout, transfer_syntax: str) -> _Stream:
         values, decoder = _with_imagecodecs(frame, name, head.marker in _LS, "jpegls")
     elif head.marker in _DCT and head.precision == 8:
         values, decoder = _with_opencv(frame), "opencv"
-        _require_whole(frame, name, values, head, _with_opencv)
+        _require_whole(frame, name, values, head, _with_pillow)
     else:
         right = head.marker in _DCT | _LOSSLESS
         values, decoder = _with_imagecodecs(frame, name, right, "jpeg8")
@@ -163,14 +163,27 @@ def _require_whole(
 ) -> None:
     """Refuse a JPEG frame whose data end before its image does: libjpeg paints the rest in the middle grey, and goes on.
 
-    Where the last pixel has that grey, or may have got a rough value from an earlier scan, the frame is decoded once more
+    Where the last pixel has that grey, or may have got a rough value from an earlier scan, the frame is decoded as it is and
     with other bytes before its end marker. They change nothing where the data were complete.
+
+    Arguments:
+        decode: says nothing of those bytes on the terminal.
     """
     if values[-1, -1] != 1 << (head.precision - 1) and head.marker != _PROGRESSIVE:
         return
     end = frame.rindex(b"\xff\xd9")
-    if not np.array_equal(decode(frame[:end] + _MORE + frame[end:]), values):
+    if not np.array_equal(decode(frame[:end] + _MORE + frame[end:]), decode(frame)):
         raise StudyError(Reason.UNREADABLE, f"{name} frame is cut short: its data end before the image does")
+
+
+def _with_pillow(frame: bytes) -> np.ndarray:
+    """As `_with_opencv` but for its warnings, and perhaps a grey level; that where Pillow cannot read the frame."""
+    from PIL import Image
+
+    try:
+        return np.asarray(Image.open(io.BytesIO(frame), formats=("JPEG",)))
+    except (OSError, SyntaxError, ValueError):
+        return _with_opencv(frame)
 
 
 def _with_opencv(frame: bytes) -> np.ndarray:
