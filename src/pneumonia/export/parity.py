@@ -13,6 +13,9 @@ SCORE, BOX = (
     0.1,
 )  # largest differences that are let pass: of scores; of coordinates, in pixels of the model's image
 MAP = 1e-3  # of activation maps, as a share of the largest value
+# Detections of both that may have no counterpart, as a share. Two boxes whose overlap is the suppression's threshold but for
+# rounding are one box here and two there; of a model that learned nothing yet there are many such.
+ALONE = 0.02
 
 
 def compare(
@@ -27,10 +30,10 @@ def compare(
         options: of `detect`; empty for a classifier.
 
     Returns:
-        `scores`, and `map` (share of the largest value) or `boxes` (pixels).
+        `scores`, and `map` (share of the largest value) or `boxes` (pixels) and `alone` (share without a counterpart).
 
     Raises:
-        ValueError: they differ by more than `SCORE`, `BOX` or `MAP`.
+        ValueError: they differ by more than `SCORE`, `BOX`, `MAP` or `ALONE`.
     """
     if not options:
         (own, own_maps), (other, other_maps) = trained.predict(images), exported.predict(images)
@@ -38,16 +41,18 @@ def compare(
         found = {"scores": _most(own - other), "map": _most(own_maps - other_maps) / largest}
     else:
         pairs = zip(trained.detect(images, **options), exported.detect(images, **options), strict=True)
-        found = {"scores": 0.0, "boxes": 0.0}
-        for number, (one, two) in enumerate(pairs):
-            alone, apart = matched(one, two, options["score_floor"], options["max_detections"])
-            if alone:
-                raise ValueError(
-                    f"{name}: the exported model does not say what the trained one says: "
-                    f"{alone} of {len(one)} and {len(two)} detections of image {number} have no counterpart"
-                )
+        found, alone, total = {"scores": 0.0, "boxes": 0.0}, 0, 0
+        for one, two in pairs:
+            more, apart = matched(one, two, options["score_floor"], options["max_detections"])
+            alone, total = alone + more, total + len(one) + len(two)
             found = {key: max(value, apart[key]) for key, value in found.items()}
-    limits = {"scores": SCORE, "boxes": BOX, "map": MAP}
+        found["alone"] = alone / max(total, 1)
+        if found["alone"] > ALONE:
+            raise ValueError(
+                f"{name}: the exported model does not say what the trained one says: "
+                f"{alone} of {total} detections of both have no counterpart"
+            )
+    limits = {"scores": SCORE, "boxes": BOX, "map": MAP, "alone": ALONE}
     for key, value in found.items():
         if not value <= limits[key]:
             raise ValueError(

@@ -50,7 +50,9 @@ def test_the_largest_difference_is_told():
     ],
 )
 def test_a_detection_without_a_counterpart_is_refused(other: np.ndarray):
-    with pytest.raises(ValueError, match=r"yolo: the exported model does not say .* of image 0 have no counterpart"):
+    with pytest.raises(
+        ValueError, match=r"yolo: the exported model does not say .* detections of both have no counterpart"
+    ):
         compare("yolo", Detector(rows([*BOX, 0.9])), Detector(other), np.zeros((1, 64, 64), np.uint8), OPTIONS)
 
 
@@ -71,3 +73,12 @@ def test_a_classifier():
             compare("classifier", Classifier(0.5, 1.0), other, images, {})
     with pytest.raises(ValueError, match="scores differ by nan"):
         compare("classifier", Classifier(0.5, 1.0), Classifier(np.nan, 1.0), images, {})
+
+
+def test_one_box_in_a_hundred_may_be_suppressed_in_one_answer_alone():
+    boxes = [[10.0 * k, 0.0, 10.0 * k + 5, 5.0, 0.9 - 0.01 * k] for k in range(40)]
+    options, image = {**OPTIONS, "max_detections": 60}, np.zeros((1, 64, 64), np.uint8)
+    found = compare("yolo", Detector(rows(*boxes)), Detector(rows(*boxes[:20], *boxes[21:])), image, options)
+    assert found == {"scores": 0.0, "boxes": 0.0, "alone": 1 / 79}
+    with pytest.raises(ValueError, match="3 of 77 detections of both have no counterpart"):
+        compare("yolo", Detector(rows(*boxes)), Detector(rows(*boxes[3:])), image, options)
