@@ -25,7 +25,7 @@ from pneumonia.schema.results import CURVES, EVALUATION, EXPLAIN, OPERATING, SUB
 from pneumonia.schema.training import HISTORY
 from pneumonia.schema.training import MODELS as TRAINED
 
-HASHED = (CLEAN, SPLIT_FOLDER, PREDICTIONS, FUSED, TRAINED, EVALUATION)
+HASHED = (CLEAN, SPLIT_FOLDER, PREDICTIONS, FUSED, *(f"{TRAINED}/{name}" for name in MODELS), EVALUATION)
 DRAWN = ("roc", "pr", "froc", "calibration")  # of the curves
 TABLES = {"subgroups": SUBGROUPS, "operating": OPERATING}
 

@@ -19,12 +19,12 @@ PACKAGES = (
 
 
 def hashes(root: Path, folders: Iterable[str]) -> list[tuple[str, str]]:
-    """(path, MD5) of each file, of those in folders by name; what is not there is left out."""
+    """(path, MD5) of each file, of those in folders by name; what is not there is left out, and hidden files, as DVC's own."""
     paths = []
     for name in folders:
         place = root / name
         paths += sorted(place.rglob("*")) if place.is_dir() else [place]
-    return [(path.relative_to(root).as_posix(), md5(path)) for path in paths if path.is_file()]
+    return [(path.relative_to(root).as_posix(), md5(path)) for path in paths if path.is_file() and path.name[0] != "."]
 
 
 def packages(names: Iterable[str] = PACKAGES) -> list[tuple[str, str]]:

@@ -5,8 +5,8 @@ from importlib import metadata
 from pneumonia.report.provenance import hashes, packages
 
 
-def test_folders_are_listed_by_name_and_what_is_missing_left_out(tmp_path):
-    for name in ("data/b/2", "data/a", "metrics.json"):
+def test_folders_are_listed_by_name_and_what_is_missing_or_hidden_left_out(tmp_path):
+    for name in ("data/b/2", "data/a", "data/.gitignore", "metrics.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     empty = "d41d8cd98f00b204e9800998ecf8427e"
