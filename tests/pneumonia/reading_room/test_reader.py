@@ -47,9 +47,9 @@ def test_a_file_becomes_a_study():
 
 def test_what_a_log_says_of_a_refused_file_quotes_nothing_of_it():
     with pytest.raises(StudyError) as caught:
-        reader().read(image(Modality="DOE"), "a")
+        reader().read(image(Modality="XX"), "a")
     assert (caught.value.reason, caught.value.discreet) == ("wrong_modality", "wrong_modality")
-    assert "DOE" in str(caught.value)
+    assert "XX" in str(caught.value)  # a table may say it: it has the form of a code
 
 
 def test_a_failure_that_nobody_foresaw_is_a_refusal_too(monkeypatch: pytest.MonkeyPatch):

@@ -18,12 +18,13 @@ def test_the_first_model_that_is_missing_is_named(tmp_path: Path):
 
 def test_a_key_is_another_where_anything_is_that_an_answer_depends_on(tmp_path: Path):
     params = {"window": {"mode": "none"}, "predict": {}, "ensemble": {}, "max_boxes": 4, "threshold": 0.25}
+    params["runtime"] = "Keras"
     (tmp_path / "weights").write_bytes(b"first")
     known = key(tmp_path, **params)
     assert key(tmp_path, **params) == known
     others = {key(tmp_path, **{**params, name: value}) for name, value in (
         ("window", {"mode": "dicom"}), ("predict", {"flip": True}), ("ensemble", {"weights": 1}), ("max_boxes", 3),
-        ("threshold", 0.5),
+        ("threshold", 0.5), ("runtime", "ONNX Runtime"),
     )}  # fmt: skip
     (tmp_path / "weights").write_bytes(b"other")
-    assert len({known, key(tmp_path, **params), *others}) == 7
+    assert len({known, key(tmp_path, **params), *others}) == 8
