@@ -164,7 +164,7 @@ def test_each_repro_is_one_run_of_mlflow_whose_models_find_the_same_boxes(projec
     for models in ("models", "tmp/logged"):
         output = f"tmp/by-{Path(models).name}"
         options = ("--models", models, "--output", output, "--threshold", "0.0", "--no-overlays")
-        run(project, "pneumonia", "predict", "data/raw_test/images.zip", *options)
+        run(project, "pneumonia", "predict", "data/raw_test/images.zip", "--runtime", "keras", *options)
     detections = [(project / f"tmp/by-{name}/detections.csv").read_bytes() for name in ("models", "logged")]
     assert detections[0] == detections[1]
     assert detections[0].count(b"\n") > 6

@@ -124,7 +124,7 @@ def test_a_classifier_and_its_map(hidden: int, tmp_path: Path):
 def test_mask_rcnn(tmp_path: Path):
     maskrcnn(tmp_path / "maskrcnn")
     made = exported(tmp_path, tmp_path / "out", "maskrcnn")
-    assert set(made.parity) == {"studies", "scores", "boxes"}
+    assert set(made.parity) == {"studies", "scores", "boxes", "alone"}
     found = models.load(tmp_path / "out/maskrcnn").detect(squares(SIZE), **OPTIONS)
     assert sum(len(rows) for rows in found) > 6
 
