@@ -426,7 +426,9 @@ class MaskRCNN:
         while len(self._of_other_shapes) > 4:
             self._of_other_shapes.pop(next(iter(self._of_other_shapes)))
         for own, other in zip(self.keras_model.weights, model.weights, strict=True):
-            other.assign(own)
+            other.assign(
+                np.array(ops.convert_to_numpy(own))
+            )  # JAX would share the buffer, and give it away in a prediction
         return model
 
     def _predict(self, molded: np.ndarray, metas: np.ndarray) -> list[np.ndarray]:
