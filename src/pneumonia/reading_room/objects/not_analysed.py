@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia.reading_room.objects.capture import paragraph
-from pneumonia.reading_room.objects.findings import NAME, WARNING, Algorithm, identity, uid
+from pneumonia.reading_room.objects.findings import WARNING, Algorithm, identity
+from pneumonia.reading_room.objects.structured_report import observer
 
 if TYPE_CHECKING:
     from highdicom.sr import ComprehensiveSR
@@ -36,21 +37,11 @@ def report(source: Dataset, reason: str, algorithm: Algorithm) -> ComprehensiveS
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
-    device = sr.ObserverContext(
-        observer_type=codes.DCM.Device,
-        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-            uid=uid(algorithm.digest),
-            name=NAME,
-            manufacturer_name=NAME,
-            model_name=NAME,
-            serial_number=algorithm.version,
-        ),
-    )
     contains = sr.RelationshipTypeValues.CONTAINS
     root = sr.ContainerContentItem(name=codes.DCM.Summary, is_content_continuous=False)
     items: Any = [
         *sr.LanguageOfContentItemAndDescendants(sr.CodedConcept("en-US", "RFC5646", "English (United States)")),
-        *sr.ObservationContext(observer_device_context=device),
+        *sr.ObservationContext(observer_device_context=observer(algorithm)),
         sr.CodeContentItem(codes.DCM.SummaryOfDetections, codes.DCM.NotAttempted, contains),
         sr.TextContentItem(codes.DCM.Comment, words(reason), contains),
         sr.TextContentItem(codes.DCM.Comment, WARNING, contains),

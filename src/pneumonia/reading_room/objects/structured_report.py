@@ -13,7 +13,7 @@ import numpy as np
 from pneumonia.reading_room.objects.findings import NAME, WARNING, Algorithm, Findings, identity, uid
 
 if TYPE_CHECKING:
-    from highdicom.sr import ComprehensiveSR
+    from highdicom.sr import ComprehensiveSR, ObserverContext
     from numpy.typing import NDArray
     from pydicom import Dataset
 
@@ -31,7 +31,6 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
         algorithm: that found them.
     """
     from highdicom import sr
-    from pydicom.sr.codedict import codes as standard
 
     from pneumonia.reading_room.objects import codes
     from pneumonia.reading_room.objects.image_library import image_library
@@ -99,18 +98,8 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
         )
         draw(found[0], outline, f"Opacity: {100 * score:.1f}%")
         regions.append(found)
-    observer = sr.ObserverContext(
-        observer_type=standard.DCM.Device,
-        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-            uid=uid(algorithm.digest),
-            name=NAME,
-            manufacturer_name=NAME,
-            model_name=NAME,
-            serial_number=algorithm.version,
-        ),
-    )
     content = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=observer),
+        observation_context=sr.ObservationContext(observer_device_context=observer(algorithm)),
         procedure_reported=codes.PROCEDURE,
         imaging_measurements=[whole, *regions],
         title=codes.REPORT,
@@ -122,4 +111,21 @@ def structured_report(source: Dataset, findings: Findings, algorithm: Algorithm)
         **identity(source, findings, algorithm, "SR"),
         is_complete=True,
         is_final=False,
+    )
+
+
+def observer(algorithm: Algorithm) -> ObserverContext:
+    """Who reports: this project as a device (TID 1004)."""
+    from highdicom import sr
+    from pydicom.sr.codedict import codes as standard
+
+    return sr.ObserverContext(
+        observer_type=standard.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=uid(algorithm.digest),
+            name=NAME,
+            manufacturer_name=NAME,
+            model_name=NAME,
+            serial_number=algorithm.version,
+        ),
     )
