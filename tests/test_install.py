@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.places import ROOT
-from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, until
+from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, settings_to, until
 from tests.pneumonia.runtime.tiny import write_bundles
 from tests.radiographs import chest
 from tests.test_supply import AT_IMPORT, NETWORKS
@@ -231,14 +231,7 @@ def test_exported_models_read_and_answer_without_keras(
     assert sorted(path.name for path in (tmp_path / "out/dicom").iterdir()) == ["x.pr.dcm", "x.sr.dcm"]
 
     archive, port = Archive(), free_port()
-    settings = {
-        "host": "127.0.0.1",
-        "port": port,
-        "folder": str(tmp_path / "node"),
-        "peers": {"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}},
-        "status": {"port": 0},
-        "limits": {"free_disk_mib": 0},
-    }
+    settings = settings_to(archive, tmp_path / "node", port)
     (tmp_path / "serve.yaml").write_text(yaml.safe_dump(settings))
     node = subprocess.Popen(
         [reading / "pneumonia", "serve", "serve.yaml", *models], cwd=tmp_path, stderr=subprocess.DEVNULL

@@ -180,6 +180,19 @@ def until(true: Any, seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def settings_to(archive: Archive, folder: Path, port: int, **more: Any) -> dict[str, Any]:
+    """What serve.yaml holds of a node in `folder` that listens on `port` and answers `archive`."""
+    return {
+        "host": "127.0.0.1",
+        "port": port,
+        "folder": str(folder),
+        "peers": {"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}},
+        "status": {"port": 0},
+        "limits": {"free_disk_mib": 0},
+        **more,
+    }
+
+
 def free_port() -> int:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))

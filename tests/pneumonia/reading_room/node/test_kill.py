@@ -13,22 +13,14 @@ from typing import Any
 import pytest
 import yaml
 from tests.places import ROOT
-from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, until
+from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, settings_to, until
 
 IMAGES = 60
 
 
 def test_each_accepted_image_is_answered_once(tmp_path: Path, archive: Archive):
     port = free_port()
-    settings = {
-        "host": "127.0.0.1",
-        "port": port,
-        "folder": str(tmp_path / "node"),
-        "peers": {"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}},
-        "status": {"port": 0},
-        "limits": {"free_disk_mib": 0},
-        "delivery": {"first_pause": 0.2},
-    }
+    settings = settings_to(archive, tmp_path / "node", port, delivery={"first_pause": 0.2})
     (tmp_path / "serve.yaml").write_text(yaml.safe_dump(settings))
     log = (tmp_path / "log").open("wb")
 

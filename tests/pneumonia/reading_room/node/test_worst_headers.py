@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pydicom import Dataset
 from tests.places import ROOT
-from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, until
+from tests.pneumonia.reading_room.node.stand_in import Archive, echo, free_port, radiograph, send, settings_to, until
 from tests.pneumonia.reading_room.node.worst import READ, REFUSED
 
 from pneumonia.reading_room.node.queue import Queue
@@ -60,16 +60,9 @@ def of(report: Dataset) -> str:
 def test_each_image_has_one_answer_of_its_kind(tmp_path: Path, archive: Archive):
     assert len(HEADERS) == 30
     port = free_port()
-    settings = {
-        "host": "127.0.0.1",
-        "port": port,
-        "folder": str(tmp_path / "node"),
-        "peers": {"ARCHIVE": {"host": "127.0.0.1", "port": archive.port}},
-        "status": {"port": 0},
-        "limits": {"free_disk_mib": 0},
-        "delivery": {"first_pause": 0.2},
-        "answers": {"not_analysed": "sr"},
-    }
+    settings = settings_to(
+        archive, tmp_path / "node", port, delivery={"first_pause": 0.2}, answers={"not_analysed": "sr"}
+    )
     (tmp_path / "serve.yaml").write_text(yaml.safe_dump(settings))
     finds = {
         "fails": [ticket(f"1.2.3.4.{number}") for number in FAILING],
