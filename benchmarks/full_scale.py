@@ -34,7 +34,7 @@ from pneumonia.experiments import crossval
 from pneumonia.files import read_json, write_csv, write_json
 from pneumonia.prediction.tables import write_predictions
 from pneumonia.schema.data import BOXES, CLEAN, CLEAN_METRICS, STUDIES
-from pneumonia.schema.models import MODELS
+from pneumonia.schema.models import EVALUATED, MODELS
 from pneumonia.sources import labels
 from pneumonia.sources.persons import read_mapping
 
@@ -139,7 +139,7 @@ def made_up(studies: pd.Series, truth: pd.DataFrame, rng: np.random.Generator) -
 
 def cross_validate(folder: Path) -> None:
     """What `pneumonia crossval` does once the folds are read, five folds and a thousand resamples."""
-    own = inputs.read(".")
+    own = inputs.read(".", EVALUATED)
     folds = []
     for number in range(5):
         fold = own.split["fold"]

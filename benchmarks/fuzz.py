@@ -137,6 +137,7 @@ def _predict(archive: Path, out: Path, models: Path) -> dict[str, str]:
     load = partial(
         Reader.load,
         models,
+        names=p.answering,
         window=p.images.window.values(),
         predict=p.predict.values(),
         ensemble=p.ensemble.values(),

@@ -6,11 +6,13 @@ from pneumonia import params
 from pneumonia.evaluation.evaluate import evaluate
 from pneumonia.evaluation.inputs import read
 from pneumonia.evaluation.outputs import write
+from pneumonia.schema.models import ENSEMBLE
 
 
 def main() -> None:
-    p = params.load().evaluate
-    inputs = read(".")
+    every = params.load()
+    p = every.evaluate
+    inputs = read(".", [*every.answering, ENSEMBLE])
     result = evaluate(
         inputs.studies,
         inputs.boxes,

@@ -16,6 +16,7 @@ from pneumonia.schema.training import EXPORTED, MODELS
 def main(names: Sequence[str]) -> None:
     formats.prepare()
     p = params.load()
+    names = [name for name in names if name in p.answering]
     # The operating point belongs to the ensemble: with it, another of its params would export the models again.
     terms = bundles.Terms(operating_point=None, licence=bundles.licence(p.fetch.source))
     squares = bundles.held_back(Path(IMAGES), Path(SPLIT.path))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keraskit.compute import devices
 from pneumonia import params
+from pneumonia.models.off import is_off
 from pneumonia.prediction import inference
 from pneumonia.schema.data import IMAGES, SPLIT
 from pneumonia.schema.predictions import PREDICTIONS
@@ -14,6 +15,8 @@ from pneumonia.schema.training import MODELS
 
 
 def main(name: str) -> None:
+    if is_off(Path(MODELS) / name):
+        return inference.write_nothing(Path(PREDICTIONS) / name)
     devices.configure()
     split = SPLIT.read(columns=("study", "subset"))
     studies = list(split["study"][split["subset"] != "train"])

@@ -17,17 +17,13 @@ def main() -> None:
     p = params.load()
     shown = {
         "split": p.split.values(),
-        "classifier": p.classifier.values(),
-        "maskrcnn": p.maskrcnn.values(),
-        "yolo": p.yolo.values(),
+        **{name: getattr(p, name).values() for name in p.answering},
         "predict": p.predict.values(),
         "ensemble": p.ensemble.values(),
         "evaluate": p.evaluate.values(),
         "report": p.report.values(),
     }
-    inputs = report_inputs.read(
-        Path(), source=p.fetch.source, image_size=p.report.image_size, examples=p.report.examples, params=shown
-    )
+    inputs = report_inputs.read(Path(), p.answering, source=p.fetch.source, params=shown, **p.report.values())
     page = render(inputs)
     with fresh_dir(REPORT) as folder:
         (folder / PAGE).write_text(page, encoding="utf-8")

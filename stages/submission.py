@@ -7,7 +7,7 @@ from pneumonia.files import write_json
 from pneumonia.prediction import fusion, submission
 from pneumonia.prediction.tables import image_sizes, read_detections, read_scores
 from pneumonia.schema import data, predictions, raw, results
-from pneumonia.schema.models import CLASSIFIER, DETECTORS
+from pneumonia.schema.models import CLASSIFIER, has_boxes
 from pneumonia.sources.labels import read_ids
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     ids = read_ids(f"{raw.TEST_FOLDER}/{raw.SAMPLE_SUBMISSION}")
     sizes = image_sizes(f"{data.TEST_IMAGES}/{p.maskrcnn.image_size}/{data.INDEX.name}")
     folder = predictions.TEST_PREDICTIONS
-    detections = {model: read_detections(f"{folder}/{model}") for model in DETECTORS}
+    detections = {model: read_detections(f"{folder}/{model}") for model in p.answering if has_boxes(model)}
     scores = read_scores(f"{folder}/{CLASSIFIER}")
     fused = fusion.fuse(detections, scores, ids, **p.ensemble.values()).detections
 

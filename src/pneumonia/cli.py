@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     export = commands.add_parser("export", help="the trained models as graphs for other runtimes, proven equal")
-    export.add_argument("names", nargs="*", metavar="MODEL", help=f"{', '.join(TRAINED)} (default: all)")
+    export.add_argument("names", nargs="*", metavar="MODEL", help=f"{', '.join(TRAINED)} (default: all that are on)")
     export.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
     export.add_argument(
         "--output",
@@ -298,13 +298,13 @@ def _render(arguments: argparse.Namespace) -> int:
 
 def _choose(p: Params, arguments: argparse.Namespace) -> Choice:
     """What runs the models; says what is missing before anything is opened."""
-    choice = choose(arguments.models, arguments.runtime, p.predict.values())
+    choice = choose(arguments.models, arguments.runtime, p.predict.values(), p.answering)
     if choice.runtime == KERAS:
         from keraskit.compute import devices
         from pneumonia.reading_room.trained import require
 
         devices.require_backend()
-        require(choice.folder)
+        require(choice.folder, p.answering)
     return choice
 
 
@@ -322,6 +322,7 @@ def _reader(p: Params, choice: Choice, threshold: float) -> Callable[..., Reader
 def _reading(p: Params, threshold: float) -> dict[str, Any]:
     """All that a reading depends on besides the models."""
     return {
+        "names": p.answering,
         "window": p.images.window.values(),
         "predict": p.predict.values(),
         "ensemble": p.ensemble.values(),
@@ -414,7 +415,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room.trained import require
 
     p = load()
-    names = arguments.names or list(TRAINED)
+    names = arguments.names or list(p.answering)
     if unknown := sorted({*names} - {*TRAINED}):
         raise ValueError(f"MODEL must be of {', '.join(TRAINED)}, got {', '.join(unknown)}")
     destination.check(arguments.output)

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pneumonia.files import flat
+from pneumonia.schema.models import DETECTORS, MODELS, answering
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -231,11 +234,6 @@ class Predict(Section):
     batch_size: Count
 
 
-class PerDetector(Section):
-    maskrcnn: NotNegative
-    yolo: NotNegative
-
-
 class Gate(Section):
     mode: Literal["none", "threshold", "multiply"]
     threshold: Share
@@ -243,12 +241,28 @@ class Gate(Section):
 
 
 class Ensemble(Section):
-    strategy: Literal["union", "wbf", "maskrcnn", "yolo"]
+    strategy: str
     iou: Annotated[float, Field(gt=0, lt=1)]
-    weights: PerDetector
-    thresholds: PerDetector
+    weights: dict[str, NotNegative]
+    thresholds: dict[str, NotNegative]
     gate: Gate
     shrink: Annotated[float, Field(gt=0, le=1.5)]
+
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_is_known(cls, value: str) -> str:
+        if value not in (known := ("union", "wbf", *DETECTORS)):
+            raise ValueError(f"must be one of {', '.join(known)}, got {value!r}")
+        return value
+
+    @field_validator("weights", "thresholds")
+    @classmethod
+    def _one_a_detector(cls, values: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted({*values} - {*DETECTORS}):
+            raise ValueError(f"unknown key {', '.join(unknown)}; the detectors are {', '.join(DETECTORS)}")
+        if missing := [name for name in DETECTORS if name not in values]:
+            raise ValueError(f"{', '.join(missing)} is missing; every detector has a value, off or not")
+        return values
 
 
 class OperatingPoint(Section):
@@ -299,11 +313,23 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _sizes_are_made(self) -> Params:
-        for name in ("classifier", "maskrcnn", "yolo", "report"):
+        for name in (*MODELS, "report"):
             size = getattr(self, name).image_size
             if size not in self.images.sizes:
                 raise ValueError(f"{name}.image_size must be one of images.sizes={self.images.sizes}, got {size}")
         return self
+
+    @model_validator(mode="after")
+    def _the_strategy_answers(self) -> Params:
+        name = self.ensemble.strategy
+        if name in DETECTORS and name not in self.answering:
+            raise ValueError(f"ensemble.strategy is {name}, which {name}.enabled turns off")
+        return self
+
+    @property
+    def answering(self) -> tuple[str, ...]:
+        """The models that are on, in the order of `pneumonia.schema.models.MODELS`."""
+        return answering(flat(self.values()))
 
 
 def check(values: Any, source: str = "params.yaml") -> Params:

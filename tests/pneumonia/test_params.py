@@ -46,7 +46,7 @@ def test_the_committed_params_are_accepted():
         (
             "ensemble.strategy",
             "vote",
-            "ensemble.strategy: got 'vote'; input should be 'union', 'wbf', 'maskrcnn' or 'yolo'",
+            "ensemble.strategy: must be one of union, wbf, maskrcnn, yolo",
         ),
         ("images.window.percentiles", [99.0, 1.0], "percentiles must rise within 0 to 100, got [99.0, 1.0]"),
         ("fetch.source", "local", "source is 'local' but path is empty"),

@@ -10,19 +10,47 @@ import yaml
 from tests.places import ROOT
 
 from pneumonia.project.code_deps import update
+from pneumonia.schema.models import DETECTORS, MODELS
 
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, Any] = PIPELINE["stages"]
 CONTRACT = {
-    "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate", "train_classifier",
-    "train_maskrcnn", "train_yolo", "predict_classifier", "predict_maskrcnn", "predict_yolo", "predict_test_classifier",
-    "predict_test_maskrcnn", "predict_test_yolo", "ensemble", "evaluate", "explain", "export", "report",
-    "submission",
+    "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate",
+    *(f"{work}_{model}" for work in ("train", "predict", "predict_test") for model in MODELS),
+    "ensemble", "evaluate", "explain", "export", "report", "submission",
 }  # fmt: skip
 
 
 def test_the_stages_are_those_of_the_design():
     assert set(STAGES) == CONTRACT
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_of_the_list_has_its_section_its_stages_and_who_reads_them(model: str):
+    assert model in yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert (ROOT / f"stages/train_{model}.py").is_file()
+    train, predict, test = (STAGES[f"{work}_{model}"] for work in ("train", "predict", "predict_test"))
+    assert train["cmd"] == f"python stages/train_{model}.py"
+    assert train["params"] == [model]
+    history, metrics = f"plots/history/{model}.csv", f"metrics/{model}.json"
+    assert train["outs"] == [f"models/{model}", {history: {"cache": False}}, {metrics: {"cache": False}}]
+    assert metrics in PIPELINE["metrics"]
+    assert model in PIPELINE["artifacts"]
+    for stage, script, out in ((predict, "predict", "predictions"), (test, "predict_test", "predictions_test")):
+        assert stage["cmd"] == f"python stages/{script}.py {model}"
+        assert f"models/{model}" in stage["deps"]
+        assert stage["outs"] == [f"data/{out}/{model}"]
+    for name in ("ensemble", "evaluate", "report"):
+        assert f"data/predictions/{model}" in STAGES[name]["deps"], name
+    assert f"data/predictions_test/{model}" in STAGES["submission"]["deps"]
+    assert {f"models/{model}", f"plots/history/{model}.csv"} <= set(STAGES["report"]["deps"])
+    assert f"models/{model}" in STAGES["export"]["deps"]
+    assert model in STAGES["export"]["cmd"].split()
+
+
+def test_the_ensemble_weighs_every_detector():
+    own = yaml.safe_load((ROOT / "params.yaml").read_text())["ensemble"]
+    assert list(own["weights"]) == list(own["thresholds"]) == list(DETECTORS)
 
 
 def test_every_stage_says_what_it_is_for():
@@ -63,7 +91,10 @@ def test_another_fold_runs_nothing_that_comes_before_the_split():
 
 
 def read_params(script: Path) -> set[str]:
-    """Keys a stage script reads, as `params.load().section...` or through a name given to (a part of) it."""
+    """Keys a stage script reads, as `params.load().section...` or through a name given to (a part of) it.
+
+    `answering` reads `enabled` of the models that have it; `getattr(p, name)` stands for the section of any model.
+    """
     tree = ast.parse(script.read_text())
     names: dict[str, list[str]] = {}
 
@@ -86,7 +117,12 @@ def read_params(script: Path) -> set[str]:
     outermost = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and key(node)]
     inner = {id(node.value) for node in outermost}
     keys = [key(node) or [] for node in outermost if id(node) not in inner]
-    return {".".join(part for part in parts if part != "values") for parts in keys}
+    found = {".".join(part for part in parts if part != "values") for parts in keys}
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    if "answering" in found:
+        found = found - {"answering"} | {f"{model}.enabled" for model in MODELS if "enabled" in values[model]}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr"]
+    return found | {model for node in calls if key(node.args[0]) == [] for model in MODELS}
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pneumonia.prediction.tables import read_detections, read_scores
 from pneumonia.schema.data import BOXES, SPLIT, STUDIES
-from pneumonia.schema.models import EVALUATED, FOLDERS, has_boxes, tables
+from pneumonia.schema.models import FOLDERS, has_boxes, tables
 
 # Read of studies.csv and of split.csv.
 STUDY_COLUMNS = ("study", "person", "category", "target", "view", "sex", "age", "rows", "columns")
@@ -46,19 +46,25 @@ class Inputs:
     predictions: dict[str, Predictions]
 
 
-def paths(models: Sequence[str] = EVALUATED) -> list[str]:
+def paths(models: Sequence[str]) -> list[str]:
     """The files `read` reads, relative to the project's root."""
     return [table.path for table in (STUDIES, BOXES, SPLIT)] + [path for model in models for path in tables(model)]
 
 
-def read(root: str | Path, models: Sequence[str] = EVALUATED) -> Inputs:
-    """Read the labels and the predictions of `models` from a project's root."""
+def read(root: str | Path, models: Sequence[str]) -> Inputs:
+    """Read the labels and the predictions of `models` from a project's root.
+
+    Raises:
+        ValueError: a model was off when its predictions were made.
+    """
     root = Path(root)
     predictions = {}
     for model in models:
         folder = root / FOLDERS[model]
         detections = read_detections(folder) if has_boxes(model) else None
-        predictions[model] = Predictions(read_scores(folder), detections)
+        predictions[model] = Predictions(scores := read_scores(folder), detections)
+        if scores.empty:
+            raise ValueError(f"{folder} holds no prediction: {model} was off ({model}.enabled in params.yaml)")
     return Inputs(
         STUDIES.read(root, STUDY_COLUMNS),
         BOXES.read(root),

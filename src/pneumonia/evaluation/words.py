@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pneumonia.schema.models import CLASSIFIER, DETECTORS, ENSEMBLE
+from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, WRITTEN
 
-_WRITTEN = {"maskrcnn": "Mask R-CNN", "yolo": "YOLOv3"}
-# In the order of the page. A detector that is not written otherwise goes by its name.
-NAMES = {ENSEMBLE: "Ensemble", **{name: _WRITTEN.get(name, name) for name in DETECTORS}, CLASSIFIER: "Classifier"}
+NAMES = {ENSEMBLE: "Ensemble", **WRITTEN, CLASSIFIER: "Classifier"}  # in the order of the page
 STUDY_MEASURES = {
     "auc": "AUC",
     "auc_ap": "AUC within AP",

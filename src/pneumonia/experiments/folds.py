@@ -19,15 +19,9 @@ from ruamel.yaml import YAML
 from pneumonia.evaluation import inputs
 from pneumonia.experiments.crossval import Fold
 from pneumonia.files import flat
-from pneumonia.schema.models import MODELS
+from pneumonia.schema.models import ENSEMBLE, answering
 
 SHARED = ("clean", "window_resize")  # stages whose outs must be the same in every fold
-FOLD_STAGES = (
-    "split",
-    *(f"train_{model}" for model in MODELS),
-    *(f"predict_{model}" for model in MODELS),
-    "ensemble",
-)
 CODE = ("src/", "stages/")
 IDLE = ("tracking", "images.workers", "images.executor", "images.scheduler")  # params that change no output
 FOLD = "split.fold"
@@ -50,6 +44,17 @@ class Experiment:
     @property
     def fold(self) -> int:
         return int(self.params[FOLD])
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Those that answer."""
+        return answering(self.params)
+
+    @property
+    def stages(self) -> list[str]:
+        """Those that make the fold's predictions."""
+        names = self.models
+        return ["split", *(f"train_{name}" for name in names), *(f"predict_{name}" for name in names), "ensemble"]
 
     def settings(self) -> dict[str, Any]:
         """What must agree between folds."""
@@ -81,7 +86,10 @@ def read(experiments: Sequence[Experiment], root: Path = Path()) -> tuple[pd.Dat
         folders = [Path(name, str(experiment.fold)) for experiment in experiments]
         for experiment, folder in zip(experiments, folders, strict=True):
             fetch(experiment, folder, root)
-        found = [inputs.read(folder) for folder in folders]
+        found = [
+            inputs.read(folder, [*experiment.models, ENSEMBLE])
+            for experiment, folder in zip(experiments, folders, strict=True)
+        ]
     folds = [
         Fold(experiment.fold, experiment.name, own.split, own.predictions)
         for experiment, own in zip(experiments, found, strict=True)
@@ -98,7 +106,7 @@ def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
     import dvc.api
 
     files = dvc.api.DVCFileSystem(str(root.resolve()), rev=experiment.rev)
-    for path in inputs.paths():
+    for path in inputs.paths([*experiment.models, ENSEMBLE]):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -166,7 +174,7 @@ def check(experiments: Sequence[Experiment]) -> None:
 def _code(experiment: Experiment) -> dict[str, str]:
     return {
         f"{dep['path']} of {stage}": dep["md5"]
-        for stage in (*SHARED, *FOLD_STAGES)
+        for stage in (*SHARED, *experiment.stages)
         for dep in experiment.lock.get(stage, {}).get("deps", [])
         if dep["path"].startswith(CODE)
     }
@@ -179,7 +187,7 @@ def _data(experiment: Experiment) -> dict[str, str]:
 def _stale(experiment: Experiment) -> str:
     """Why a stage that the predictions come from is not up to date in dvc.lock; empty where all are."""
     made = {out["path"]: (name, out["md5"]) for name, stage in experiment.lock.items() for out in stage.get("outs", [])}
-    for name in FOLD_STAGES:
+    for name in experiment.stages:
         stage = experiment.lock.get(name)
         if stage is None:
             return f"stage {name} never ran"

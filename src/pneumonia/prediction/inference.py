@@ -86,6 +86,13 @@ def predict_studies(
     return len(chosen)
 
 
+def write_nothing(out: Path) -> None:
+    """Write the predictions of a detector that is off: tables without a row."""
+    import pandas as pd
+
+    write_predictions(out, pd.DataFrame(columns=list(DETECTIONS.columns)), pd.DataFrame(columns=list(SCORES.columns)))
+
+
 def load(name: str, folder: Path) -> Any:
     """A trained model by its name; with `image_size` and `predict` (the classifier) or `detect` (the detectors)."""
     # By name, so that a prediction depends on the code of its own model alone.

@@ -18,7 +18,7 @@ from pneumonia.prediction.inference import classify, detect, load
 from pneumonia.reading_room.trained import require
 from pneumonia.runtime import models as exported
 from pneumonia.runtime.choice import KERAS
-from pneumonia.schema.models import CLASSIFIER, DETECTORS, MODELS
+from pneumonia.schema.models import CLASSIFIER, has_boxes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Ensemble:
     """Classifier, detectors and their fusion.
 
     Arguments:
-        models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
+        models: folder of the trained models.
+        names: of those that answer, of `pneumonia.schema.models.MODELS`.
         predict, ensemble: these sections of params.yaml as plain values.
         runtime: `keras`, or `onnx` where `models` holds bundles.
 
@@ -68,13 +69,19 @@ class Ensemble:
     """
 
     def __init__(
-        self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any], runtime: str = KERAS
+        self,
+        models: Path,
+        names: Sequence[str],
+        *,
+        predict: Mapping[str, Any],
+        ensemble: Mapping[str, Any],
+        runtime: str = KERAS,
     ) -> None:
         if runtime == KERAS:
-            require(models)
-            self._models = {name: load(name, models / name) for name in MODELS}
+            require(models, names)
+            self._models = {name: load(name, models / name) for name in names}
         else:
-            self._models = {name: exported.load(models / name) for name in MODELS}
+            self._models = {name: exported.load(models / name) for name in names}
         self._predict, self._ensemble = predict, ensemble
 
     def __call__(self, studies: Mapping[str, Study]) -> Fused:
@@ -86,7 +93,9 @@ class Ensemble:
         names = list(studies)
         stores = {name: Batch(model.image_size, studies) for name, model in self._models.items()}
         detections = {
-            name: detect(self._models[name], stores[name], names, **self._predict, progress=False) for name in DETECTORS
+            name: detect(model, stores[name], names, **self._predict, progress=False)
+            for name, model in self._models.items()
+            if has_boxes(name)
         }
         own, _ = classify(
             self._models[CLASSIFIER],

@@ -6,7 +6,7 @@ tables and pictures, `pneumonia.reading_room.node.worker` to other nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,7 @@ class Reader:
         cls,
         models: Path,
         *,
+        names: Sequence[str],
         window: Mapping[str, Any],
         predict: Mapping[str, Any],
         ensemble: Mapping[str, Any],
@@ -84,6 +85,7 @@ class Reader:
 
         Arguments:
             models, runtime: of `pneumonia.runtime.choice.Choice`.
+            names: of the models that answer, of `pneumonia.schema.models.MODELS`.
             window, predict, ensemble: these sections of params.yaml as plain values.
             threshold, max_boxes, capture, admit: see the class.
 
@@ -91,12 +93,18 @@ class Reader:
             ValueError: a model is missing.
         """
         return cls(
-            predict=Ensemble(models, predict=predict, ensemble=ensemble, runtime=runtime),
+            predict=Ensemble(models, names, predict=predict, ensemble=ensemble, runtime=runtime),
             window=window,
             threshold=threshold,
             max_boxes=max_boxes,
             algorithm=this_algorithm(
-                models, window=window, predict=predict, ensemble=ensemble, max_boxes=max_boxes, runtime=WORDS[runtime]
+                models,
+                names=names,
+                window=window,
+                predict=predict,
+                ensemble=ensemble,
+                max_boxes=max_boxes,
+                runtime=WORDS[runtime],
             ),
             capture=capture,
             admit=admit,

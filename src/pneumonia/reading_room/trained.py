@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pneumonia.schema.models import MODELS
 from pneumonia.schema.training import DESCRIPTION
 
 
-def require(models: Path, names: Sequence[str] = MODELS) -> None:
+def require(models: Path, names: Sequence[str]) -> None:
     """Say what to do where a trained model is missing in the folder `models`.
 
     Raises:

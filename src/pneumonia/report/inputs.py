@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +19,30 @@ from pneumonia.report.page import Inputs
 from pneumonia.report.slider import settings
 from pneumonia.schema import explore
 from pneumonia.schema.data import CLEAN, CLEAN_METRICS, IMAGES, SPLIT_FOLDER, SPLIT_METRICS
-from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, FOLDERS, MODELS
+from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, FOLDERS
 from pneumonia.schema.predictions import FUSED, MAPS, PREDICTIONS
 from pneumonia.schema.results import CURVES, EVALUATION, EXPLAIN, OPERATING, SUBGROUPS
 from pneumonia.schema.training import HISTORY
 from pneumonia.schema.training import MODELS as TRAINED
 
-HASHED = (CLEAN, SPLIT_FOLDER, PREDICTIONS, FUSED, *(f"{TRAINED}/{name}" for name in MODELS), EVALUATION)
 DRAWN = ("roc", "pr", "froc", "calibration")  # of the curves
 TABLES = {"subgroups": SUBGROUPS, "operating": OPERATING}
 
 
-def read(root: Path, *, source: str, image_size: int, examples: int, params: Mapping[str, Any]) -> Inputs:
+def read(
+    root: Path, models: Sequence[str], *, source: str, image_size: int, examples: int, params: Mapping[str, Any]
+) -> Inputs:
     """Read it all from `root`. What a project of another day may lack (curves, tables, metrics/explain.json) is empty.
 
     Arguments:
+        models: those that answer, of `pneumonia.schema.models.MODELS`.
         source: where the studies come from (`fetch.source`).
         image_size: which of data/images/.
         examples: studies a gallery.
         params: to be shown.
     """
     evaluation = read_json(root / EVALUATION)
-    own = inputs.read(root)
+    own = inputs.read(root, [*models, ENSEMBLE])
     holdout = subset(own.studies, own.boxes, own.split, "holdout")
     scores = {model: said.scores for model, said in own.predictions.items()}
     detections = {model: said.detections for model, said in own.predictions.items() if said.detections is not None}
@@ -55,7 +57,7 @@ def read(root: Path, *, source: str, image_size: int, examples: int, params: Map
         explain=read_json(root / EXPLAIN) if (root / EXPLAIN).exists() else {},
         curves={name: _curve((root / CURVES[name].path).parent) for name in DRAWN},
         tables={name: _table(root / table.path) for name, table in TABLES.items()},
-        histories={model: _table(root / HISTORY.format(model=model)) for model in MODELS},
+        histories={model: _table(root / HISTORY.format(model=model)) for model in models},
         settings=_settings(holdout, scores, detections, evaluation),
         galleries=galleries(
             holdout,
@@ -70,7 +72,7 @@ def read(root: Path, *, source: str, image_size: int, examples: int, params: Map
         cam=lambda study: np.asarray(maps[rows[study]], np.float32),
         explore=[(path.stem, path.read_bytes()) for path in sorted((root / explore.FOLDER).glob("*.png"))],
         params=params,
-        data=provenance.hashes(root, HASHED),
+        data=provenance.hashes(root, _hashed(models)),
         packages=provenance.packages(),
     )
 
@@ -87,6 +89,12 @@ def _settings(
         box_threshold = evaluation[model].get("box_threshold", threshold)
         result[model] = settings(holdout, series, detections.get(model), threshold, box_threshold)
     return result
+
+
+def _hashed(models: Sequence[str]) -> list[str]:
+    """The files and folders that the page names by their hashes."""
+    predictions = [f"{PREDICTIONS}/{name}" for name in sorted(models)]
+    return [CLEAN, SPLIT_FOLDER, *predictions, FUSED, *(f"{TRAINED}/{name}" for name in models), EVALUATION]
 
 
 def _curve(folder: Path) -> pd.DataFrame:

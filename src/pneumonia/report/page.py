@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import cv2
@@ -24,6 +25,7 @@ from pneumonia.report.charts import charts, chosen_setting, history_charts
 from pneumonia.report.gallery import Case, Gallery, outcome
 from pneumonia.report.svg import hundred, per_hundred
 from pneumonia.report.tables import number, percent
+from pneumonia.schema.models import DETECTORS
 
 WIDEST = 900  # pixels of an embedded figure
 WORDS = 7.6  # width of "opacity 0.87" in letter heights
@@ -46,6 +48,10 @@ LIVE = {  # rows of the slider's table: (title, shown as per cent)
     "box_sensitivity": ("Opacities with a box on them", True),
     "boxes_per_normal": ("Boxes per study without opacity", False),
 }
+# Of the detectors in their order, on light and on dark ground: told apart by those who see fewer colours, too.
+PALETTE = (
+    ("#c2620a", "#f3a45c"), ("#0f8a6c", "#56cfae"), ("#b0307c", "#f08cc4"), ("#7d6608", "#d9c24a"), ("#5b6b7b", "#a9b8c8"),
+)  # fmt: skip
 PICTURES = ("box_places", "examples")  # figures that are no charts: dark mode leaves them as they are
 
 
@@ -116,6 +122,7 @@ def render(inputs: Inputs) -> str:
         source=inputs.source,
         names=NAMES,
         models=models,
+        detectors={name: colour for name, colour in zip(DETECTORS, cycle(PALETTE), strict=False) if name in evaluation},
         best=evaluation["ensemble"],
         evaluation=evaluation,
         split=inputs.split,

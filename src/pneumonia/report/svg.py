@@ -13,7 +13,7 @@ BAR, BAR_HEIGHT = 160, 18  # of an interval's bar
 
 
 class Line(NamedTuple):
-    """One curve: `kind` is its CSS class (`classifier`, `maskrcnn`, `yolo`, `ensemble`, `plain`, `dashed`)."""
+    """One curve: `kind` is its CSS class (a model's name, `plain` or `dashed`)."""
 
     name: str
     kind: str

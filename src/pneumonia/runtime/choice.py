@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,14 @@ class Choice:
         return WORDS[self.runtime]
 
 
-def choose(models: Path, wanted: str, predict: Mapping[str, Any]) -> Choice:
+def choose(models: Path, wanted: str, predict: Mapping[str, Any], names: Sequence[str]) -> Choice:
     """The runtime for the models in a folder.
 
     Arguments:
         models: folder of the trained models, with their bundles in `exported` where there are any; or of bundles.
         wanted: one of `RUNTIMES`; `auto`: `onnx` where its bundles stand for the trained models, else `keras`, saying why.
         predict: the section `predict` of params.yaml as plain values.
+        names: of the models that answer, of `pneumonia.schema.models.MODELS`.
 
     Raises:
         ValueError: the bundles are wanted, or all that there is, and cannot be used; says why.
@@ -56,7 +57,7 @@ def choose(models: Path, wanted: str, predict: Mapping[str, Any]) -> Choice:
         if only:
             raise ValueError(f"{models} holds exported models, which Keras does not run; leave out --runtime keras")
         return Choice(KERAS, models)
-    reason = _unfit(folder, None if only else models, predict)
+    reason = _unfit(folder, None if only else models, predict, names)
     if not reason:
         return Choice(ONNX, folder)
     if only or wanted == ONNX:
@@ -66,9 +67,9 @@ def choose(models: Path, wanted: str, predict: Mapping[str, Any]) -> Choice:
     return Choice(KERAS, models)
 
 
-def _unfit(folder: Path, trained: Path | None, predict: Mapping[str, Any]) -> str:
+def _unfit(folder: Path, trained: Path | None, predict: Mapping[str, Any], names: Sequence[str]) -> str:
     """Why bundles do not stand for the trained models (None: there are none to compare with); empty where they do."""
-    for name in MODELS:
+    for name in names:
         try:
             described = bundle.read(folder / name)
         except ValueError as error:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pneumonia.schema.predictions import DETECTIONS, FUSED, PREDICTIONS, SCORES
 
 CLASSIFIER = "classifier"
-DETECTORS = ("maskrcnn", "yolo")
-MODELS = (CLASSIFIER, *DETECTORS)  # what is trained
+# The one list of detectors: name (of its package, its section of params.yaml, its stages and folders) -> as it is written.
+WRITTEN = {"maskrcnn": "Mask R-CNN", "yolo": "YOLOv3"}
+DETECTORS = tuple(WRITTEN)
+MODELS = (CLASSIFIER, *DETECTORS)  # what can be trained
 ENSEMBLE = "ensemble"
 EVALUATED = (*MODELS, ENSEMBLE)
 
 FOLDERS = {model: f"{PREDICTIONS}/{model}" for model in MODELS} | {ENSEMBLE: FUSED}  # of predictions
+
+
+def answering(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The models that answer, in the order of the list: those that params have and do not turn off.
+
+    Arguments:
+        params: of params.yaml, "section.key" -> value. A section that is not there is of a model that came later; one whose
+            `enabled` is false, of a model that is off.
+    """
+    sections = {key.partition(".")[0] for key in params}
+    return tuple(name for name in MODELS if name in sections and params.get(f"{name}.enabled", True))
 
 
 def has_boxes(model: str) -> bool:

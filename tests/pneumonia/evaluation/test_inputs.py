@@ -7,6 +7,8 @@ from tests.pneumonia.evaluation.evaluation_project import write_project
 
 from pneumonia.evaluation.inputs import paths, read
 
+EVERY = ("classifier", "maskrcnn", "yolo", "ensemble")
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -21,12 +23,12 @@ def test_paths_are_what_read_needs(project):
         "data/predictions/classifier/scores.csv",
     ]  # fmt: skip
     assert paths(["ensemble"])[3:] == ["data/ensemble/scores.csv", "data/ensemble/detections.csv"]
-    assert all((project / path).is_file() for path in paths())
+    assert all((project / path).is_file() for path in paths(EVERY))
     assert read(project, ["classifier"]).predictions["classifier"].detections is None
 
 
 def test_content(project):
-    inputs = read(project)
+    inputs = read(project, EVERY)
     assert list(inputs.predictions) == ["classifier", "maskrcnn", "yolo", "ensemble"]
     assert inputs.split.iloc[1:3].to_numpy().tolist() == [["s001", 0, "validation"], ["s002", -1, "holdout"]]
     assert inputs.boxes["width"].tolist() == [100.0, 103.0, 106.0]

@@ -17,7 +17,7 @@ from pneumonia.evaluation.outputs import write
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     write_project(root)
-    inputs = read(root)
+    inputs = read(root, ("classifier", "maskrcnn", "yolo", "ensemble"))
     result = evaluate(
         inputs.studies, inputs.boxes, inputs.split, inputs.predictions, rule="best_f1", value=0, resamples=40, seed=1
     )

@@ -16,7 +16,9 @@ from tests.places import ROOT
 from pneumonia import cli
 from pneumonia.evaluation import inputs
 from pneumonia.experiments import folds as experiments
-from pneumonia.experiments.folds import FOLD_STAGES, Experiment, check, fetch, gather, read
+from pneumonia.experiments.folds import Experiment, check, fetch, gather, read
+from pneumonia.files import flat
+from pneumonia.schema.models import EVALUATED
 
 PARAMS = """\
 split:
@@ -24,6 +26,12 @@ split:
   fold: 0
 model:
   rate: 0.5
+classifier:
+  seed: 1
+maskrcnn:
+  seed: 1
+yolo:
+  seed: 1
 evaluate:
   operating_point:
     rule: best_f1
@@ -194,15 +202,19 @@ def test_tables_that_are_nowhere(project: Path, tmp_path: Path):
         (project / ".dvc/elsewhere").rename(project / ".dvc/cache")
 
 
+PARAMS_OF_MODELS = {f"{name}.seed": 1 for name in ("classifier", "maskrcnn", "yolo")}
+
+
 def made(fold=0, **changed) -> Experiment:
     """An experiment as dvc.lock would show it."""
     code = {"path": "src/a.py", "md5": "1"}
-    lock = {name: {"deps": [code], "outs": [{"path": f"out/{name}", "md5": "2"}]} for name in FOLD_STAGES}
+    stages = Experiment("", "", PARAMS_OF_MODELS, {}).stages
+    lock = {name: {"deps": [code], "outs": [{"path": f"out/{name}", "md5": "2"}]} for name in stages}
     lock["clean"] = {"outs": [{"path": "data/clean", "md5": "3"}]}
     lock["split"]["params"] = {"params.yaml": {"split": {"fold": fold}}}
     lock["ensemble"]["deps"] = [{"path": "out/split", "md5": "2"}]
     return dataclasses.replace(
-        Experiment(f"fold-{fold}", "0" * 40, {"split.fold": fold, "split.folds": 2}, lock), **changed
+        Experiment(f"fold-{fold}", "0" * 40, PARAMS_OF_MODELS | {"split.fold": fold, "split.folds": 2}, lock), **changed
     )
 
 
@@ -212,13 +224,22 @@ def changed_lock(stage: str, **parts) -> dict:
 
 
 def test_folds_of_one_pipeline_agree():
-    check([made(0), made(1), made(0, params={"split.fold": 0, "split.folds": 2, "tracking.enabled": False})])
+    check(
+        [
+            made(0),
+            made(1),
+            made(0, params=PARAMS_OF_MODELS | {"split.fold": 0, "split.folds": 2, "tracking.enabled": False}),
+        ]
+    )
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"params": {"split.fold": 1, "split.folds": 3}}, "differ in more than split.fold: split.folds is 2 and 3"),
+        (
+            {"params": PARAMS_OF_MODELS | {"split.fold": 1, "split.folds": 3}},
+            "differ in more than split.fold: split.folds is 2 and 3",
+        ),
         (
             {"lock": changed_lock("train_yolo", deps=[{"path": "src/a.py", "md5": "9"}])},
             "run with different code: src/a.py of train_yolo",
@@ -242,10 +263,18 @@ def test_folds_that_do_not_belong_together(other: dict, message: str):
         check([made(0), made(1, **other)])
 
 
+def test_models_that_are_off_or_came_later_have_no_stage():
+    off = {"yolo.enabled": False, "yolo.seed": 1, "classifier.seed": 1}
+    assert made(params=off).models == ("classifier",)
+    assert made(params=off).stages == ["split", "train_classifier", "predict_classifier", "ensemble"]
+    assert made(params=off | {"yolo.enabled": True}).models == ("classifier", "yolo")
+
+
 def test_stages_and_tables_are_those_of_the_pipeline():
     import yaml
 
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert {*FOLD_STAGES, *experiments.SHARED} <= set(stages)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert {*Experiment("", "", flat(params), {}).stages, *experiments.SHARED} <= set(stages)
     folders = {out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)}
-    assert [path for path in inputs.paths() if str(Path(path).parent) not in folders] == []
+    assert [path for path in inputs.paths(EVALUATED) if str(Path(path).parent) not in folders] == []

@@ -12,6 +12,8 @@ from tests.pneumonia.runtime.tiny import OPTIONS, write_bundles
 from pneumonia.reading_room import ensemble
 from pneumonia.reading_room.ensemble import Batch, Ensemble, Study, sizes
 
+MODELS = ("classifier", "maskrcnn", "yolo")
+
 PREDICT = {"score_floor": 0.01, "nms_iou": 0.3, "max_detections": 20, "flip": False, "batch_size": 2}
 ENSEMBLE = {
     "strategy": "wbf",
@@ -55,7 +57,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_each_model_sees_its_size_and_boxes_meet_in_original_pixels(models: Path):
     seen = Study(np.full((128, 96), 9, np.uint8), 1.0)
-    detections, scores = Ensemble(models, predict=PREDICT, ensemble=ENSEMBLE)(
+    detections, scores = Ensemble(models, MODELS, predict=PREDICT, ensemble=ENSEMBLE)(
         {"seen": seen, "black": Study(np.zeros((64, 64), np.uint8), 1.0)}
     )
     # In 64 pixels: scale 0.5, pad_x 8, so x (8..24 - 8) * 2 = 0..32, y 16..32 * 2 = 32..64, score 0.75.
@@ -80,7 +82,7 @@ def test_sizes_are_columns_and_rows():
 def test_a_missing_model_is_named(models: Path):
     (models / "yolo" / "model.json").unlink()
     with pytest.raises(ValueError, match=r"no trained model at .*yolo; run `dvc repro`"):
-        Ensemble(models, predict=PREDICT, ensemble=ENSEMBLE)
+        Ensemble(models, MODELS, predict=PREDICT, ensemble=ENSEMBLE)
 
 
 def test_exported_models_answer_without_trained_ones(tmp_path: Path):
@@ -88,7 +90,7 @@ def test_exported_models_answer_without_trained_ones(tmp_path: Path):
     grey = Study(np.full((64, 64), 51, np.uint8), 1.0)
     predict = {**PREDICT, **OPTIONS, "flip": True}
     black = Study(np.zeros((64, 64), np.uint8), 1.0)
-    models = Ensemble(tmp_path, predict=predict, ensemble=ENSEMBLE, runtime="onnx")
+    models = Ensemble(tmp_path, MODELS, predict=predict, ensemble=ENSEMBLE, runtime="onnx")
     detections, scores = models({"grey": grey, "black": black})
     # x 8..24 of 32 is its own mirror image. In 64 pixels: 16, 8, 32 wide, 24 high. Both models: 0.75; the gate: 51 / 255.
     assert detections[["study", "x", "y", "width", "height"]].to_numpy().tolist() == [["grey", 16, 8, 32, 24]]

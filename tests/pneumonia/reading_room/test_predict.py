@@ -86,6 +86,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
         "load": partial(
             Reader.load,
             tmp_path / "models",
+            names=("classifier", "maskrcnn", "yolo"),
             window=WINDOW,
             predict=PREDICT,
             ensemble=ENSEMBLE,

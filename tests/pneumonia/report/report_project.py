@@ -17,6 +17,7 @@ from pneumonia.prediction.tables import write_predictions
 
 SIZE = 64
 STUDY = "0004cfab-14fd-4e49-80ba-63a80b6b{:04d}"
+ANSWERING = ("classifier", "maskrcnn", "yolo")
 PARAMS = {
     "classifier": {"backbone": "resnet_small"},
     "ensemble": {"strategy": "wbf", "gate": {"mode": "none"}},

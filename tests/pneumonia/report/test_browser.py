@@ -21,7 +21,12 @@ def browser(tmp_path_factory):
 def address(tmp_path_factory):
     root = report_project.write(tmp_path_factory.mktemp("project"))
     inputs = report_inputs.read(
-        root, source="synthetic", image_size=report_project.SIZE, examples=2, params=report_project.PARAMS
+        root,
+        report_project.ANSWERING,
+        source="synthetic",
+        image_size=report_project.SIZE,
+        examples=2,
+        params=report_project.PARAMS,
     )
     path = Path(root) / "index.html"
     path.write_text(report.render(inputs), encoding="utf-8")

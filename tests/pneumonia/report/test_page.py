@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.pneumonia.report import report_project
-from tests.pneumonia.report.report_project import PARAMS, SIZE
+from tests.pneumonia.report.report_project import ANSWERING, PARAMS, SIZE
 
 from pneumonia import pictures
 from pneumonia.report import inputs as report_inputs
@@ -21,7 +21,7 @@ from pneumonia.report.gallery import facts, index, outcome
 
 
 def read(root):
-    return report_inputs.read(root, source="synthetic", image_size=SIZE, examples=2, params=PARAMS)
+    return report_inputs.read(root, ANSWERING, source="synthetic", image_size=SIZE, examples=2, params=PARAMS)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia.schema.table import BOX
-from pneumonia.schema.training import EXPORTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,15 +94,10 @@ def of_study(found: pd.DataFrame, study: str, score: float, threshold: float, no
     return Findings(boxes, np.maximum(scores, threshold), round(score, SCORE_DECIMALS), threshold, notes)
 
 
-def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algorithm:
-    """The models in the folder `models`, told by the bytes of all their files, and the params beside them.
-
-    What was exported of them lies beside them, and is left out: it is read from its own folder.
-    """
+def algorithm(models: Path, names: Sequence[str], release: str, settings: Mapping[str, Any]) -> Algorithm:
+    """The models in the folder `models` that answer, told by the bytes of all their files, and the params beside them."""
     total = hashlib.sha256()
-    for path in sorted(path for path in models.rglob("*") if path.is_file()):
-        if path.relative_to(models).parts[0] == EXPORTED:
-            continue
+    for path in sorted(path for name in names for path in (models / name).rglob("*") if path.is_file()):
         with path.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         total.update(f"{path.relative_to(models).as_posix()} {content}\n".encode())
@@ -114,6 +108,7 @@ def algorithm(models: Path, release: str, settings: Mapping[str, Any]) -> Algori
 def this_algorithm(
     models: Path,
     *,
+    names: Sequence[str],
     window: Mapping[str, Any],
     predict: Mapping[str, Any],
     ensemble: Mapping[str, Any],
@@ -125,12 +120,13 @@ def this_algorithm(
     Whoever makes results asks here: the same models and params must give the same UIDs.
 
     Arguments:
+        names: of the models that answer, of `pneumonia.schema.models.MODELS`.
         window, predict, ensemble: these sections of params.yaml as plain values.
         max_boxes: findings kept of a study.
         runtime: what runs the models, in words.
     """
     settings = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": max_boxes}
-    said = algorithm(models, version(NAME), settings)
+    said = algorithm(models, names, version(NAME), settings)
     return replace(said, settings=f"{said.settings}; run by {runtime}")
 
 

@@ -244,13 +244,19 @@ def test_an_image_without_a_name_is_refused():
 
 
 def test_algorithm_follows_the_models_and_the_params(tmp_path: Path):
+    own = ("yolo",)
     (tmp_path / "yolo").mkdir()
     (tmp_path / "yolo" / "weights").write_bytes(b"1")
-    first = algorithm(tmp_path, "1", {"a": 1})
-    assert algorithm(tmp_path, "1", {"a": 1}) == first
-    assert algorithm(tmp_path, "1", {"a": 2}).settings != first.settings
+    first = algorithm(tmp_path, own, "1", {"a": 1})
+    assert algorithm(tmp_path, own, "1", {"a": 1}) == first
+    assert algorithm(tmp_path, own, "1", {"a": 2}).settings != first.settings
+    for name in ("exported", "maskrcnn"):  # read from its own folder; off
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_bytes(b"3")
+    assert algorithm(tmp_path, own, "1", {"a": 1}) == first
+    assert algorithm(tmp_path, ("maskrcnn", "yolo"), "1", {"a": 1}).digest != first.digest
     (tmp_path / "yolo" / "weights").write_bytes(b"2")
-    assert algorithm(tmp_path, "1", {"a": 1}).digest != first.digest
+    assert algorithm(tmp_path, own, "1", {"a": 1}).digest != first.digest
     assert uid("a", "b") != uid("ab", "")
     assert uid("a").startswith("2.25.")
     assert len(uid("a")) <= 64
