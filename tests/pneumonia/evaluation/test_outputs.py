@@ -82,7 +82,7 @@ def test_metrics_are_flat_and_the_tables_say_the_same(project):
 
 
 def test_the_same_bytes_twice(project, tmp_path):
-    inputs = read(project)
+    inputs = read(project, ("classifier", "maskrcnn", "yolo", "ensemble"))
     result = evaluate(
         inputs.studies, inputs.boxes, inputs.split, inputs.predictions, rule="best_f1", value=0, resamples=40, seed=1
     )
