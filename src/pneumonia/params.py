@@ -23,6 +23,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "gpu", "cpu"]
 Monitor = Literal["ap50", "loss"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Lite = Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 Source = Literal["synthetic", "kaggle", "local"]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
@@ -158,7 +159,7 @@ class Training(Section):
 
 
 class Classifier(Training):
-    backbone: Literal["resnet50", "resnet_small", "densenet121", "efficientnet_lite0"]
+    backbone: Literal["resnet50", "resnet_small", "densenet121", Lite]
     epochs: Count
     heads_epochs: Annotated[int, Field(ge=0)]
     backbone_rate: NotNegative
@@ -179,7 +180,7 @@ class Anchors(Section):
 
 
 class MaskRCNN(Training):
-    backbone: Literal["resnet50", "resnet101", "resnet_small", "efficientnet_lite0"]
+    backbone: Literal["resnet50", "resnet101", "resnet_small", Lite]
     masks: bool
     head_norm: Literal["batch", "layer"]
     anchors: Anchors

