@@ -105,8 +105,7 @@ def train(
         ValueError: impossible sizes, anchors or weights, or no study to train on.
     """
     model = _build(architecture, objective, data)
-    most = detection.most_boxes(data) * (4 if data.mosaics else 1)
-    batch = _batch_of(most, architecture.multi_scale)
+    batch = _batch_of(detection.most_boxes(data), architecture.multi_scale)
     detect = Detector(model.network, model.description).detect
     task = story.Task(
         model,
