@@ -3,7 +3,7 @@
 from functools import partial
 
 from pneumonia import params
-from pneumonia.models.classifier.training import Architecture, train
+from pneumonia.models.classifier.training import Architecture, Objective, train
 from pneumonia.training import stage
 from pneumonia.training.groups import Epochs, Optimization, pick
 
@@ -14,9 +14,11 @@ def main() -> None:
     fitted = partial(
         train,
         architecture=pick(Architecture, values),
+        objective=pick(Objective, values),
         epochs=pick(Epochs, values),
         patience=values["patience"],
         optimization=pick(Optimization, values),
+        average=values["average"],
     )
     stage.run("classifier", fitted, values, every.tracking.values(), boxes=False)
 

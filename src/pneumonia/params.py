@@ -22,6 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Average = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Device = Literal["auto", "gpu", "cpu"]
 Monitor = Literal["ap50", "loss"]
@@ -133,6 +134,11 @@ class Augmentation(Section):
     scale: Annotated[float, Field(ge=0, le=0.5)]
     brightness: Share
     contrast: Annotated[float, Field(ge=0, lt=1)]
+    cutout: Share
+
+
+class MosaicAugmentation(Augmentation):
+    mosaic: Share
 
 
 class Training(Section):
@@ -169,6 +175,9 @@ class Classifier(Training):
     warmup: Share
     dropout: Annotated[float, Field(ge=0, lt=1)]
     hidden: Annotated[int, Field(ge=0)]
+    classes_weight: NotNegative
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    average: Average
 
 
 class Phase(Section):
@@ -197,7 +206,7 @@ class MaskRCNN(Training):
     roi_positive_ratio: Annotated[float, Field(gt=0, lt=1)]
     box_losses: Literal["positives", "sampled"]
     rpn_box_weight: NotNegative
-    average: Annotated[float, Field(ge=0, lt=1)]
+    average: Average
     monitor: Monitor
 
     @model_validator(mode="after")
@@ -218,6 +227,9 @@ class Yolo(Training):
     heads_epochs: Annotated[int, Field(ge=0)]
     schedule: Literal["cosine", "steps"]
     burn_in: Share
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    average: Average
+    augmentation: MosaicAugmentation
     monitor: Monitor
 
     @model_validator(mode="after")

@@ -45,7 +45,13 @@ def complete_iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def losses(
-    predictions: Predictions, places: Places, targets: Targets, kind: str, size: float, objectness_balance: float
+    predictions: Predictions,
+    places: Places,
+    targets: Targets,
+    kind: str,
+    size: float,
+    objectness_balance: float,
+    label_smoothing: float = 0.0,
 ) -> dict[str, Tensor]:
     """The three parts of the loss, each a scalar: `box_loss`, `objectness_loss`, `class_loss`; the loss is their sum.
 
@@ -55,6 +61,7 @@ def losses(
             not the loss; these are its.)
         size: pixels, side of the input.
         objectness_balance: weight of the objectness of places that answer for nothing.
+        label_smoothing: the objectness of a place that answers for a box should be 1 - this; the many others' stays 0.
     """
     if kind not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {kind!r}")
@@ -66,7 +73,9 @@ def losses(
         box = CIOU_WEIGHT * (1 - complete_iou(predictions.boxes, targets.boxes))
     else:
         box = _darknet_box(predictions, places, targets, size)
-    objectness = _cross_entropy(predictions.objectness, positive) * (positive + objectness_balance * negative)
+    objectness = _cross_entropy(predictions.objectness, positive * (1.0 - label_smoothing)) * (
+        positive + objectness_balance * negative
+    )
     wanted = ops.one_hot(targets.classes, predictions.raw.shape[-1] - 5)
     classes = ops.sum(_cross_entropy(predictions.classes, wanted), axis=-1)
     # where, not a product: a place that answers for nothing may hold any number, infinity among them

@@ -40,6 +40,7 @@ class Yolo(keras.Model):
         objectness_balance: weight of the objectness of empty places.
         any_size: train and detect at any multiple of the largest stride.
         seed: of the initial weights.
+        label_smoothing: the objectness of a place that answers for a box should be 1 - this.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class Yolo(keras.Model):
         objectness_balance: float = 1.0,
         any_size: bool = False,
         seed: int = 0,
+        label_smoothing: float = 0.0,
         name: str = "yolov3",
     ) -> None:
         super().__init__(name=name)
         self.description = description
         self.kind = loss
-        self.objectness_balance = objectness_balance
+        self.objectness_balance, self.label_smoothing = objectness_balance, label_smoothing
         self.network = network.build(description, any_size=any_size, seed=seed)
         self.parts = [keras.metrics.Mean(name=part) for part in ("box_loss", "objectness_loss", "class_loss")]
         self.built = True
@@ -84,7 +86,7 @@ class Yolo(keras.Model):
             self.description.heads[0].ignore_threshold,
             also_above=ALSO_ABOVE if self.kind == "ciou" else 1.0,
         )
-        parts = losses(predictions, places, targets, self.kind, height, self.objectness_balance)
+        parts = losses(predictions, places, targets, self.kind, height, self.objectness_balance, self.label_smoothing)
         for metric in self.parts:
             metric.update_state(parts[metric.name])
         return device_share(parts["box_loss"] + parts["objectness_loss"] + parts["class_loss"])

@@ -49,6 +49,16 @@ def test_losses(kind: str, truth: list[float], box_loss: float):
     assert parts["class_loss"] == pytest.approx(LN2 / 2, abs=1e-5)
 
 
+def test_smoothed_objectness():
+    raw = np.zeros((1, 2, 2, 12), np.float32)
+    raw[..., [4, 10]] = 1.0  # the objectness of both anchors
+    predictions, where = decode([raw], APART, 64)
+    targets = assigned([[35, 0, 45, 20]], predicted=np.zeros((1, 8, 4), np.float32))
+    found = float(losses(predictions, where, targets, "ciou", 64, 0.5, label_smoothing=0.1)["objectness_loss"])
+    # one positive, log(1 + e) - 0.9, and seven negatives of weight 0.5, log(1 + e) each
+    assert found == pytest.approx(math.log(1 + math.e) * (1 + 3.5) - 0.9, abs=1e-5)
+
+
 def test_numbers_that_overflow_do_not_reach_the_loss():
     raw = np.full((1, 2, 2, 12), 60.0, np.float32)
     predictions, where = decode([raw], APART, 64)

@@ -78,6 +78,8 @@ def load_batch(
     boxes: Mapping[str, NDArray[np.float32]],
     augmentation: Augmentation | None,
     place: tuple[int, ...],
+    mosaics: float = 0.0,
+    others: Sequence[str] = (),
 ) -> tuple[NDArray[np.uint8], list[NDArray[np.float32]]]:
     """Images and boxes of a batch.
 
@@ -85,6 +87,8 @@ def load_batch(
         boxes: study -> float32 `[N, 4]` x1 y1 x2 y2, pixels of the resized image; a study without boxes may be absent.
         augmentation: None: the images as they are.
         place: (seed, epoch, index of the batch), all that randomness depends on.
+        mosaics: probability that a study shows only one quadrant, and three of `others` the rest; 0 without augmentation.
+        others: studies, with boxes as `boxes` has them.
 
     Returns:
         uint8 `[B, S, S]`; for each study float32 `[M, 4]` in the same frame.
@@ -97,7 +101,31 @@ def load_batch(
         images = images.copy()
         for i in range(len(images)):
             images[i], moved[i], _ = augmentation(images[i], moved[i], rng)
+        if mosaics:
+            rng = np.random.default_rng((*place, 2))  # of its own: without mosaics all else is as it was
+            for i in np.flatnonzero(rng.random(len(images)) < mosaics).tolist():
+                # One of the three may be the study itself: it is one of thousands.
+                names = [others[k] for k in rng.integers(len(others), size=3)]
+                added = load_batch(store, names, boxes, augmentation, (*place, 2, i))
+                images[i], moved[i] = _mosaic(images[i], moved[i], *added, rng)
     return images, moved
+
+
+def _mosaic(
+    image: NDArray[np.uint8],
+    own: NDArray[np.float32],
+    images: NDArray[np.uint8],
+    boxes: list[NDArray[np.float32]],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A mosaic of an image and three more, in any order, about a random centre."""
+    from pneumonia.training.augmentation import CENTRES, mosaic
+
+    images, boxes = np.concatenate([image[None], images]), [own, *boxes]
+    order = rng.permutation(4)
+    height, width = image.shape
+    x, y = rng.uniform(*CENTRES, 2)
+    return mosaic(images[order], [boxes[k] for k in order], (round(x * width), round(y * height)))
 
 
 def resized_boxes(store: ShardStore, boxes: pd.DataFrame, studies: Iterable[str]) -> dict[str, NDArray[np.float32]]:

@@ -49,9 +49,10 @@ def corners_of(boxes: Boxes) -> NDArray[np.float32]:
 
 
 def most_boxes(data: TrainingData) -> int:
-    """The most boxes that a study has; at least 1."""
+    """The most boxes that an image may have, of a study or of a mosaic of four; at least 1."""
     tables = (data.train_boxes, data.validation_boxes)
-    return max([1, *(len(own) for table in tables for own in table.values())])
+    most = max([1, *(len(own) for table in tables for own in table.values())])
+    return 4 * most if data.mosaics else most
 
 
 def metrics(best: Row, data: TrainingData) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Inputs(NamedTuple):
 
     Attributes:
         store: images of the training's size.
-        studies: columns study, subset, target.
+        studies: columns study, subset, target, category.
         boxes: columns study, x, y, width, height in original pixels, if asked for.
         files: all that was read, for the hash that names the resume file.
     """
@@ -35,7 +35,7 @@ def read(image_size: int, *, boxes: bool) -> Inputs:
     """Read split, targets, images of `image_size` pixels and, if asked for, boxes."""
     store = ShardStore(Path(IMAGES, str(image_size)))
     split = SPLIT.read(columns=("study", "subset"))
-    studies = split.merge(STUDIES.read(columns=("study", "target")), on="study", validate="one_to_one")
+    studies = split.merge(STUDIES.read(columns=("study", "target", "category")), on="study", validate="one_to_one")
     tables = [Path(table.path) for table in (SPLIT, STUDIES, *([BOXES] if boxes else []))]
     rows = BOXES.read() if boxes else None
     return Inputs(store, studies, rows, [*tables, *store.folder.iterdir()])

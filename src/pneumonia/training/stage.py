@@ -34,7 +34,8 @@ def run(name: str, train: Train, values: Mapping[str, Any], track: Mapping[str, 
     devices.configure(values["device"], values["precision"], values["seed"], values["devices"])
     read = inputs.read(values["image_size"], boxes=boxes)
     sampling, augmentation = pick(Sampling, values), pick(Augmentation, values["augmentation"])
-    data = TrainingData(read.store, read.studies, read.boxes, sampling, augmentation)
+    mosaics = values["augmentation"].get("mosaic", 0.0)  # a classifier has none
+    data = TrainingData(read.store, read.studies, read.boxes, sampling, augmentation, mosaics)
     out = Path(MODELS, name)
     state = state_path(Path(STATE, name), values, read.files)
     follow = tracking.run(**track, name=name, params=values, tags=tracking.tags(f"train_{name}", read.files))

@@ -64,6 +64,7 @@ class TrainingData:
         studies: columns `study`, `subset`, `target` (1 positive, 0 negative); other subsets than `train` and `validation`
             are not looked at.
         boxes: columns `study`, `x`, `y`, `width`, `height`, pixels of the original image; None: the model learns none.
+        mosaics: probability that a training study is shown in a mosaic with three others of its epoch.
 
     Attributes:
         train, validation: rows of `studies`, sorted by study.
@@ -77,8 +78,9 @@ class TrainingData:
         boxes: pd.DataFrame | None,
         sampling: Sampling,
         augmentation: Augmentation,
+        mosaics: float = 0.0,
     ) -> None:
-        self.store, self.sampling, self.augmentation = store, sampling, augmentation
+        self.store, self.sampling, self.augmentation, self.mosaics = store, sampling, augmentation, mosaics
         self.train, self.validation = (
             studies[studies["subset"] == subset].sort_values("study") for subset in ("train", "validation")
         )
@@ -116,10 +118,11 @@ class TrainingData:
         self, batches: list[list[str]], epoch: int, batch: Batch, augmentation: Augmentation | None
     ) -> keras.utils.PyDataset:
         boxes = {**self.train_boxes, **self.validation_boxes}
+        shown = [study for names in batches for study in names]
 
         def one(index: int) -> Any:
             place = Place(self.sampling.seed, epoch, index)
-            images, moved = load_batch(self.store, batches[index], boxes, augmentation, place)
+            images, moved = load_batch(self.store, batches[index], boxes, augmentation, place, self.mosaics, shown)
             return batch(batches[index], images, moved, place)
 
         return dataset(one, len(batches))

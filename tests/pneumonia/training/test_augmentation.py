@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumonia.training.augmentation import Augmentation
+from pneumonia.training.augmentation import Augmentation, cut_out, mosaic
 
 NOTHING = {"flip": 0.0, "rotation": 0.0, "translation": 0.0, "scale": 0.0, "brightness": 0.0, "contrast": 0.0}
 DEFAULT = {"flip": 0.5, "rotation": 5.0, "translation": 0.05, "scale": 0.1, "brightness": 0.1, "contrast": 0.2}
@@ -102,6 +102,54 @@ def test_a_box_mostly_outside_goes():
     np.testing.assert_allclose(moved, [[45, 40, 75, 60], [15, 40, 35, 60]])
 
 
+def test_a_rectangle_is_cut_out():
+    image = np.zeros((50, 100), np.uint8)
+    image[:, :50] = 100
+    boxes = np.array([[60, 0, 80, 15], [62, 0, 80, 15], [0, 0, 10, 10]], np.float32)
+    # The largest, 30 x 15, in the upper right corner: x 70 to 100. It hides 10 of 20 columns of the first box, 10 of 18 of
+    # the second.
+    new, kept = cut_out(image, boxes, place=(1.0, 0.0), size=(1.0, 1.0))
+    assert kept.tolist() == [True, False, True]
+    expected = image.copy()
+    expected[:15, 70:] = 50
+    np.testing.assert_array_equal(new, expected)
+    # The smallest, 10 x 5, in the middle of what is left: 45 to 55 and 22 (22.5, to the even number) to 27.
+    new, _ = cut_out(image, NO_BOXES, place=(0.5, 0.5), size=(0.0, 0.0))
+    rows, columns = np.where(new == 50)
+    assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == [45, 22, 55, 27]
+    assert image.max() == 100  # the one that was given is as it was
+    assert not (image == 50).any()
+
+
+def test_cutout_is_a_probability_of_its_own():
+    image, boxes = bright_box(32, 4, 8, 12, 20)
+    changed = [(with_only(cutout=0.5)(image, boxes, np.random.default_rng(i))[0] != image).any() for i in range(200)]
+    # A cut changes the image wherever it lies, since its grey is the mean; 100 of 200 but for three deviations.
+    assert 79 <= sum(changed) <= 121
+
+
+def test_a_mosaic_by_hand():
+    images = np.stack([np.full((8, 12), grey, np.uint8) for grey in (10, 20, 30, 40)])
+    boxes = [
+        [[1, 1, 4, 3], [3, 0, 9, 3]],  # the first whole; of the second 2 x 3 of 6 x 3: gone
+        [[4, 0, 8, 3]],  # 3 x 3 of 4 x 3: cut at x 5
+        [[1, 2, 5, 4]],  # 4 x 1 of 4 x 2, just half: cut at y 3
+        [[0, 0, 5, 3]],  # in the quadrant of the first image: gone
+    ]
+    image, kept = mosaic(images, [np.array(own, np.float32) for own in boxes], centre=(5, 3))
+    assert np.unique(image[:3, :5]).tolist() == [10]
+    assert np.unique(image[:3, 5:]).tolist() == [20]
+    assert np.unique(image[3:, :5]).tolist() == [30]
+    assert np.unique(image[3:, 5:]).tolist() == [40]
+    assert kept.tolist() == [[1, 1, 4, 3], [5, 0, 8, 3], [1, 3, 5, 4]]
+
+
+def test_a_mosaic_of_nothing():
+    image, kept = mosaic(np.zeros((4, 6, 6), np.uint8), [NO_BOXES] * 4, centre=(3, 3))
+    assert image.shape == (6, 6)
+    assert kept.shape == (0, 4)
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), x=st.integers(8, 40), y=st.integers(8, 40))
 def test_boxes_follow_what_they_hold(seed, x, y):
@@ -127,9 +175,15 @@ def test_always_the_same_number_of_draws():
     with_only()(image, NO_BOXES, first)
     Augmentation(**DEFAULT)(image, NO_BOXES, second)
     assert first.random() == second.random()
+    never, always = (Augmentation(**DEFAULT, cutout=share) for share in (1e-9, 1.0))
+    never(image, NO_BOXES, first)
+    always(image, NO_BOXES, second)
+    assert first.random() == second.random()
 
 
-@pytest.mark.parametrize(("name", "value"), [("flip", 1.5), ("rotation", 180.0), ("scale", 1.0), ("contrast", -0.1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("flip", 1.5), ("cutout", -0.1), ("rotation", 180.0), ("scale", 1.0), ("contrast", -0.1)]
+)
 def test_impossible_values(name, value):
     with pytest.raises(ValueError, match=name):
         with_only(**{name: value})

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pneumonia.training import batches
@@ -84,6 +84,42 @@ def test_batch_is_drawn_from_its_place():
     assert [b.tolist() for b in moved] == [[[1, 1, 3, 3]], []]
     plain, _ = load_batch(Store(), ["4", "6"], boxes, None, (1, 2, 3))
     assert plain[:, 0, 0].tolist() == [4, 6]
+
+
+def unchanged(image, boxes, rng):
+    return image, boxes, np.ones(len(boxes), bool)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 99), number=st.integers(0, 9))
+def test_mosaics_show_four_studies_and_their_boxes(seed, number):
+    # Every study has its number as its grey, and a box over everything: a quadrant of less than half keeps none.
+    boxes = {str(i): np.array([[0, 0, 8, 8], [i, 0, i + 1, 1]], np.float32) for i in range(8)}
+    names = [str(i) for i in range(8)]
+    images, moved = load_batch(Store(), names, boxes, unchanged, (seed, 1, number), 1.0, names)
+    for name, image, own in zip(names, images, moved, strict=True):
+        assert int(name) in image
+        # Which studies' small boxes are there: those whose upper left pixel at column i is their own.
+        wanted = sorted([i, 0, i + 1, 1] for i in range(8) if image[0, i] == i)
+        small = sorted(box for box in own.tolist() if box[2] - box[0] == 1)
+        assert small == wanted
+        assert (own >= 0).all()
+        assert (own <= 8).all()
+    again, _ = load_batch(Store(), names, boxes, unchanged, (seed, 1, number), 1.0, names)
+    np.testing.assert_array_equal(images, again)
+
+
+def test_mosaics_are_as_frequent_as_asked_for_and_leave_the_others():
+    def count(share):
+        names = ["1"] * 300
+        images, _ = load_batch(Store(), names, {}, unchanged, (1, 1, 1), share, ["2"])
+        return int((images == 2).any(axis=(1, 2)).sum())
+
+    assert count(0.0) == 0
+    assert 64 <= count(0.3) <= 116  # 90 but for three deviations of 8.0
+    assert count(1.0) == 300
+    plain, _ = load_batch(Store(), ["4", "6"], {}, None, (1, 0, 1), 1.0, ["2"])  # validation: no augmentation
+    assert [np.unique(image).tolist() for image in plain] == [[4], [6]]
 
 
 def test_state_path_follows_values_and_data(tmp_path):

@@ -22,13 +22,14 @@ class Store:
         return np.stack([np.full((8, 8), study == "ill", np.uint8) for study in studies])
 
 
-def data(*validation, train=()):
+def data(*validation, train=(), mosaics=0.0):
     boxes = {"ill": BOX, "well": NONE}
     return SimpleNamespace(
         store=Store(),
         validation=pd.DataFrame({"study": validation}),
         validation_boxes={study: boxes[study] for study in validation},
         train_boxes=dict(enumerate(train)),
+        mosaics=mosaics,
     )
 
 
@@ -49,6 +50,7 @@ def test_validation_is_the_ap_and_absent_without_boxes():
 def test_most_boxes_is_at_least_one():
     assert detection.most_boxes(data("well")) == 1
     assert detection.most_boxes(data("ill", train=[NONE, np.repeat(BOX, 3, axis=0)])) == 3
+    assert detection.most_boxes(data("ill", train=[NONE, np.repeat(BOX, 3, axis=0)], mosaics=0.1)) == 12
 
 
 def test_metrics_are_those_of_the_best_epoch():

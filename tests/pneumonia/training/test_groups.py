@@ -22,7 +22,11 @@ def test_a_group_is_picked_by_the_names_of_its_fields():
 @pytest.mark.parametrize(
     ("section", "groups", "alone"),
     [
-        (params.Classifier, [classifier.Architecture, Epochs, Optimization, Sampling], {"patience"}),
+        (
+            params.Classifier,
+            [classifier.Architecture, classifier.Objective, Epochs, Optimization, Sampling],
+            {"patience", "average"},
+        ),
         (
             params.MaskRCNN,
             [maskrcnn.Architecture, maskrcnn.Targets, maskrcnn.Losses, Stopping, Optimization, Sampling],

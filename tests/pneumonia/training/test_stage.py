@@ -9,7 +9,7 @@ import pytest
 from pneumonia.training import inputs, stage
 from pneumonia.training.story import Trained
 
-AUGMENTATION = {"flip": 0.5, "rotation": 0, "translation": 0, "scale": 0, "brightness": 0, "contrast": 0}
+AUGMENTATION = {"flip": 0.5, "rotation": 0, "translation": 0, "scale": 0, "brightness": 0, "contrast": 0, "cutout": 0}
 VALUES = {
     "image_size": 64,
     "batch_size": 2,

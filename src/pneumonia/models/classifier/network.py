@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import keras
 
 SCORE, HIDDEN = "score", "hidden"  # names of the last layer and of the one that may come before it
+CLASSES = "classes"  # of the layer that training may add
 
 
 def build(
@@ -36,3 +37,14 @@ def build(
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     x = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name=SCORE)(x)
     return keras.Model(base.input, x, name="classifier")
+
+
+def with_classes(model: keras.Model, count: int) -> keras.Model:
+    """`model` with a second output for training: `{"score": [B, 1], "classes": [B, count]}`, the second a softmax on what the
+    score is made from. The layers are shared; `model` itself stays as it is.
+    """
+    import keras
+
+    before = model.get_layer(SCORE).input
+    classes = keras.layers.Dense(count, activation="softmax", dtype="float32", name=CLASSES)(before)
+    return keras.Model(model.input, {SCORE: model.output, CLASSES: classes}, name=f"{model.name}_{CLASSES}")

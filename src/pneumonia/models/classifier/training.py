@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 
 from pneumonia import files
 from pneumonia.models import weights as weight_files
-from pneumonia.models.classifier.network import HIDDEN, SCORE, build
+from pneumonia.models.classifier.network import CLASSES, HIDDEN, SCORE, build, with_classes
+from pneumonia.schema.data import CATEGORIES
 from pneumonia.training import story
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import keras
+    import pandas as pd
 
     from pneumonia.training.groups import Epochs, Optimization
 
 VALIDATION_BATCH = 32
-HEADS = f"^({HIDDEN}|{SCORE})/"
+HEADS = f"^({HIDDEN}|{SCORE}|{CLASSES})/"
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,31 @@ class Architecture:
     hidden: int
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What the network learns to be right about.
+
+    Attributes:
+        classes_weight: weight of a second loss, the cross entropy of the study's category (`CATEGORIES`) from a softmax that
+            is trained beside the score and not kept; the score's own loss weighs 1. 0: no such softmax.
+        label_smoothing: the score of a positive should be 1 - half of this, of a negative half of this.
+    """
+
+    classes_weight: float
+    label_smoothing: float
+
+
 def train(
     data: story.TrainingData,
     out: Path,
     state: Path | None,
     *,
     architecture: Architecture,
+    objective: Objective,
     epochs: Epochs,
     patience: int,
     optimization: Optimization,
+    average: float = 0.0,
     on_epoch: story.OnEpoch | None = None,
 ) -> story.Trained:
     """Train, stop early by the AUC of the validation studies, write `model.json` and `model.weights.h5`.
@@ -59,9 +77,10 @@ def train(
     (`keraskit.compute.devices`).
 
     Arguments:
-        data: images of a multiple of 32 pixels.
+        data: images of a multiple of 32 pixels; with `objective.classes_weight` its studies have the column `category`.
         out, state, on_epoch: as in `story.run`.
         patience: epochs without a better AUC, after those of the heads, before it ends.
+        average: decay of the average of the weights, which is what is validated and written; 0: the weights themselves.
     """
     from keraskit.compute.backend import jit_compile
 
@@ -69,15 +88,35 @@ def train(
     targets = dict(zip(data.train["study"], data.train["target"], strict=True))
     _start_at_prior(model, float(np.mean([targets[study] for names in data.batches(1) for study in names])))
 
+    both = with_classes(model, len(CATEGORIES)) if objective.classes_weight else None
+    rows = _one_hot(data.train) if both is not None else {}
+
     def batch(names: Sequence[str], images: NDArray[np.uint8], boxes: Any, place: Any) -> tuple[Any, Any]:
-        return images[..., None], np.array([[targets[study]] for study in names], np.float32)
+        wanted = np.array([[targets[study]] for study in names], np.float32)
+        if both is None:
+            return images[..., None], wanted
+        return images[..., None], {SCORE: wanted, CLASSES: np.stack([rows[study] for study in names])}
 
     def prepare(steps: int, only_heads: bool) -> None:
-        _set_trainable(model, only_heads=only_heads, frozen_norm=architecture.weights != "none")
-        model.compile(optimization.optimizer(steps, HEADS), loss="binary_crossentropy", jit_compile=jit_compile())
+        import keras
+
+        learner = model if both is None else both
+        _set_trainable(learner, only_heads=only_heads, frozen_norm=architecture.weights != "none")
+        optimizer = optimization.optimizer(steps, HEADS, average=average)
+        loss: Any = keras.losses.BinaryCrossentropy(label_smoothing=objective.label_smoothing)
+        if both is None:
+            model.compile(optimizer, loss=loss, jit_compile=jit_compile())
+            return
+        model.compile(jit_compile=jit_compile())  # for the validation
+        both.compile(
+            optimizer,
+            loss={SCORE: loss, CLASSES: "categorical_crossentropy"},
+            loss_weights={SCORE: 1.0, CLASSES: objective.classes_weight},
+            jit_compile=jit_compile(),
+        )
 
     task = story.Task(
-        model,
+        model if both is None else both,
         batch,
         story.heads_first(epochs, data.steps, patience, prepare, "classifier"),
         _validation(model, data),
@@ -99,12 +138,19 @@ def _start_at_prior(model: keras.Model, positive: float) -> None:
     model.get_layer(SCORE).set_weights([kernel, np.array([np.log(positive / (1 - positive))])])
 
 
+def _one_hot(studies: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
+    """Study -> its category as a row of 0 and 1, in the order of `CATEGORIES`."""
+    rows = np.eye(len(CATEGORIES), dtype=np.float32)
+    pairs = zip(studies["study"], studies["category"], strict=True)
+    return {study: rows[CATEGORIES.index(category)] for study, category in pairs}
+
+
 def _set_trainable(model: keras.Model, *, only_heads: bool, frozen_norm: bool) -> None:
     import keras
 
     for layer in model.layers:
         norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = layer.name in (HIDDEN, SCORE) or not (only_heads or (norm and frozen_norm))
+        layer.trainable = layer.name in (HIDDEN, SCORE, CLASSES) or not (only_heads or (norm and frozen_norm))
 
 
 def _validation(model: keras.Model, data: story.TrainingData) -> story.Validation:

@@ -51,11 +51,13 @@ class Objective:
         loss: `ciou` or `darknet`.
         ignore_threshold: IoU above which a wrong anchor is not punished.
         objectness_balance: weight of the objectness of empty cells.
+        label_smoothing: the objectness of a cell that holds a box should be 1 - this.
     """
 
     loss: str
     ignore_threshold: float
     objectness_balance: float
+    label_smoothing: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Optimization:
         burn_in: share of the steps with rising learning rate.
         weight_decay: decoupled, on kernels only.
         clip_norm: bound on the global norm of the gradient.
+        average: decay of the average of the weights, which is what is validated and written; 0: the weights themselves.
     """
 
     learning_rate: float
@@ -75,6 +78,7 @@ class Optimization:
     burn_in: float
     weight_decay: float
     clip_norm: float
+    average: float
 
 
 def train(
@@ -140,7 +144,7 @@ def _build(architecture: Architecture, objective: Objective, data: story.Trainin
     a, o, seed = architecture, objective, data.sampling.seed
     anchors = choose_anchors(a.anchors, a.network, data.store.size, data.train_boxes, seed)
     description = architectures.describe(a.network, data.store.size, 1, anchors, o.ignore_threshold)
-    model = Yolo(description, o.loss, o.objectness_balance, any_size=a.multi_scale, seed=seed)
+    model = Yolo(description, o.loss, o.objectness_balance, a.multi_scale, seed, o.label_smoothing)
     if str(a.weights) != "none":
         _load_weights(model, description, a.weights)
     return model
@@ -170,7 +174,9 @@ def _phases(
 
     def prepare(steps: int, only_heads: bool) -> None:
         set_trainable(model.network, not only_heads, before=BACKBONE_LAYERS[network])
-        optimizer = adamw(o.learning_rate, steps, o.burn_in, o.weight_decay, o.clip_norm, schedule=o.schedule)
+        optimizer = adamw(
+            o.learning_rate, steps, o.burn_in, o.weight_decay, o.clip_norm, schedule=o.schedule, average=o.average
+        )
         model.compile(optimizer=optimizer, jit_compile=jit_compile())
 
     return story.heads_first(epochs, steps, patience, prepare, "yolo")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pneumonia.models.classifier.training import Architecture, train
+from pneumonia.models.classifier.training import Architecture, Objective, train
 from pneumonia.training.augmentation import Augmentation
 from pneumonia.training.groups import Epochs, Optimization, Sampling
 from pneumonia.training.story import TrainingData
@@ -14,6 +14,7 @@ STUDIES = pd.DataFrame(
         "study": [f"s{i:02d}" for i in range(80)],
         "subset": ["train"] * 48 + ["validation"] * 24 + ["holdout"] * 8,
         "target": [int(i % 3 == 0) for i in range(80)],
+        "category": [("opacity", "normal", "not_normal")[i % 3] for i in range(80)],
     }
 )
 
@@ -35,7 +36,10 @@ class Store:
         return np.stack([self.images[study] for study in studies])
 
 
-def fit(out, state=None, *, hidden=0, epochs=4, on_epoch=None):
+PLAIN = Objective(classes_weight=0.0, label_smoothing=0.0)
+
+
+def fit(out, state=None, *, hidden=0, epochs=4, objective=PLAIN, average=0.0, on_epoch=None):
     augmentation = Augmentation(flip=0.5, rotation=0, translation=0.05, scale=0, brightness=0, contrast=0.1)
     sampling = Sampling(batch_size=8, negatives_per_positive=1.0, seed=1)
     return train(
@@ -43,8 +47,10 @@ def fit(out, state=None, *, hidden=0, epochs=4, on_epoch=None):
         out,
         state,
         architecture=Architecture("resnet_small", "none", dropout=0.1, hidden=hidden),
+        objective=objective,
         epochs=Epochs(epochs, heads_epochs=1),
         patience=3,
         optimization=Optimization(0.003, backbone_rate=1.0, warmup=0.1, weight_decay=0.0001, clip_norm=5.0),
+        average=average,
         on_epoch=on_epoch,
     )

@@ -51,16 +51,19 @@ def fit(
     schedule: str = "cosine",
     monitor: str = "ap50",
     epochs: tuple[int, int] = (2, 1),
+    label_smoothing: float = 0.0,
+    average: float = 0.0,
+    mosaics: float = 0.0,
 ) -> Trained:
     augmentation = Augmentation(0.5, 5.0, 0.05, 0.1, 0.1, 0.2)
     sampling = Sampling(batch_size=4, negatives_per_positive=1.0, seed=1)
     return train(
-        TrainingData(Store(NAMES), studies, BOXES, sampling, augmentation),
+        TrainingData(Store(NAMES), studies, BOXES, sampling, augmentation, mosaics),
         out,
         state,
         architecture=Architecture("yolov3-tiny", "none", anchors, multi_scale),
-        objective=Objective(loss, ignore_threshold=0.5, objectness_balance=1.0),
+        objective=Objective(loss, ignore_threshold=0.5, objectness_balance=1.0, label_smoothing=label_smoothing),
         epochs=Epochs(*epochs),
         stopping=Stopping(monitor, patience=2),
-        optimization=Optimization(0.001, schedule, burn_in=0.1, weight_decay=0.0005, clip_norm=5.0),
+        optimization=Optimization(0.001, schedule, burn_in=0.1, weight_decay=0.0005, clip_norm=5.0, average=average),
     )

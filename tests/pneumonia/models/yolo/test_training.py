@@ -46,7 +46,9 @@ def test_same_seed_same_bytes(trained: tuple[Trained, Path], tmp_path: Path):
 
 
 def test_other_sizes_without_validation_boxes(tmp_path: Path):
-    """Several input sizes, COCO's anchors, the original loss, steps; nothing to find in validation."""
+    """Several input sizes, COCO's anchors, the original loss, steps, mosaics and what goes with them; nothing to find in
+    validation.
+    """
     metrics, history = fit(
         tmp_path / "model",
         studies=STUDIES.assign(subset=["train"] * 4 + ["holdout"] * 2 + ["validation"] * 2 + ["holdout"]),
@@ -56,6 +58,9 @@ def test_other_sizes_without_validation_boxes(tmp_path: Path):
         schedule="steps",
         monitor="loss",
         epochs=(1, 0),
+        label_smoothing=0.1,
+        average=0.9,
+        mosaics=1.0,
     )
     assert len(history) == 1
     assert metrics["ap50"] is None
