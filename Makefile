@@ -57,7 +57,7 @@ lock: setup ## renew requirements.lock from pyproject.toml
 
 # The part of requirements.lock that a node needs, for its image.
 node.lock: requirements.lock pyproject.toml
-	uv pip compile pyproject.toml --extra onnx --extra dicom --extra web $(PINNED) --constraints requirements.lock -o node.lock
+	uv pip compile pyproject.toml --extra onnx --extra dicom --extra web --group build $(PINNED) --constraints requirements.lock -o node.lock
 
 # What docs, dist, sbom and audit run by: an environment of its own, so that no tool's package meddles with the project's.
 $(TOOLS)/.installed: tools.lock
