@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+TOOLS  := .venv-tools
 
 # DVC and the stages find the environment's own python first; two cores do not profit from more threads.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup unmoved repro test check format lock report clean
+.PHONY: help setup unmoved repro test check format lock docs dist sbom audit clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +48,37 @@ format: setup ## let ruff mend what it can
 	ruff check --fix .
 	ruff format .
 
-lock: setup ## renew requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --extra pipeline --extra jax --extra dicom --extra dask --extra lite0 --extra web --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
+PINNED := --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-clean: ## remove the environment and the caches of tools (not DVC's cache)
-	rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache build dist
+lock: setup ## renew requirements.lock from pyproject.toml
+	uv pip compile pyproject.toml --extra pipeline --extra jax --extra dicom --extra dask --extra lite0 --extra web --extra dev $(PINNED) --upgrade -o requirements.lock
+	$(MAKE) node.lock
+	uv pip compile --group tools $(PINNED) --upgrade -o tools.lock
+
+# The part of requirements.lock that a node needs, for its image.
+node.lock: requirements.lock pyproject.toml
+	uv pip compile pyproject.toml --extra onnx --extra dicom --extra web --group build $(PINNED) --constraints requirements.lock -o node.lock
+
+# What docs, dist, sbom and audit run by: an environment of its own, so that no tool's package meddles with the project's.
+$(TOOLS)/.installed: tools.lock
+	$(PYTHON) -m venv "$(TOOLS)"
+	"$(TOOLS)/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r tools.lock
+	@touch "$@"
+
+docs: $(TOOLS)/.installed ## the documentation as a site, in build/docs
+	PYTHONPATH=src "$(TOOLS)/bin/sphinx-build" -W --keep-going -q -b html docs build/docs
+	@echo "Site: build/docs/index.html"
+
+dist: $(TOOLS)/.installed ## wheel and sdist, in dist
+	rm -rf dist build/lib build/bdist.*
+	"$(TOOLS)/bin/python" -m build
+
+sbom: $(TOOLS)/.installed ## what requirements.lock installs, as CycloneDX, in dist/sbom.json
+	@mkdir -p dist
+	"$(TOOLS)/bin/cyclonedx-py" requirements --pyproject pyproject.toml --output-reproducible --validate -o dist/sbom.json requirements.lock
+
+audit: $(TOOLS)/.installed ## known vulnerabilities of what requirements.lock installs; status 3: it could not be found out
+	"$(TOOLS)/bin/python" -m benchmarks.audit requirements.lock
+
+clean: ## remove the environments and the caches of tools (not DVC's cache)
+	rm -rf "$(VENV)" "$(TOOLS)" .pytest_cache .mypy_cache .ruff_cache build dist

@@ -116,7 +116,7 @@ def test_a_wheel_holds_every_file_of_the_source(tree: Path, tmp_path: Path):
     wanted = {
         path
         for path in source.rglob("*")
-        if path.suffix in (".py", ".pth") or {"static", "templates"} & set(path.parts)
+        if path.suffix in (".py", ".pth", ".typed") or {"static", "templates"} & set(path.parts)
     }
     assert held == {path.relative_to(source).as_posix() for path in wanted if path.is_file()}
     assert {"pneumonia/report/templates/report.html", "mrcnn_imgaug.pth"} <= held

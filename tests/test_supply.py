@@ -220,7 +220,7 @@ def test_the_lock_pins_by_hash_and_names_no_registry():
     pinned = {normal(re.match(r"[A-Za-z0-9._-]+", entry)[0]) for entry in entries}
     assert len(pinned) == len(entries)  # one version on every Python
     assert sorted(BASE.union(*(EXTRAS[extra] for extra in LOCKED)) - pinned) == []
-    assert "".join(f" --extra {extra}" for extra in LOCKED) + " --universal" in (ROOT / "Makefile").read_text()
+    assert "".join(f" --extra {extra}" for extra in LOCKED) + " $(PINNED)" in (ROOT / "Makefile").read_text()
     assert EXTRAS["tensorflow"] <= EXTRAS["pipeline"]  # the default backend
 
 

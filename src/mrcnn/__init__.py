@@ -2,6 +2,4 @@
 
 from keraskit.compute.devices import require_backend
 
-__version__ = "0.1.0"
-
 require_backend()  # before the traceback of Keras' own import

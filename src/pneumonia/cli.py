@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pneumonia", description=__doc__.split("\n")[0])
+    parser.add_argument("--version", action="version", version=f"pneumonia {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     predict = commands.add_parser("predict", help="run the trained models on new studies, no labels needed")
@@ -237,6 +238,16 @@ def _parser() -> argparse.ArgumentParser:
     deps.add_argument("--write", action="store_true", help="correct dvc.yaml")
     deps.set_defaults(run=_deps)
     return parser
+
+
+def _version() -> str:
+    """The version of the installed package, which pyproject.toml alone names."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("pneumonia")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _path(text: str) -> Path:

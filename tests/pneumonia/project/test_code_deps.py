@@ -279,7 +279,7 @@ def test_dvc_sees_the_source_that_git_has_and_nothing_else():
         pytest.skip("not a git repository")
     in_git = {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
     hidden = in_git - seen_by_dvc(ROOT, "src")
-    no_stage = ("README.md", ".pth")  # nor the node's page
+    no_stage = ("README.md", ".pth", "py.typed")  # nor the node's page
     assert hidden == {name for name in in_git if name.endswith(no_stage) or "/node/web/static/" in name}
     for package in (path.parent for path in (ROOT / "src").glob("*/__init__.py")):
         content = {path.relative_to(ROOT).as_posix() for path in _content(package)}
