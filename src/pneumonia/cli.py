@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pneumonia import destination, extras
-from pneumonia.params import Params, ParamsError, load
+from pneumonia.params import Foreign, Params, ParamsError, load
 from pneumonia.runtime import bundle
 from pneumonia.runtime.bundle import FORMATS
 from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, Choice, choose
@@ -188,6 +188,22 @@ def _parser() -> argparse.ArgumentParser:
     benchmark.add_argument("--threads", type=int, default=0, metavar="N", help="of a model (default: one a core)")
     benchmark.add_argument("--json", action="store_true", help="print JSON")
     benchmark.set_defaults(run=_benchmark)
+
+    convert = commands.add_parser("convert", help="another project's labelled set to a folder of data/raw's form")
+    convert.add_argument("layout", choices=get_args(Foreign), help="see docs/data.md")
+    convert.add_argument("source", type=_path, metavar="DIR", help="the set as it is published, unpacked")
+    convert.add_argument(
+        "--output", type=_path, required=True, metavar="DIR", help="where it goes; must not exist or be empty"
+    )
+    convert.add_argument("--opacity", action="append", default=[], metavar="CLASS", help="a class that is an opacity")
+    convert.add_argument("--unmarked", choices=("normal", "not_normal"), default="refuse", help="images without box")
+    convert.add_argument("--images", default="", metavar="DIR", help="folder of the images, from the set's")
+    convert.add_argument("--annotations", default="", metavar="FILE", help="coco, yolo: the JSON or data.yaml")
+    convert.add_argument("--sidecar", default="", metavar="FILE", help="CSV of what PNG and JPEG do not say")
+    convert.add_argument("--radiologists", type=int, default=2, metavar="N", help="vindr: who must agree (default: 2)")
+    convert.add_argument("--agreement", type=float, default=0.4, help="vindr: IoU of one place (default: 0.4)")
+    convert.add_argument("--persons", type=_path, metavar="FILE", help="CSV of patientId and person")
+    convert.set_defaults(run=_convert)
 
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
     results.add_argument("--md", action="store_true", help="as Markdown")
@@ -452,6 +468,21 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     options = {"score_floor": p.score_floor, "nms_iou": p.nms_iou, "max_detections": p.max_detections}
     rows = benchmark.measure(arguments.folders, options, studies=arguments.studies, threads=arguments.threads)
     print(json.dumps(benchmark.as_dict(rows), indent=2) if arguments.json else benchmark.text(rows))
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from pneumonia.sources.foreign.fetch import fetch_labelled
+    from pneumonia.sources.foreign.marked import Options
+
+    if arguments.radiologists < 1 or not 0 < arguments.agreement <= 1:
+        raise ValueError("--radiologists must be at least 1, and --agreement above 0 and at most 1")
+    destination.check(arguments.output)
+    names = ("images", "annotations", "sidecar", "opacity", "unmarked", "radiologists", "agreement")
+    options = Options(**{name: getattr(arguments, name) for name in names})
+    with destination.new_dir(arguments.output) as folder:
+        fetch_labelled(arguments.layout, arguments.source, folder, options, persons=arguments.persons)
+    print(f"{arguments.source} in the form of data/raw in {arguments.output}")
     return 0
 
 
