@@ -71,15 +71,15 @@ def read(path: Path, sizes: Sizes) -> Reviewed:
     left = 0
     for item in items:
         where = f"{path}: annotation {item.get('id')}"
-        study, name = studies.get(item.get("image_id")), names.get(item.get("category_id"))
-        if study is None or name not in (TRUTH, SUGGESTED):
+        own, name = studies.get(item.get("image_id")), names.get(item.get("category_id"))
+        if own is None or name not in (TRUTH, SUGGESTED):
             raise ValueError(
                 f"{where}: of image {item.get('image_id')}, labelled {name!r}; wanted {TRUTH} or {SUGGESTED}"
             )
         if name == SUGGESTED:
             left += 1
         else:
-            reviewed.boxes[study].append(_box(item, where))
+            reviewed.boxes[own].append(_box(item, where))
     if left:
         reviewed.notes.append(f"{left} boxes are still labelled {SUGGESTED} and count for nothing")
     return reviewed

@@ -42,10 +42,10 @@ def write(folder: Path, studies: Iterable[Sent], images: str, model: str) -> Non
         ElementTree.SubElement(label, "type").text = "rectangle"
         attributes = ElementTree.SubElement(label, "attributes")
         if name == SUGGESTED:
-            score = ElementTree.SubElement(attributes, "attribute")
+            own = ElementTree.SubElement(attributes, "attribute")
             wanted = {"name": "score", "mutable": "False", "input_type": "text", "default_value": "", "values": ""}
             for part, text in wanted.items():
-                ElementTree.SubElement(score, part).text = text
+                ElementTree.SubElement(own, part).text = text
     for number, sent in enumerate(studies):
         image = ElementTree.SubElement(
             root,

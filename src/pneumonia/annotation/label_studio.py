@@ -131,7 +131,7 @@ def _box(item: Mapping[str, Any], size: tuple[int, int], where: str) -> Box:
     wide, high = item.get("original_width"), item.get("original_height")
     if wide and high and abs(wide / high * rows / columns - 1) > _SHAPE:
         raise ValueError(f"{where}: the image was {wide} x {high}, ours is {columns} x {rows}: another image")
-    sides = [value.get(name) for name in ("x", "y", "width", "height")]
+    sides: list[Any] = [value.get(name) for name in ("x", "y", "width", "height")]
     numbers = [float(side) for side in sides if type(side) in (int, float) and math.isfinite(side)]
     if len(numbers) != len(sides):
         raise ValueError(f"{where}: wanted numbers for x, y, width, height, got {sides}")

@@ -7,14 +7,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia.annotation import coco, cvat, label_studio
 from pneumonia.annotation.corrected import boxes_by_study
 from pneumonia.annotation.marks import MOST_NAMES, Sent
 from pneumonia.archive import Studies
 from pneumonia.dicom.windowing import study_to_uint8
-from pneumonia.pictures import Image, png
+from pneumonia.pictures import Image, overlay, png
 from pneumonia.schema.table import BOX
 
 TOOLS: dict[str, ModuleType] = {"label_studio": label_studio, "cvat": cvat, "coco": coco}
@@ -53,6 +55,17 @@ def gather(
 def picture(archive: Studies, study: str, window: Mapping[str, Any]) -> Image:
     """A study as the models get it, in original size: uint8 `[rows, columns]`."""
     return study_to_uint8(archive.read(study), **window, study=study).image
+
+
+def overlaid(
+    archive: Studies, study: str, boxes: pd.DataFrame, detections: pd.DataFrame, window: Mapping[str, Any]
+) -> bytes:
+    """A PNG of a study with its labelled boxes in green and detections in red, as `pneumonia.pictures.overlay` draws them."""
+    truths, found = boxes[boxes["study"] == study], detections[detections["study"] == study]
+    corners = xywh_to_xyxy(found[BOX].to_numpy(np.float64))
+    scored = np.column_stack([corners, found["score"].to_numpy(np.float64)])
+    image = picture(archive, study, window)
+    return png(overlay(image, xywh_to_xyxy(truths[BOX].to_numpy(np.float64)), scored), COMPRESSION)
 
 
 def write(

@@ -65,7 +65,7 @@ def worst(
 
 
 def _of_labels(targets: pd.Series, scores: pd.Series) -> list[tuple[object, ...]]:
-    """Studies whose score goes beyond the mean of the other label's."""
+    """Studies whose score goes beyond the mean of the other label's; where it reaches both means, the nearer end decides."""
     nowhere = (np.nan,) * len(BOX)
     positive = targets == 1
     if positive.all() or not positive.any():
@@ -73,9 +73,11 @@ def _of_labels(targets: pd.Series, scores: pd.Series) -> list[tuple[object, ...]
     high, low = scores[positive].mean(), scores[~positive].mean()
     rows: list[tuple[object, ...]] = []
     for study, target, score in zip(targets.index, targets, scores, strict=True):
-        if target == 0 and score >= high:
+        as_positive = score >= high and (score > low or score > 0.5)
+        as_negative = score <= low and (score < high or score <= 0.5)
+        if target == 0 and as_positive:
             rows.append((study, "label_negative", score, *nowhere))
-        elif target == 1 and score <= low:
+        elif target == 1 and as_negative:
             rows.append((study, "label_positive", 1 - score, *nowhere))
     return rows
 

@@ -45,7 +45,7 @@ def test_pycocotools_reads_both_kinds(tmp_path, data):
 
 REFUSED = {
     "polygon": (lambda d: d["annotations"][0].update(segmentation=[[100, 50, 300, 60, 200, 170]]), "outline is no upright box"),
-    "turned": (lambda d: d["annotations"][0].update(segmentation=[[200, 50.25, 300, 100, 200, 175.25, 100, 100]]), "outline is no upright box"),
+    "turned": (lambda d: d["annotations"][0].update(segmentation=[[200, 50, 300, 99, 200, 175, 100, 99]]), "outline is no upright box"),
     "mask": (lambda d: d["annotations"][0].update(segmentation={"counts": [1], "size": [500, 1000]}, iscrowd=1), "mask or crowd"),
     "category": (lambda d: d["categories"][0].update(name="mass"), "labelled 'mass'; wanted pneumonia or suggested"),
     "image": (lambda d: d["annotations"][0].update(image_id=99), "of image 99"),

@@ -61,7 +61,9 @@ def test_only_the_rows_of_changed_studies_are_written_anew():
 
 
 def test_a_study_without_its_last_box_is_not_taken_for_normal_unasked():
-    with pytest.raises(ValueError, match="1 studies have lost their last box, such as c; say what they are with --cleared"):
+    with pytest.raises(
+        ValueError, match="1 studies have lost their last box, such as c; say what they are with --cleared"
+    ):
         corrected.labels(LABELS, CLASSES, {"c": []}, ["c"], "")
     labels, classes = corrected.labels(LABELS, CLASSES, {"c": []}, dict.fromkeys("c"), "not_normal")
     assert labels.splitlines()[-1] == "c,,,,,0"

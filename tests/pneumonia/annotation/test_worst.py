@@ -41,6 +41,12 @@ def test_every_doubt_has_a_row_and_the_greatest_disagreement_comes_first():
     assert list(found.columns) == list(WORST.columns)
 
 
+def test_a_score_that_reaches_both_means_counts_for_the_nearer_end():
+    targets, scores = pd.Series({"a": 1, "b": 0, "c": 1}), pd.Series({"a": 0.1, "b": 0.9, "c": 0.8})
+    found = worst(targets, scores, BOXES.iloc[:0], DETECTIONS.iloc[:0], box_threshold=0.5)
+    assert found[["study", "kind"]].to_numpy().tolist() == [["a", "label_positive"], ["b", "label_negative"]]
+
+
 def test_where_all_agree_there_is_nothing():
     none = worst(TARGETS[["p1", "n1"]], SCORES, BOXES[:1], DETECTIONS[:1], box_threshold=0.5)
     assert none.empty
