@@ -1,4 +1,4 @@
-"""fetch: the labelled studies, drawn, downloaded or copied, to data/raw."""
+"""fetch: the labelled studies, drawn, downloaded, copied or converted, to data/raw."""
 
 from pathlib import Path
 
@@ -19,10 +19,15 @@ def main() -> None:
             from pneumonia.sources import kaggle
 
             kaggle.fetch_labelled(Path(STORE), folder, p.sha256, persons)
-        else:
+        elif p.source == "local":
             from pneumonia.sources import local
 
             local.fetch_labelled(Path(p.path), folder, p.sha256, persons)
+        else:
+            from pneumonia.sources.foreign import fetch
+            from pneumonia.sources.foreign.marked import Options
+
+            fetch.fetch_labelled(p.source, Path(p.path), folder, Options(**p.foreign.values()), p.sha256, persons)
 
 
 if __name__ == "__main__":

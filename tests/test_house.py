@@ -33,6 +33,10 @@ TESTED_IN = {
     "pneumonia/reading_room/objects/test_make.py": ["pneumonia.reading_room.objects.*"],
     # the page as a whole, in which they stand
     "pneumonia/report/test_page.py": ["pneumonia.report.charts", "pneumonia.report.gallery", "pneumonia.report.inputs"],
+    # what the tools' modules share
+    "pneumonia/annotation/test_cvat.py": ["pneumonia.annotation.marks"],
+    # every reader finds its images by them
+    "pneumonia/sources/foreign/test_fetch.py": ["pneumonia.sources.foreign.files", "pneumonia.sources.foreign.marked"],
     # the phantom is drawn by all of them together
     "pneumonia/sources/synthetic/test_writer.py": ["pneumonia.sources.synthetic.*"],
     # mended imgaug, by which boxes follow their images

@@ -29,6 +29,7 @@ Monitor = Literal["ap50", "loss"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Lite = Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 Source = Literal["synthetic", "kaggle", "local"]
+Foreign = Literal["coco", "yolo", "vindr", "siim", "nih_boxes"]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
@@ -65,8 +66,30 @@ class FetchTest(Section):
         return self
 
 
-class Fetch(FetchTest):
+class ForeignSet(Section):
+    images: str
+    annotations: str
+    sidecar: str
+    opacity: list[str]
+    unmarked: Literal["normal", "not_normal", "refuse"]
+    radiologists: Count
+    agreement: Annotated[float, Field(gt=0, le=1)]
+
+
+class Fetch(Section):
+    source: Source | Foreign
+    path: str
+    sha256: Sha256
+    synthetic: Synthetic
     persons: str
+    foreign: ForeignSet
+
+    @model_validator(mode="after")
+    def _files_need_a_path(self) -> Fetch:
+        if self.source not in ("synthetic", "kaggle") and not self.path:
+            wanted = "the challenge's zip or folder" if self.source == "local" else "the folder of the set"
+            raise ValueError(f"source is '{self.source}' but path is empty; set path to {wanted}")
+        return self
 
 
 class Clean(Section):
