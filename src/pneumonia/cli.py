@@ -17,12 +17,13 @@ from pneumonia.runtime import bundle
 from pneumonia.runtime.bundle import FORMATS
 from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, Choice, choose
 from pneumonia.schema.data import IMAGES, SPLIT
-from pneumonia.schema.models import ENSEMBLE, EVALUATED
+from pneumonia.schema.models import CALIBRATION, ENSEMBLE, EVALUATED
 from pneumonia.schema.models import MODELS as TRAINED
 from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
+    from pneumonia.prediction.calibration import Calibration
     from pneumonia.reading_room.node.queue import Queue
     from pneumonia.reading_room.node.records import Row
     from pneumonia.reading_room.node.settings import Settings
@@ -266,7 +267,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         arguments.input,
         arguments.output,
         partial(
-            _reader(p, choice, threshold),
+            _reader(p, choice, threshold, arguments.models),
             capture=arguments.capture,
             admit=None if arguments.any_image else lambda data, name: wanted(data),
         ),
@@ -308,18 +309,18 @@ def _choose(p: Params, arguments: argparse.Namespace) -> Choice:
     return choice
 
 
-def _reader(p: Params, choice: Choice, threshold: float) -> Callable[..., Reader]:
+def _reader(p: Params, choice: Choice, threshold: float, models: Path) -> Callable[..., Reader]:
     """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
 
     def load_reader(**options: Any) -> Reader:
         from pneumonia.reading_room.reader import Reader  # what it imports takes longer than a node may take to listen
 
-        return Reader.load(choice.folder, runtime=choice.runtime, **_reading(p, threshold), **options)
+        return Reader.load(choice.folder, runtime=choice.runtime, **_reading(p, threshold, models), **options)
 
     return load_reader
 
 
-def _reading(p: Params, threshold: float) -> dict[str, Any]:
+def _reading(p: Params, threshold: float, models: Path) -> dict[str, Any]:
     """All that a reading depends on besides the models."""
     return {
         "window": p.images.window.values(),
@@ -327,7 +328,21 @@ def _reading(p: Params, threshold: float) -> dict[str, Any]:
         "ensemble": p.ensemble.values(),
         "threshold": threshold,
         "max_boxes": p.submission.max_boxes,
+        "calibration": _calibration(models),
     }
+
+
+def _calibration(models: Path) -> Calibration:
+    """The ensemble's: what `calibrate` left beside the trained models, else what bundles in `models` name; else says there is none."""
+    from pneumonia.prediction import calibration
+
+    fitted = models / Path(CALIBRATION).name
+    if fitted.is_file():
+        return calibration.read(fitted)[ENSEMBLE]
+    if named := bundle.calibration(models):
+        return calibration.described(named)
+    print(f"pneumonia: {fitted} not found: the scores of studies are no probabilities", file=sys.stderr)
+    return calibration.NONE
 
 
 def _operating_point(wanted: float | None, option: str, models: Path | None = None) -> float:
@@ -365,8 +380,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room import trained
     from pneumonia.reading_room.node import serve
 
-    key = partial(trained.key, choice.folder, runtime=choice.words, **_reading(p, threshold))
-    return serve.run(lambda: serve.Node(s, _reader(p, choice, threshold), key))
+    key = partial(trained.key, choice.folder, runtime=choice.words, **_reading(p, threshold, arguments.models))
+    return serve.run(lambda: serve.Node(s, _reader(p, choice, threshold, arguments.models), key))
 
 
 def _echo(s: Settings) -> int:
@@ -411,6 +426,7 @@ def _node_change(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     from pneumonia.export import bundles, formats
+    from pneumonia.files import read_json
     from pneumonia.reading_room.trained import require
 
     p = load()
@@ -421,10 +437,11 @@ def _export(arguments: argparse.Namespace) -> int:
     require(arguments.models, names)
     formats.prepare()
     squares = bundles.held_back(Path(IMAGES), Path(SPLIT.path))
-    chosen = Path(SUBMISSION_METRICS)
+    chosen, fitted = Path(SUBMISSION_METRICS), arguments.models / Path(CALIBRATION).name
     terms = bundles.Terms(
         operating_point=_operating_point(None, "") if chosen.is_file() else None,
         licence=arguments.licence or bundles.licence(p.fetch.source),
+        calibrations=read_json(fitted) if fitted.is_file() else {},
     )
     with destination.new_dir(arguments.output) as folder:
         made = bundles.export(

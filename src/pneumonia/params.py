@@ -251,6 +251,10 @@ class Ensemble(Section):
     shrink: Annotated[float, Field(gt=0, le=1.5)]
 
 
+class Calibrate(Section):
+    method: Literal["platt", "isotonic", "none"]
+
+
 class OperatingPoint(Section):
     rule: Literal["threshold", "best_f1", "min_sensitivity", "max_false_positive_rate"]
     value: Share
@@ -292,6 +296,7 @@ class Params(Section):
     yolo: Yolo
     predict: Predict
     ensemble: Ensemble
+    calibrate: Calibrate
     evaluate: Evaluate
     report: Report
     submission: Submission

@@ -16,7 +16,7 @@ STAGES: dict[str, Any] = PIPELINE["stages"]
 CONTRACT = {
     "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate", "train_classifier",
     "train_maskrcnn", "train_yolo", "predict_classifier", "predict_maskrcnn", "predict_yolo", "predict_test_classifier",
-    "predict_test_maskrcnn", "predict_test_yolo", "ensemble", "evaluate", "explain", "export", "report",
+    "predict_test_maskrcnn", "predict_test_yolo", "ensemble", "calibrate", "evaluate", "explain", "export", "report",
     "submission",
 }  # fmt: skip
 

@@ -10,6 +10,8 @@ MODELS = (CLASSIFIER, *DETECTORS)  # what is trained
 ENSEMBLE = "ensemble"
 EVALUATED = (*MODELS, ENSEMBLE)
 
+CALIBRATION = "models/calibration.json"  # of each of EVALUATED: what makes its score of a study a probability
+
 FOLDERS = {model: f"{PREDICTIONS}/{model}" for model in MODELS} | {ENSEMBLE: FUSED}  # of predictions
 
 

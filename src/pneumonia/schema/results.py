@@ -12,7 +12,7 @@ EXPLAIN = "metrics/explain.json"
 RATES = (
     "sensitivity", "specificity", "precision", "npv", "f1", "box_sensitivity", "box_precision", "boxes_per_normal"
 )  # fmt: skip
-LOWER_IS_BETTER = ("brier", "ece", "boxes_per_normal")
+LOWER_IS_BETTER = ("brier", "ece", "ece_raw", "boxes_per_normal")
 CALLS = ("no opacity", "opacity")
 SIZES = ("small", "medium", "large")  # of truth boxes
 
