@@ -19,7 +19,7 @@ from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, Choice, choose
 from pneumonia.schema.data import IMAGES, SPLIT
 from pneumonia.schema.models import CALIBRATION, ENSEMBLE, EVALUATED
 from pneumonia.schema.models import MODELS as TRAINED
-from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
+from pneumonia.schema.results import EVALUATION, OBJECTIVES, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
@@ -219,6 +219,24 @@ def _parser() -> argparse.ArgumentParser:
         help="where the figures and predictions go; must not exist or be empty (default: crossval)",
     )
     crossval.set_defaults(run=_crossval)
+
+    tune = commands.add_parser("tune", help="search the ensemble's params on out-of-fold predictions; writes a profile")
+    tune.add_argument(
+        "predictions",
+        nargs="?",
+        type=_path,
+        metavar="DIR",
+        help="what `pneumonia crossval` wrote (default: crossval, or this run's validation studies where it is not there)",
+    )
+    tune.add_argument(
+        "--objective",
+        nargs="+",
+        choices=OBJECTIVES,
+        default=["ap50", "challenge"],
+        help="what is maximized, the mean of several (default: ap50 challenge)",
+    )
+    tune.add_argument("--name", default="tuned", help="of the profile (default: tuned)")
+    tune.set_defaults(run=_tune)
 
     profile = commands.add_parser("profile", help="write a profile's values over params.yaml, comments kept")
     profile.add_argument("name", nargs="?", help="a file of profiles/ without .yaml; none lists them")
@@ -490,14 +508,22 @@ def _compare(arguments: argparse.Namespace) -> int:
     from pneumonia.experiments import comparison
     from pneumonia.experiments.revisions import files_of
 
-    p = load().evaluate
+    every = load()
+    p = every.evaluate
     revisions, models = (arguments.first, arguments.second), (arguments.model, arguments.other or arguments.model)
     inputs = []
     for revision, model in zip(revisions, models, strict=True):
         with files_of(revision, evaluation_files.paths([model])) as folder:
             inputs.append(evaluation_files.read(folder, [model]))
     result = comparison.compare(
-        inputs[0], inputs[1], *models, **p.operating_point.values(), resamples=p.bootstrap, seed=p.seed
+        inputs[0],
+        inputs[1],
+        *models,
+        **p.operating_point.values(),
+        resamples=p.bootstrap,
+        seed=p.seed,
+        method=every.calibrate.method,
+        score_floor=every.predict.score_floor,
     )
     names = revisions if models[0] == models[1] else [" ".join(pair) for pair in zip(revisions, models, strict=True)]
     if arguments.json:
@@ -527,9 +553,41 @@ def _crossval(arguments: argparse.Namespace) -> int:
         value=p["evaluate.operating_point.value"],
         resamples=p["evaluate.bootstrap"],
         seed=p["evaluate.seed"],
+        method=p.get("calibrate.method", "none"),
+        score_floor=p.get("predict.score_floor", 0.0),
     )
-    rows = crossval.write(arguments.output, metrics, assigned, predictions)
+    rows = crossval.write(arguments.output, metrics, assigned, predictions, found[0].settings())
     print(rows.round(3).to_string(index=False, na_rep="-"))
+    return 0
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    from pneumonia.experiments import material, tuning
+    from pneumonia.project import profiles
+
+    p = load()
+    folder = arguments.predictions or Path("crossval")
+    gathered = arguments.predictions is not None or folder.is_dir()
+    profiles.check_new(arguments.name)
+    if gathered:
+        own = material.of_crossval(folder, p.values())
+        words = f"{folder}: every study by models that did not train on its person"
+    else:
+        own = material.of_run(p.values(), seed=p.evaluate.seed)
+        words = f"{folder} not found, so the validation studies of one run, by which its trainings ended, in {material.PARTS} parts"
+    counts = own.labelled.counts()
+    searched = f"{counts['studies']} studies of {counts['persons']} persons, {counts['positives']} positive; {words}"
+    print(searched, flush=True)
+    start = p.ensemble.values()
+    tuned = tuning.tune(own, start, arguments.objective, resamples=p.evaluate.bootstrap, seed=p.evaluate.seed)
+    print(f"{tuned.tried} settings tried\n{tuning.text(tuned)}")
+    if tuned.settings == start:
+        print("no setting is better than the one in params.yaml; no profile was written")
+        return 0
+    path = profiles.write(
+        arguments.name, {"ensemble": tuned.settings}, tuning.comment(tuned, searched, arguments.objective)
+    )
+    print(f"{path} written; apply it with: pneumonia profile {arguments.name}")
     return 0
 
 

@@ -142,7 +142,7 @@ def check(experiments: Sequence[Experiment]) -> None:
         ValueError: they do not.
     """
     for experiment in experiments:
-        fault = _stale(experiment)
+        fault = stale(experiment)
         if fault:
             raise ValueError(f"experiment {experiment.name} did not come to its end: {fault}; run it again")
     first = experiments[0]
@@ -176,10 +176,10 @@ def _data(experiment: Experiment) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in SHARED for out in experiment.lock.get(stage, {}).get("outs", [])}
 
 
-def _stale(experiment: Experiment) -> str:
-    """Why a stage that the predictions come from is not up to date in dvc.lock; empty where all are."""
+def stale(experiment: Experiment, stages: Sequence[str] = FOLD_STAGES) -> str:
+    """Why one of the stages that the predictions come from is not up to date in dvc.lock; empty where all are."""
     made = {out["path"]: (name, out["md5"]) for name, stage in experiment.lock.items() for out in stage.get("outs", [])}
-    for name in FOLD_STAGES:
+    for name in stages:
         stage = experiment.lock.get(name)
         if stage is None:
             return f"stage {name} never ran"
