@@ -92,7 +92,7 @@ def of_run(params: Mapping[str, Any], root: Path = Path(), *, seed: int) -> Mate
 
 
 def _material(split: pd.DataFrame, sources: Mapping[str, Path], root: Path) -> Material:
-    """Arguments: split: study, fold, of the studies that count; sources: path of a table of predictions -> file."""
+    """The rows of these studies; `split` has study and fold, `sources` the file of each table of predictions, by its path."""
     wanted = set(split["study"])
     with TemporaryDirectory() as name:
         folder = Path(name)
