@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pneumonia import params
+from pneumonia.evaluation.calibrate import calibrated
 from pneumonia.evaluation.evaluate import evaluate
 from pneumonia.evaluation.inputs import read
 from pneumonia.evaluation.outputs import write
-from pneumonia.schema.models import ENSEMBLE
+from pneumonia.prediction import calibration
+from pneumonia.schema.models import CALIBRATION, ENSEMBLE
 
 
 def main() -> None:
@@ -17,7 +19,7 @@ def main() -> None:
         inputs.studies,
         inputs.boxes,
         inputs.split,
-        inputs.predictions,
+        calibrated(inputs.predictions, calibration.read(CALIBRATION)),
         **p.operating_point.values(),
         resamples=p.bootstrap,
         seed=p.seed,

@@ -18,12 +18,13 @@ from pneumonia.runtime.bundle import FORMATS
 from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, Choice, choose
 from pneumonia.schema import raw
 from pneumonia.schema.data import IMAGES, SPLIT
-from pneumonia.schema.models import ENSEMBLE, EVALUATED
+from pneumonia.schema.models import CALIBRATION, ENSEMBLE, EVALUATED
 from pneumonia.schema.models import MODELS as TRAINED
-from pneumonia.schema.results import EVALUATION, SUBMISSION_METRICS
+from pneumonia.schema.results import EVALUATION, OBJECTIVES, SUBMISSION_METRICS
 from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
+    from pneumonia.prediction.calibration import Calibration
     from pneumonia.reading_room.node.queue import Queue
     from pneumonia.reading_room.node.records import Row
     from pneumonia.reading_room.node.settings import Settings
@@ -272,6 +273,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     crossval.set_defaults(run=_crossval)
 
+    tune = commands.add_parser("tune", help="search the ensemble's params on out-of-fold predictions; writes a profile")
+    tune.add_argument(
+        "predictions",
+        nargs="?",
+        type=_path,
+        metavar="DIR",
+        help="what `pneumonia crossval` wrote (default: crossval, or this run's validation studies where it is not there)",
+    )
+    tune.add_argument(
+        "--objective",
+        nargs="+",
+        choices=OBJECTIVES,
+        default=["ap50", "challenge"],
+        help="what is maximized, the mean of several (default: ap50 challenge)",
+    )
+    tune.add_argument("--name", default="tuned", help="of the profile (default: tuned)")
+    tune.set_defaults(run=_tune)
+
     profile = commands.add_parser("profile", help="write a profile's values over params.yaml, comments kept")
     profile.add_argument("name", nargs="?", help="a file of profiles/ without .yaml; none lists them")
     profile.add_argument(
@@ -329,7 +348,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         arguments.input,
         arguments.output,
         partial(
-            _reader(p, choice, threshold),
+            _reader(p, choice, threshold, arguments.models),
             capture=arguments.capture,
             admit=None if arguments.any_image else lambda data, name: wanted(data),
         ),
@@ -371,18 +390,18 @@ def _choose(p: Params, arguments: argparse.Namespace) -> Choice:
     return choice
 
 
-def _reader(p: Params, choice: Choice, threshold: float) -> Callable[..., Reader]:
+def _reader(p: Params, choice: Choice, threshold: float, models: Path) -> Callable[..., Reader]:
     """What makes the reader of new studies, as the params have it; takes the options `capture` and `admit`."""
 
     def load_reader(**options: Any) -> Reader:
         from pneumonia.reading_room.reader import Reader  # what it imports takes longer than a node may take to listen
 
-        return Reader.load(choice.folder, runtime=choice.runtime, **_reading(p, threshold), **options)
+        return Reader.load(choice.folder, runtime=choice.runtime, **_reading(p, threshold, models), **options)
 
     return load_reader
 
 
-def _reading(p: Params, threshold: float) -> dict[str, Any]:
+def _reading(p: Params, threshold: float, models: Path) -> dict[str, Any]:
     """All that a reading depends on besides the models."""
     return {
         "names": p.answering,
@@ -391,7 +410,21 @@ def _reading(p: Params, threshold: float) -> dict[str, Any]:
         "ensemble": p.ensemble.values(),
         "threshold": threshold,
         "max_boxes": p.submission.max_boxes,
+        "calibration": _calibration(models),
     }
+
+
+def _calibration(models: Path) -> Calibration:
+    """The ensemble's: what `calibrate` left beside the trained models, else what bundles in `models` name; else says there is none."""
+    from pneumonia.prediction import calibration
+
+    fitted = models / Path(CALIBRATION).name
+    if fitted.is_file():
+        return calibration.read(fitted)[ENSEMBLE]
+    if named := bundle.calibration(models):
+        return calibration.described(named)
+    print(f"pneumonia: {fitted} not found: the scores of studies are no probabilities", file=sys.stderr)
+    return calibration.NONE
 
 
 def _operating_point(wanted: float | None, option: str, models: Path | None = None) -> float:
@@ -429,8 +462,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room import trained
     from pneumonia.reading_room.node import serve
 
-    key = partial(trained.key, choice.folder, runtime=choice.words, **_reading(p, threshold))
-    return serve.run(lambda: serve.Node(s, _reader(p, choice, threshold), key))
+    key = partial(trained.key, choice.folder, runtime=choice.words, **_reading(p, threshold, arguments.models))
+    return serve.run(lambda: serve.Node(s, _reader(p, choice, threshold, arguments.models), key))
 
 
 def _echo(s: Settings) -> int:
@@ -475,6 +508,7 @@ def _node_change(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     from pneumonia.export import bundles, formats
+    from pneumonia.files import read_json
     from pneumonia.reading_room.trained import require
 
     p = load()
@@ -485,10 +519,11 @@ def _export(arguments: argparse.Namespace) -> int:
     require(arguments.models, names)
     formats.prepare()
     squares = bundles.held_back(Path(IMAGES), Path(SPLIT.path))
-    chosen = Path(SUBMISSION_METRICS)
+    chosen, fitted = Path(SUBMISSION_METRICS), arguments.models / Path(CALIBRATION).name
     terms = bundles.Terms(
         operating_point=_operating_point(None, "") if chosen.is_file() else None,
         licence=arguments.licence or bundles.licence(p.fetch.source),
+        calibrations=read_json(fitted) if fitted.is_file() else {},
     )
     with destination.new_dir(arguments.output) as folder:
         made = bundles.export(
@@ -645,14 +680,22 @@ def _compare(arguments: argparse.Namespace) -> int:
     from pneumonia.experiments import comparison
     from pneumonia.experiments.revisions import files_of
 
-    p = load().evaluate
+    every = load()
+    p = every.evaluate
     revisions, models = (arguments.first, arguments.second), (arguments.model, arguments.other or arguments.model)
     inputs = []
     for revision, model in zip(revisions, models, strict=True):
         with files_of(revision, evaluation_files.paths([model])) as folder:
             inputs.append(evaluation_files.read(folder, [model]))
     result = comparison.compare(
-        inputs[0], inputs[1], *models, **p.operating_point.values(), resamples=p.bootstrap, seed=p.seed
+        inputs[0],
+        inputs[1],
+        *models,
+        **p.operating_point.values(),
+        resamples=p.bootstrap,
+        seed=p.seed,
+        method=every.calibrate.method,
+        score_floor=every.predict.score_floor,
     )
     names = revisions if models[0] == models[1] else [" ".join(pair) for pair in zip(revisions, models, strict=True)]
     if arguments.json:
@@ -682,9 +725,41 @@ def _crossval(arguments: argparse.Namespace) -> int:
         value=p["evaluate.operating_point.value"],
         resamples=p["evaluate.bootstrap"],
         seed=p["evaluate.seed"],
+        method=p.get("calibrate.method", "none"),
+        score_floor=p.get("predict.score_floor", 0.0),
     )
-    rows = crossval.write(arguments.output, metrics, assigned, predictions)
+    rows = crossval.write(arguments.output, metrics, assigned, predictions, found[0].settings())
     print(rows.round(3).to_string(index=False, na_rep="-"))
+    return 0
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    from pneumonia.experiments import material, tuning
+    from pneumonia.project import profiles
+
+    p = load()
+    folder = arguments.predictions or Path("crossval")
+    gathered = arguments.predictions is not None or folder.is_dir()
+    profiles.check_new(arguments.name)
+    if gathered:
+        own = material.of_crossval(folder, p.values())
+        words = f"{folder}: every study by models that did not train on its person"
+    else:
+        own = material.of_run(p.values(), seed=p.evaluate.seed)
+        words = f"{folder} not found, so the validation studies of one run, by which its trainings ended, in {material.PARTS} parts"
+    counts = own.labelled.counts()
+    searched = f"{counts['studies']} studies of {counts['persons']} persons, {counts['positives']} positive; {words}"
+    print(searched, flush=True)
+    start = p.ensemble.values()
+    tuned = tuning.tune(own, start, arguments.objective, resamples=p.evaluate.bootstrap, seed=p.evaluate.seed)
+    print(f"{tuned.tried} settings tried\n{tuning.text(tuned)}")
+    if tuned.settings == start:
+        print("no setting is better than the one in params.yaml; no profile was written")
+        return 0
+    path = profiles.write(
+        arguments.name, {"ensemble": tuned.settings}, tuning.comment(tuned, searched, arguments.objective)
+    )
+    print(f"{path} written; apply it with: pneumonia profile {arguments.name}")
     return 0
 
 

@@ -301,6 +301,10 @@ class Ensemble(Section):
         return values
 
 
+class Calibrate(Section):
+    method: Literal["platt", "isotonic", "none"]
+
+
 class OperatingPoint(Section):
     rule: Literal["threshold", "best_f1", "min_sensitivity", "max_false_positive_rate"]
     value: Share
@@ -342,6 +346,7 @@ class Params(Section):
     yolo: Yolo
     predict: Predict
     ensemble: Ensemble
+    calibrate: Calibrate
     evaluate: Evaluate
     report: Report
     submission: Submission

@@ -17,7 +17,7 @@ STAGES: dict[str, Any] = PIPELINE["stages"]
 CONTRACT = {
     "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate",
     *(f"{work}_{model}" for work in ("train", "predict", "predict_test") for model in MODELS),
-    "ensemble", "evaluate", "explain", "export", "report", "submission",
+    "ensemble", "calibrate", "evaluate", "explain", "export", "report", "submission",
 }  # fmt: skip
 
 

@@ -24,10 +24,12 @@ class Predictions:
     Attributes:
         scores: study -> 0 to 1.
         detections: of a detector: study, x, y, width, height (pixels of the original image), score.
+        raw: the scores before they were calibrated; None: they were not.
     """
 
     scores: pd.Series
     detections: pd.DataFrame | None = None
+    raw: pd.Series | None = None
 
 
 @dataclass(frozen=True)

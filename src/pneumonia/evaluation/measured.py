@@ -45,6 +45,7 @@ class MeasuredModel:
 
     Attributes:
         targets, scores: of the studies, `[N]`.
+        raw: the scores before they were calibrated, `[N]`; None: they were not.
         called: bool `[N]`, whether a study is called positive at its threshold.
         table: boxes and detections ready to match; None for a classifier.
         threshold, box_threshold, challenge_threshold: each study's, float `[N]`, see `Thresholds`.
@@ -67,6 +68,7 @@ class MeasuredModel:
         self.size_limits = size_limits
         self.targets = labelled.targets
         self.scores = labelled.scores(predictions.scores)
+        self.raw = None if predictions.raw is None else labelled.scores(predictions.raw)
         place = np.zeros(len(labelled.ids), np.int64) if which is None else which
         sets = np.array([(own.study, own.box, own.challenge) for own in thresholds])
         self.threshold, self.box_threshold, self.challenge_threshold = sets[place].T
@@ -93,6 +95,8 @@ class MeasuredModel:
         result |= self._ratios(weights)
         if asked("ece"):
             result["ece"] = calibration_error(self.scores, self.targets, weights)
+        if self.raw is not None and asked("ece_raw"):
+            result["ece_raw"] = calibration_error(self.raw, self.targets, weights)
         if self.table is not None:
             if asked("challenge_mean"):
                 result["challenge_mean"] = np.mean(list(self._challenges(weights).values()), axis=0)

@@ -16,6 +16,7 @@ STUDY_MEASURES = {
     "f1": "F1",
     "brier": "Brier score",
     "ece": "Calibration error",
+    "ece_raw": "Calibration error before calibration",
 }
 BOX_MEASURES = {
     "ap50": "AP at IoU 0.5",

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pneumonia.data.subsets import Labelled, subset
+from pneumonia.evaluation.calibrate import calibrated, calibrations
 from pneumonia.evaluation.estimates import estimate
 from pneumonia.evaluation.inputs import Inputs
 from pneumonia.evaluation.measured import MeasuredModel
@@ -55,12 +56,23 @@ class Comparison:
 
 
 def compare(
-    a: Inputs, b: Inputs, model_a: str, model_b: str, *, rule: str, value: float, resamples: int, seed: int
+    a: Inputs,
+    b: Inputs,
+    model_a: str,
+    model_b: str,
+    *,
+    rule: str,
+    value: float,
+    resamples: int,
+    seed: int,
+    method: str = "none",
+    score_floor: float = 0.0,
 ) -> Comparison:
-    """Compare `model_a` of `a` with `model_b` of `b`; each has its thresholds from its own validation studies.
+    """Compare `model_a` of `a` with `model_b` of `b`; each has its thresholds and calibration from its own validation studies.
 
     Arguments:
         rule, value, resamples, seed: as of `evaluation.evaluate.evaluate`.
+        method, score_floor: as of `evaluation.calibrate.calibrations`.
 
     Raises:
         ValueError: the two do not hold out the same studies with the same labels and boxes.
@@ -70,8 +82,10 @@ def compare(
     limits = size_limits(a.boxes, a.split)
     models = []
     for one, holdout, name in zip((a, b), holdouts, (model_a, model_b), strict=True):
-        own = one.predictions[name]
-        chosen = choose(own, subset(one.studies, one.boxes, one.split, "validation"), rule=rule, value=value)
+        validation = subset(one.studies, one.boxes, one.split, "validation")
+        said = {name: one.predictions[name]}
+        own = calibrated(said, calibrations(said, validation, method=method, score_floor=score_floor))[name]
+        chosen = choose(own, validation, rule=rule, value=value)
         models.append(MeasuredModel(own, holdout, [chosen], size_limits=limits))
 
     def measures(weights: Array) -> dict[tuple[str, str], Array]:

@@ -21,11 +21,13 @@ import pandas as pd
 
 from pneumonia.data.subsets import subset
 from pneumonia.destination import new_dir
+from pneumonia.evaluation.calibrate import calibrations
 from pneumonia.evaluation.estimates import estimate
 from pneumonia.evaluation.inputs import Predictions
 from pneumonia.evaluation.measured import MeasuredModel
 from pneumonia.evaluation.thresholds import choose
 from pneumonia.files import write_csv, write_json
+from pneumonia.metrics.calibration import calibration_error
 from pneumonia.metrics.ratios import Array
 from pneumonia.prediction.tables import write_predictions
 from pneumonia.schema.data import SPLIT
@@ -33,6 +35,7 @@ from pneumonia.schema.predictions import SCORES
 
 RATES = ("sensitivity", "specificity", "precision", "f1")
 MEASURES = ("auc", *RATES, "challenge", "ap50")
+PARAMS = "params.json"  # of the folds, beside their predictions
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,21 @@ def evaluate(
     value: float,
     resamples: int,
     seed: int,
+    method: str = "none",
+    score_floor: float = 0.0,
 ) -> dict[str, Any]:
     """The figures of all out-of-fold studies together and of each fold.
 
     Arguments:
         studies, boxes, rule, value, resamples, seed: as of `evaluation.evaluate.evaluate`.
         assigned, predictions: of `out_of_fold`.
+        method, score_floor: as of `evaluation.calibrate.calibrations`; a fold's calibration is fitted on the other folds.
 
     Returns:
         model -> measure -> number, with `<measure>_low`, `<measure>_high` (95%), `<measure>_folds_mean` and
         `<measure>_folds_sd` (over folds, n - 1) beside it; `folds` -> number -> counts, and model -> measures and the
-        thresholds used on that fold; `out_of_fold`: counts. Measures: `MEASURES`; ap50 and challenge of a detector only.
+        thresholds used on that fold; `out_of_fold`: counts. Measures: `MEASURES` (ap50 and
+        challenge of a detector only), `ece` of the calibrated score, `ece_raw` of the score as it is.
         A model's pooled AUC and AP compare scores of different folds' models, `_folds_mean` does not.
     """
     labelled = subset(studies, boxes, assigned.assign(subset="out_of_fold"), "out_of_fold")
@@ -112,13 +119,19 @@ def evaluate(
     for name, own in sorted(predictions.items()):
         chosen = [choose(own, labelled.part(~mine), rule=rule, value=value) for mine in members.values()]
         models[name] = MeasuredModel(own, labelled, chosen, np.searchsorted(numbers, fold))
+    probabilities = {name: np.zeros(len(fold)) for name in models}
+    for mine in members.values():
+        fitted = calibrations(predictions, labelled.part(~mine), method=method, score_floor=score_floor)
+        for name, model in models.items():
+            probabilities[name][mine] = fitted[name].of(model.scores[mine])
 
     def measures(weights: Array) -> dict[tuple[str, str], Array]:
-        return {
-            (name, key): values
-            for name, model in models.items()
-            for key, values in model.measures(weights, MEASURES).items()
-        }
+        values: dict[tuple[str, str], Array] = {}
+        for name, model in models.items():
+            values |= {(name, key): own for key, own in model.measures(weights, MEASURES).items()}
+            for key, scores in {"ece": probabilities[name], "ece_raw": model.scores}.items():
+                values[name, key] = calibration_error(scores, model.targets, weights)
+        return values
 
     estimates = estimate(measures, labelled.studies["person"].tolist(), resamples=resamples, seed=seed)
     each = measures(np.stack(list(members.values())).astype(np.float64))
@@ -152,12 +165,21 @@ def table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def write(
-    output: str | Path, metrics: Mapping[str, Any], assigned: pd.DataFrame, predictions: Mapping[str, Predictions]
+    output: str | Path,
+    metrics: Mapping[str, Any],
+    assigned: pd.DataFrame,
+    predictions: Mapping[str, Predictions],
+    params: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Write evaluation.json, folds.csv, split.csv and predictions/ into the new folder `output`; returns `table`."""
+    """Write evaluation.json, folds.csv, params.json, split.csv and predictions/ into the new folder `output`; returns `table`.
+
+    Arguments:
+        params: that the folds share, "section.key" -> value.
+    """
     rows = table(metrics)
     with new_dir(output) as folder:
         write_json(folder / "evaluation.json", metrics)
+        write_json(folder / PARAMS, params)
         write_csv(folder / "folds.csv", rows, dict.fromkeys(rows.columns[4:], 6))
         write_csv(folder / SPLIT.name, assigned)
         for model, own in predictions.items():

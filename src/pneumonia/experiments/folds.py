@@ -150,7 +150,7 @@ def check(experiments: Sequence[Experiment]) -> None:
         ValueError: they do not.
     """
     for experiment in experiments:
-        fault = _stale(experiment)
+        fault = stale(experiment, experiment.stages)
         if fault:
             raise ValueError(f"experiment {experiment.name} did not come to its end: {fault}; run it again")
     first = experiments[0]
@@ -184,10 +184,10 @@ def _data(experiment: Experiment) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in SHARED for out in experiment.lock.get(stage, {}).get("outs", [])}
 
 
-def _stale(experiment: Experiment) -> str:
-    """Why a stage that the predictions come from is not up to date in dvc.lock; empty where all are."""
+def stale(experiment: Experiment, stages: Sequence[str]) -> str:
+    """Why one of `stages` is not up to date in dvc.lock; empty where all are."""
     made = {out["path"]: (name, out["md5"]) for name, stage in experiment.lock.items() for out in stage.get("outs", [])}
-    for name in experiment.stages:
+    for name in stages:
         stage = experiment.lock.get(name)
         if stage is None:
             return f"stage {name} never ran"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pneumonia.prediction.inference import load
 from pneumonia.runtime import bundle, models
 from pneumonia.runtime.bundle import Bundle
 from pneumonia.schema.data import SPLIT
-from pneumonia.schema.models import has_boxes
+from pneumonia.schema.models import ENSEMBLE, has_boxes
 
 STUDIES = 32  # that a bundle is compared on
 Squares = Callable[[int], NDArray[np.uint8]]  # side -> images uint8 [N, side, side]
@@ -29,10 +29,12 @@ class Terms:
     Attributes:
         operating_point: see `pneumonia.runtime.bundle.Bundle`.
         licence: see there.
+        calibrations: of each model and of the ensemble, as `models/calibration.json` has them; empty where there are none.
     """
 
     operating_point: float | None
     licence: str
+    calibrations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def held_back(images: Path, split: Path, count: int = STUDIES) -> Squares:
@@ -101,6 +103,7 @@ def _one(
         operating_point=terms.operating_point,
         licence=terms.licence,
         versions=formats.versions(form),
+        calibration={key: own for key, own in terms.calibrations.items() if key in (name, ENSEMBLE)},
     )
     described.write(out)
     images = squares(model.image_size)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,38 @@ def applied(name: str, params: Path = Path("params.yaml"), folder: Path = Path("
     """
     values, target = _read(folder, name), _load(_yaml(), params)
     return all(_get(target, keys) == value for keys, value in _leaves(values))
+
+
+def check_new(name: str, folder: Path = Path("profiles")) -> Path:
+    """Where a new profile goes.
+
+    Raises:
+        ParamsError: it is there already, or `name` is no name of a file.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ParamsError(f"a profile is named by letters, digits, '.', '_' and '-', got {name!r}")
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        raise ParamsError(f"{path} is there already; give another name, or delete it")
+    return path
+
+
+def write(name: str, values: Mapping[str, Any], comment: str, folder: Path = Path("profiles")) -> Path:
+    """Write a new profile, with lines of comment before its values.
+
+    Returns:
+        where it is.
+
+    Raises:
+        ParamsError: as `check_new`.
+    """
+    path = check_new(name, folder)
+    stream = io.StringIO()
+    _yaml().dump(dict(values), stream)
+    with write_atomic(path) as temporary:
+        lines = "".join(f"# {line}\n" for line in comment.splitlines())
+        temporary.write_text(f"{lines}\n{stream.getvalue()}", encoding="utf-8")
+    return path
 
 
 def _difference(name: str, params: Path, after: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pneumonia.data.images.squares import placement, resize_study
 from pneumonia.dicom.windowing import Rendering
+from pneumonia.prediction.calibration import NONE, Calibration
 from pneumonia.prediction.fusion import Fused, fuse
 from pneumonia.prediction.inference import classify, detect, load
 from pneumonia.reading_room.trained import require
@@ -63,6 +64,7 @@ class Ensemble:
         names: of those that answer, of `pneumonia.schema.models.MODELS`.
         predict, ensemble: these sections of params.yaml as plain values.
         runtime: `keras`, or `onnx` where `models` holds bundles.
+        calibration: what makes the score of a study a probability.
 
     Raises:
         ValueError: a model is missing.
@@ -76,13 +78,14 @@ class Ensemble:
         predict: Mapping[str, Any],
         ensemble: Mapping[str, Any],
         runtime: str = KERAS,
+        calibration: Calibration = NONE,
     ) -> None:
         if runtime == KERAS:
             require(models, names)
             self._models = {name: load(name, models / name) for name in names}
         else:
             self._models = {name: exported.load(models / name) for name in names}
-        self._predict, self._ensemble = predict, ensemble
+        self._predict, self._ensemble, self._calibration = predict, ensemble, calibration
 
     def __call__(self, studies: Mapping[str, Study]) -> Fused:
         """What is seen of each study.
@@ -107,7 +110,8 @@ class Ensemble:
         )
         class_scores = pd.Series(own.astype(np.float64), index=names)
         shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in studies.items()}
-        return fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
+        fused = fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
+        return fused._replace(scores=self._calibration(fused.scores))
 
 
 def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:

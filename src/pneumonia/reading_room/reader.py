@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pneumonia.dicom.windowing import study_to_uint8
+from pneumonia.prediction.calibration import NONE, Calibration
 from pneumonia.reading_room.ensemble import Ensemble, Study
 from pneumonia.reading_room.objects import make
 from pneumonia.reading_room.objects.findings import Algorithm, Findings, of_study, this_algorithm
@@ -80,6 +81,7 @@ class Reader:
         capture: bool = False,
         admit: Admit | None = None,
         runtime: str = KERAS,
+        calibration: Calibration = NONE,
     ) -> Reader:
         """A reader with the models in the folder `models`.
 
@@ -88,12 +90,15 @@ class Reader:
             names: of the models that answer, of `pneumonia.schema.models.MODELS`.
             window, predict, ensemble: these sections of params.yaml as plain values.
             threshold, max_boxes, capture, admit: see the class.
+            calibration: of the score of a study.
 
         Raises:
             ValueError: a model is missing.
         """
         return cls(
-            predict=Ensemble(models, names, predict=predict, ensemble=ensemble, runtime=runtime),
+            predict=Ensemble(
+                models, names, predict=predict, ensemble=ensemble, runtime=runtime, calibration=calibration
+            ),
             window=window,
             threshold=threshold,
             max_boxes=max_boxes,
@@ -105,6 +110,7 @@ class Reader:
                 ensemble=ensemble,
                 max_boxes=max_boxes,
                 runtime=WORDS[runtime],
+                calibration=calibration,
             ),
             capture=capture,
             admit=admit,

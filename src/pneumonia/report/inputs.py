@@ -12,14 +12,16 @@ import pandas as pd
 from pneumonia.data.images.store import ShardStore
 from pneumonia.data.subsets import Labelled, subset
 from pneumonia.evaluation import inputs
+from pneumonia.evaluation.calibrate import calibrated
 from pneumonia.files import read_json
+from pneumonia.prediction import calibration
 from pneumonia.report import provenance
 from pneumonia.report.gallery import galleries
 from pneumonia.report.page import Inputs
 from pneumonia.report.slider import settings
 from pneumonia.schema import explore
 from pneumonia.schema.data import CLEAN, CLEAN_METRICS, IMAGES, SPLIT_FOLDER, SPLIT_METRICS
-from pneumonia.schema.models import CLASSIFIER, ENSEMBLE, FOLDERS
+from pneumonia.schema.models import CALIBRATION, CLASSIFIER, ENSEMBLE, FOLDERS
 from pneumonia.schema.predictions import FUSED, MAPS, PREDICTIONS
 from pneumonia.schema.results import CURVES, EVALUATION, EXPLAIN, OPERATING, SUBGROUPS
 from pneumonia.schema.training import HISTORY
@@ -44,8 +46,9 @@ def read(
     evaluation = read_json(root / EVALUATION)
     own = inputs.read(root, [*models, ENSEMBLE])
     holdout = subset(own.studies, own.boxes, own.split, "holdout")
-    scores = {model: said.scores for model, said in own.predictions.items()}
-    detections = {model: said.detections for model, said in own.predictions.items() if said.detections is not None}
+    predictions = calibrated(own.predictions, calibration.read(root / CALIBRATION))
+    scores = {model: said.scores for model, said in predictions.items()}
+    detections = {model: said.detections for model, said in predictions.items() if said.detections is not None}
     store = ShardStore(root / IMAGES / str(image_size))
     maps = np.load(root / FOLDERS[CLASSIFIER] / MAPS, mmap_mode="r", allow_pickle=False)
     rows = {study: row for row, study in enumerate(scores[CLASSIFIER].index)}

@@ -8,12 +8,12 @@ The graph takes `images`, uint8 `[N, size, size]`, and gives float32 `score` `[N
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pneumonia import files
-from pneumonia.schema.models import MODELS
+from pneumonia.schema.models import ENSEMBLE, MODELS
 from pneumonia.schema.training import DESCRIPTION
 
 GRAPHS = {"onnx": "model.onnx", "openvino": "model.xml", "litert": "model.tflite", "savedmodel": "saved_model"}
@@ -41,6 +41,8 @@ class Bundle:
         parity: studies that it was compared on with that model, and the largest differences that were found, see
             `pneumonia.export.parity`.
         operating_point: score of the *ensemble* from which a box counts; None where none was chosen.
+        calibration: what makes a study's score a probability, of this model and of the `ensemble`, each as
+            `pneumonia.prediction.calibration.Calibration` has it; empty where none was fitted.
         licence: of the weights.
         versions: of the packages that made it.
         form: of this description.
@@ -56,6 +58,7 @@ class Bundle:
     operating_point: float | None
     licence: str
     versions: Mapping[str, str]
+    calibration: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     form: int = FORM
 
     def write(self, folder: Path) -> None:
@@ -98,6 +101,13 @@ def operating_point(models: Path) -> float | None:
     described = [files.read_json(models / name / DESCRIPTION) for name in MODELS if holds_bundle(models / name)]
     named = {own.get("operating_point") for own in described}
     return named.pop() if len(named) == 1 else None
+
+
+def calibration(models: Path) -> Mapping[str, Any]:
+    """The ensemble's calibration that the bundles in a folder name; empty where they name none, or not the same."""
+    described = [files.read_json(models / name / DESCRIPTION) for name in MODELS if holds_bundle(models / name)]
+    named: list[Mapping[str, Any]] = [own.get("calibration", {}).get(ENSEMBLE, {}) for own in described]
+    return named[0] if named and all(own == named[0] for own in named) else {}
 
 
 def hashes(folder: Path) -> dict[str, str]:

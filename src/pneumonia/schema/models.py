@@ -15,6 +15,8 @@ MODELS = (CLASSIFIER, *DETECTORS)  # what can be trained
 ENSEMBLE = "ensemble"
 EVALUATED = (*MODELS, ENSEMBLE)
 
+CALIBRATION = "models/calibration.json"  # of each of EVALUATED: what makes its score of a study a probability
+
 FOLDERS = {model: f"{PREDICTIONS}/{model}" for model in MODELS} | {ENSEMBLE: FUSED}  # of predictions
 
 

@@ -12,7 +12,8 @@ EXPLAIN = "metrics/explain.json"
 RATES = (
     "sensitivity", "specificity", "precision", "npv", "f1", "box_sensitivity", "box_precision", "boxes_per_normal"
 )  # fmt: skip
-LOWER_IS_BETTER = ("brier", "ece", "boxes_per_normal")
+LOWER_IS_BETTER = ("brier", "ece", "ece_raw", "boxes_per_normal")
+OBJECTIVES = ("ap50", "challenge", "auc")  # what the ensemble can be tuned for
 CALLS = ("no opacity", "opacity")
 SIZES = ("small", "medium", "large")  # of truth boxes
 

@@ -147,3 +147,24 @@ def test_a_study_without_a_score():
     broken = fold(1, scores={"c": 0.4})
     with pytest.raises(ValueError, match="exp-1: classifier has no score for 1 of 2 validation studies, such as d"):
         out_of_fold([FOLDS[0], broken, FOLDS[2]])
+
+
+def test_a_folds_calibration_is_fitted_on_the_other_folds():
+    """Two folds of 40 studies, each ranked right; fold 1's scores are half of fold 0's, so each is judged by the other's map."""
+    ids = [f"s{i:02d}" for i in range(80)]
+    target = np.arange(80) // 2 % 2
+    studies = pd.DataFrame({"study": ids, "person": ids, "target": target, "view": "AP"})
+    score = pd.Series((0.3 + 0.4 * target) * np.where(np.arange(80) < 40, 1, 0.5), index=ids)
+    assigned = pd.DataFrame({"study": ids, "fold": np.arange(80) // 40})
+    options = {"rule": "best_f1", "value": 0.5, "resamples": 0, "seed": 1}
+    truth = TRUTH.iloc[:0]
+    plain = evaluate(studies, truth, assigned, {"classifier": Predictions(score)}, **options)["classifier"]
+    # Negatives 0.3 and 0.15, positives 0.7 and 0.35, 20 of each; 0.35 and 0.3 share a bin: |0.3 + 0.35 - 1| of it.
+    assert plain["ece_raw"] == plain["ece"] == pytest.approx((0.3 + 0.35 + 0.15) / 4)
+    own = evaluate(studies, truth, assigned, {"classifier": Predictions(score)}, **options, method="isotonic")[
+        "classifier"
+    ]
+    # Fold 0 by fold 1's steps (0 up to 0.15, 1 from 0.35): 0.3 is 3/4, 0.7 is 1. Fold 1 by fold 0's (0.3, 0.7): 0.15
+    # is 0 and 0.35 is 1/8. Bins: 20 x 0.75 without an opacity, 20 x 1/8 with one (in [0.1, 0.2)), the rest right.
+    assert own["ece"] == pytest.approx((0.75 + 0.875) / 4)
+    assert own["ece_raw"] == plain["ece"]

@@ -13,7 +13,9 @@ from pneumonia.evaluation.evaluate import evaluate
 from pneumonia.evaluation.explanations import explain
 from pneumonia.evaluation.inputs import Predictions
 from pneumonia.files import write_csv, write_json
+from pneumonia.prediction import calibration
 from pneumonia.prediction.tables import write_predictions
+from pneumonia.schema.models import CALIBRATION
 
 SIZE = 64
 STUDY = "0004cfab-14fd-4e49-80ba-63a80b6b{:04d}"
@@ -84,6 +86,7 @@ def write(root: Path) -> Path:
         write_csv(root / f"plots/history/{model}.csv", history)
     (root / "plots/explore").mkdir()
     (root / "plots/explore/box_sizes.png").write_bytes(pictures.png(np.zeros((40, 60), np.uint8)))
+    calibration.write(root / CALIBRATION, dict.fromkeys(models, calibration.NONE))
     return root
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keraskit.boxes.arrays import xywh_to_xyxy
+from pneumonia.prediction.calibration import NONE, Calibration
 from pneumonia.schema.table import BOX
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def this_algorithm(
     ensemble: Mapping[str, Any],
     max_boxes: int,
     runtime: str,
+    calibration: Calibration = NONE,
 ) -> Algorithm:
     """This project's version with the models in the folder `models` and all params that a result depends on.
 
@@ -124,8 +126,11 @@ def this_algorithm(
         window, predict, ensemble: these sections of params.yaml as plain values.
         max_boxes: findings kept of a study.
         runtime: what runs the models, in words.
+        calibration: of the score of a study; one that changes nothing is not told, as of models without one.
     """
     settings = {"window": window, "predict": predict, "ensemble": ensemble, "max_boxes": max_boxes}
+    if calibration.method != NONE.method:
+        settings["calibration"] = asdict(calibration)
     said = algorithm(models, names, version(NAME), settings)
     return replace(said, settings=f"{said.settings}; run by {runtime}")
 
