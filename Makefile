@@ -66,7 +66,7 @@ $(TOOLS)/.installed: tools.lock
 	@touch "$@"
 
 docs: $(TOOLS)/.installed ## the documentation as a site, in build/docs
-	PYTHONPATH=src "$(TOOLS)/bin/sphinx-build" -W --keep-going -q -b html docs build/docs
+	PYTHONPATH=src "$(TOOLS)/bin/sphinx-build" -W --keep-going -q -b html -c docs . build/docs
 	@echo "Site: build/docs/index.html"
 
 dist: $(TOOLS)/.installed ## wheel and sdist, in dist

@@ -141,6 +141,8 @@ def test_the_source_archive_builds_the_same_wheel(tmp_path: Path):
     (wheel,) = (tmp_path / "out").glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     source = {path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    kinds = (".py", ".pth", ".typed", ".html", ".css", ".js", ".svg")
-    assert held == {path.relative_to(ROOT / "src").as_posix() for path in source if path.suffix in kinds}
+    shipped = {
+        path for path in source if path.suffix in (".py", ".pth", ".typed") or {"static", "templates"} & {*path.parts}
+    }
+    assert held == {path.relative_to(ROOT / "src").as_posix() for path in shipped}
     assert {"mrcnn_imgaug.pth", *(f"{path.name}/py.typed" for path in PACKAGES)} <= held

@@ -1,4 +1,4 @@
-"""Draw docs/images/overlays.png from a finished run: `python docs/images/make_overlays.py` in the project's root.
+"""Draw docs/images/overlays.webp from a finished run: `python docs/images/make_overlays.py` in the project's root.
 
 Holdout studies with an opacity that the ensemble scored highest, in the middle and lowest; truth green, findings red.
 """
@@ -39,8 +39,8 @@ def main() -> None:
         picture = Image.fromarray(overlay(image, truth, own)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         tiles.append(np.asarray(picture))
     rows_of_tiles = [np.concatenate(tiles[i : i + COLUMNS], axis=1) for i in range(0, len(tiles), COLUMNS)]
-    sheet = Image.fromarray(np.concatenate(rows_of_tiles)).quantize(200)
-    sheet.save(Path(__file__).with_name("overlays.png"), optimize=True)
+    sheet = Image.fromarray(np.concatenate(rows_of_tiles))
+    sheet.save(Path(__file__).with_name("overlays.webp"), quality=80, method=6)
 
 
 if __name__ == "__main__":

@@ -507,7 +507,7 @@ def _node_change(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from pneumonia.export import bundles, formats
+    from pneumonia.export import bundles, cards, formats
     from pneumonia.files import read_json
     from pneumonia.reading_room.trained import require
 
@@ -535,6 +535,10 @@ def _export(arguments: argparse.Namespace) -> int:
             predict=p.predict.values(),
             terms=terms,
         )
+        own_run = arguments.models == Path(MODELS) and Path(EVALUATION).is_file()
+        evaluation = read_json(EVALUATION) if own_run else None  # it says nothing of models from elsewhere
+        for name, own in made.items():
+            cards.write(folder / name, own, source=p.fetch.source, evaluation=evaluation)
     for name, own in made.items():
         said = ", ".join(f"{key} {value}" for key, value in own.parity.items())
         print(f"{name}: as trained on held-back {said}")

@@ -2,5 +2,5 @@
 
 Read `bundles` first (one model, from folder to folder), then `formats` (Keras' graph to a file; `canonical` makes the same bytes of
 the same model) and `parity` (is it the same?). `benchmark` measures models in every format, each in a process of its own, which is
-`alone`.
+`alone`; `cards` writes what people read beside a bundle.
 """

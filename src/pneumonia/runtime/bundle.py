@@ -25,6 +25,7 @@ PACKAGES = {
 }  # to run it
 FORMATS = tuple(GRAPHS)
 FORM = 1  # of model.json; a reader refuses another
+CARD, DATASHEET = "README.md", "DATASHEET.md"  # for people, beside a bundle; no part of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +112,10 @@ def calibration(models: Path) -> Mapping[str, Any]:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a model's folder by its path there; of a bundle's, its description is left out."""
+    """SHA-256 of every file of a model's folder by its path there; of a bundle's, what is said of it is left out."""
     every = sorted(path for path in folder.rglob("*") if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in every}
     if holds_bundle(folder):
-        named.pop(DESCRIPTION)
+        for said in (DESCRIPTION, CARD, DATASHEET):
+            named.pop(said, None)
     return {name: files.sha256(path) for name, path in named.items()}
