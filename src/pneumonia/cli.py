@@ -208,6 +208,22 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--persons", type=_path, metavar="FILE", help="CSV of patientId and person")
     convert.set_defaults(run=_convert)
 
+    external = commands.add_parser("evaluate-on", help="frozen models and thresholds on another labelled set")
+    external.add_argument(
+        "source", type=_path, metavar="DIR", help="of data/raw's form, as `pneumonia convert` writes it"
+    )
+    external.add_argument("--output", type=_path, required=True, metavar="DIR", help="must not exist or be empty")
+    external.add_argument(
+        "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
+    )
+    external.add_argument("--runtime", choices=RUNTIMES, default=AUTO, help="what runs the models")
+    external.add_argument(
+        "--unrelated-persons",
+        action="store_true",
+        help="the two sets' names of persons have nothing to do with each other",
+    )
+    external.set_defaults(run=_evaluate_on)
+
     send = commands.add_parser("send", help="labels and findings to an annotation tool, with pictures")
     send.add_argument("tool", choices=ANNOTATION_TOOLS, help="whose form")
     send.add_argument("--output", type=_path, required=True, metavar="DIR", help="must not exist or be empty")
@@ -519,6 +535,35 @@ def _convert(arguments: argparse.Namespace) -> int:
     with destination.new_dir(arguments.output) as folder:
         fetch_labelled(arguments.layout, arguments.source, folder, options, persons=arguments.persons)
     print(f"{arguments.source} in the form of data/raw in {arguments.output}")
+    return 0
+
+
+def _evaluate_on(arguments: argparse.Namespace) -> int:
+    p = load()
+    destination.check(arguments.output)
+    choice = _choose(p, arguments)
+    from pneumonia.external.validate import evaluate_on
+    from pneumonia.reading_room.ensemble import Ensemble
+
+    shift = evaluate_on(
+        arguments.source,
+        arguments.output,
+        Ensemble(choice.folder, predict=p.predict.values(), ensemble=p.ensemble.values(), runtime=choice.runtime),
+        choice.words,
+        window=p.images.window.values(),
+        image_size=p.images.sizes[0],
+        cleaning=p.clean.values(),
+        **p.evaluate.operating_point.values(),
+        resamples=p.evaluate.bootstrap,
+        seed=p.evaluate.seed,
+        unrelated_persons=arguments.unrelated_persons,
+    )
+    auc, share = shift["measures"][ENSEMBLE], shift["prevalence"]
+    print(
+        f"ensemble AUC {auc['auc']:+.3f} ({auc['auc_low']:+.3f} to {auc['auc_high']:+.3f}) against the internal hold-out, "
+        f"prevalence {share['external']:.3f} against {share['internal']:.3f}; {shift['rejected']['total']} studies rejected; "
+        f"in {arguments.output}"
+    )
     return 0
 
 

@@ -55,6 +55,21 @@ class Batch:
         return result
 
 
+@dataclass(frozen=True)
+class Apart:
+    """What is said of studies, model by model.
+
+    Attributes:
+        classifier: the classifier's scores by study.
+        detections: detector -> study, x, y, width, height, score.
+        fused: the ensemble's.
+    """
+
+    classifier: pd.Series
+    detections: dict[str, pd.DataFrame]
+    fused: Fused
+
+
 class Ensemble:
     """Classifier, detectors and their fusion.
 
@@ -83,6 +98,10 @@ class Ensemble:
         Returns:
             fused: the detections, cut at the border of their image, and the score of each study by its id.
         """
+        return self.apart(studies).fused
+
+    def apart(self, studies: Mapping[str, Study]) -> Apart:
+        """What each model sees of each study, and what they see together."""
         names = list(studies)
         stores = {name: Batch(model.image_size, studies) for name, model in self._models.items()}
         detections = {
@@ -98,7 +117,8 @@ class Ensemble:
         )
         class_scores = pd.Series(own.astype(np.float64), index=names)
         shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in studies.items()}
-        return fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
+        fused = fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
+        return Apart(class_scores, detections, fused)
 
 
 def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
