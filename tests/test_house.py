@@ -35,6 +35,8 @@ TESTED_IN = {
     "pneumonia/report/test_page.py": ["pneumonia.report.charts", "pneumonia.report.gallery", "pneumonia.report.inputs"],
     # what the tools' modules share
     "pneumonia/annotation/test_cvat.py": ["pneumonia.annotation.marks"],
+    # a set is evaluated as a whole
+    "pneumonia/external/test_validate.py": ["pneumonia.external.page", "pneumonia.external.predict"],
     # every reader finds its images by them
     "pneumonia/sources/foreign/test_fetch.py": ["pneumonia.sources.foreign.files", "pneumonia.sources.foreign.marked"],
     # the phantom is drawn by all of them together

@@ -210,6 +210,22 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--persons", type=_path, metavar="FILE", help="CSV of patientId and person")
     convert.set_defaults(run=_convert)
 
+    external = commands.add_parser("evaluate-on", help="frozen models and thresholds on another labelled set")
+    external.add_argument(
+        "source", type=_path, metavar="DIR", help="of data/raw's form, as `pneumonia convert` writes it"
+    )
+    external.add_argument("--output", type=_path, required=True, metavar="DIR", help="must not exist or be empty")
+    external.add_argument(
+        "--models", type=_path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
+    )
+    external.add_argument("--runtime", choices=RUNTIMES, default=AUTO, help="what runs the models")
+    external.add_argument(
+        "--unrelated-persons",
+        action="store_true",
+        help="the two sets' names of persons have nothing to do with each other",
+    )
+    external.set_defaults(run=_evaluate_on)
+
     send = commands.add_parser("send", help="labels and findings to an annotation tool, with pictures")
     send.add_argument("tool", choices=ANNOTATION_TOOLS, help="whose form")
     send.add_argument("--output", type=_path, required=True, metavar="DIR", help="must not exist or be empty")
@@ -246,6 +262,13 @@ def _parser() -> argparse.ArgumentParser:
     results = commands.add_parser("results", help="metrics/evaluation.json as a table, with intervals")
     results.add_argument("--md", action="store_true", help="as Markdown")
     results.set_defaults(run=_results)
+
+    gaps = commands.add_parser(
+        "gaps", help="does the model do worse for some: by view, sex and age, corrected for many looks"
+    )
+    gaps.add_argument("--model", default=ENSEMBLE, choices=EVALUATED, help="default: ensemble")
+    gaps.add_argument("--json", action="store_true", help="print JSON")
+    gaps.set_defaults(run=_gaps)
 
     compare = commands.add_parser("compare", help="how a model of two revisions differs on the same holdout studies")
     compare.add_argument("first", metavar="REV_A", help="commit, branch, tag or experiment; or `workspace`")
@@ -573,6 +596,38 @@ def _convert(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate_on(arguments: argparse.Namespace) -> int:
+    p = load()
+    destination.check(arguments.output)
+    choice = _choose(p, arguments)
+    from pneumonia.external.validate import evaluate_on
+    from pneumonia.reading_room.ensemble import Ensemble
+
+    shift = evaluate_on(
+        arguments.source,
+        arguments.output,
+        Ensemble(
+            choice.folder, p.answering, predict=p.predict.values(), ensemble=p.ensemble.values(), runtime=choice.runtime
+        ),
+        p.answering,
+        choice.words,
+        window=p.images.window.values(),
+        image_size=p.images.sizes[0],
+        cleaning=p.clean.values(),
+        **p.evaluate.operating_point.values(),
+        resamples=p.evaluate.bootstrap,
+        seed=p.evaluate.seed,
+        unrelated_persons=arguments.unrelated_persons,
+    )
+    auc, share = shift["measures"][ENSEMBLE], shift["prevalence"]
+    print(
+        f"ensemble AUC {auc['auc']:+.3f} ({auc['auc_low']:+.3f} to {auc['auc_high']:+.3f}) against the internal hold-out, "
+        f"prevalence {share['external']:.3f} against {share['internal']:.3f}; {shift['rejected']['total']} studies rejected; "
+        f"in {arguments.output}"
+    )
+    return 0
+
+
 def _send(arguments: argparse.Namespace) -> int:
     from pneumonia.annotation import send
     from pneumonia.archive import StudyArchive
@@ -674,6 +729,34 @@ def _results(arguments: argparse.Namespace) -> int:
     if not path.is_file():
         raise ValueError(f"{path} not found; run `dvc repro evaluate` first")
     print(table(read_json(path), markdown=arguments.md))
+    return 0
+
+
+def _gaps(arguments: argparse.Namespace) -> int:
+    from pneumonia.data.subsets import subset
+    from pneumonia.evaluation import gaps
+    from pneumonia.evaluation.inputs import read
+    from pneumonia.evaluation.measured import MeasuredModel
+    from pneumonia.evaluation.thresholds import choose as choose_threshold
+    from pneumonia.evaluation.words import NAMES
+
+    p = load().evaluate
+    if not p.bootstrap:
+        raise ValueError("evaluate.bootstrap is 0; a gap is judged by resamples: set it to 1000")
+    own = read(".", [arguments.model])
+    validation, holdout = (subset(own.studies, own.boxes, own.split, name) for name in ("validation", "holdout"))
+    said = own.predictions[arguments.model]
+    model = MeasuredModel(said, holdout, [choose_threshold(said, validation, **p.operating_point.values())])
+    found = gaps.gaps(model, resamples=p.bootstrap, seed=p.seed)
+    sentence = gaps.sentence(found, NAMES[arguments.model])
+    if arguments.json:
+        import json
+
+        rows = found.astype(object).where(found.notna(), None).to_dict("records")
+        print(json.dumps({"sentence": sentence, "gaps": rows}, indent=2, allow_nan=False))
+    else:
+        print(found.round(3).to_string(index=False, na_rep="-"))
+        print(sentence)
     return 0
 
 

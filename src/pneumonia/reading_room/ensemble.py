@@ -56,6 +56,21 @@ class Batch:
         return result
 
 
+@dataclass(frozen=True)
+class Apart:
+    """What is said of studies, model by model.
+
+    Attributes:
+        classifier: the classifier's scores by study.
+        detections: detector -> study, x, y, width, height, score.
+        fused: the ensemble's.
+    """
+
+    classifier: pd.Series
+    detections: dict[str, pd.DataFrame]
+    fused: Fused
+
+
 class Ensemble:
     """Classifier, detectors and their fusion.
 
@@ -91,8 +106,13 @@ class Ensemble:
         """What is seen of each study.
 
         Returns:
-            fused: the detections, cut at the border of their image, and the score of each study by its id.
+            fused: the detections, cut at the border of their image, and the calibrated score of each study by its id.
         """
+        fused = self.apart(studies).fused
+        return fused._replace(scores=self._calibration(fused.scores))
+
+    def apart(self, studies: Mapping[str, Study]) -> Apart:
+        """What each model sees of each study, and what they see together; no score is calibrated."""
         names = list(studies)
         stores = {name: Batch(model.image_size, studies) for name, model in self._models.items()}
         detections = {
@@ -111,7 +131,7 @@ class Ensemble:
         class_scores = pd.Series(own.astype(np.float64), index=names)
         shapes = {study: (own.image.shape[1], own.image.shape[0]) for study, own in studies.items()}
         fused = fuse(detections, class_scores, names, **self._ensemble, sizes=sizes(shapes))
-        return fused._replace(scores=self._calibration(fused.scores))
+        return Apart(class_scores, detections, fused)
 
 
 def sizes(shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
