@@ -154,7 +154,7 @@ class Network:
         both can be chosen afterwards.
         """
         rois, probs, deltas = self._second_stage()
-        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # a tensor would become an input of an export
+        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # an array, see _normalized
         refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
         return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
 
@@ -195,7 +195,8 @@ class Network:
 
     def _normalized(self, boxes: Tensor) -> Tensor:
         """`mrcnn.parts.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
-        scale, shift = (ops.convert_to_tensor(part, "float32") for part in box_frame(self.config.IMAGE_SHAPE))
+        # Arrays: a tensor would become an input of an export.
+        scale, shift = (np.asarray(part, np.float32) for part in box_frame(self.config.IMAGE_SHAPE))
         return (boxes - shift) / scale
 
 
