@@ -223,8 +223,8 @@ def _augment(augmentation: Any, image: np.ndarray, mask: np.ndarray) -> tuple[np
 class DataGenerator(keras.utils.PyDataset):
     """Batches of one epoch: the training model's inputs by name. Images without instances are negatives, not left out.
 
-    Everything random comes from `(config.SEED, epoch, index of the batch)`, however many threads make the batches. Images of
-    `no_augmentation_sources` are not augmented.
+    Everything random comes from `(config.SEED, epoch, index of the batch)`, however many threads make the batches. `augment` is
+    `load_image_gt`'s. Images of `no_augmentation_sources` are not augmented.
     """
 
     def __init__(
@@ -234,13 +234,14 @@ class DataGenerator(keras.utils.PyDataset):
         shuffle: bool = True,
         augmentation: Any = None,
         *,
+        augment: bool = False,
         epoch: int = 0,
         steps: float | None = None,
         no_augmentation_sources: Sequence[str] | None = None,
         workers: int = 1,
     ):
         super().__init__(workers=workers, max_queue_size=max(10, 2 * workers))
-        self.dataset, self.config, self.augmentation = dataset, config, augmentation
+        self.dataset, self.config, self.augment, self.augmentation = dataset, config, augment, augmentation
         self.as_they_are = set(no_augmentation_sources or ())
         self.shuffle, self.epoch, self.steps = shuffle, epoch, steps
         if not len(dataset.image_ids):
@@ -280,6 +281,7 @@ class DataGenerator(keras.utils.PyDataset):
                     self.dataset,
                     self.config,
                     image_id,
+                    augment=self.augment,
                     augmentation=None if info["source"] in self.as_they_are else augmentation,
                     use_mini_mask=self.config.USE_MINI_MASK,
                     rng=rng,

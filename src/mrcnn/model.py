@@ -24,21 +24,24 @@ from mrcnn import utils, weights
 from mrcnn.config import Config
 from mrcnn.dataset import DataGenerator, Dataset, compose_image_meta, load_image_gt, parse_image_meta
 from mrcnn.download import imagenet_weights
+from mrcnn.generator import build_detection_targets, build_rpn_targets, data_generator, generate_random_rois
 from mrcnn.images import mold_image, resize_image, unmold_image, unmold_mask
 from mrcnn.network import Network
 from mrcnn.parts.anchors import compute_backbone_shapes, denorm_boxes, norm_boxes, pyramid_anchors
 from mrcnn.parts.backbone import resnet_graph
 from mrcnn.parts.proposals import STEPS
-from mrcnn.parts.targets import rpn_targets
 from mrcnn.weights import LAYERS
 
 __all__ = [
     "LAYERS",
     "DataGenerator",
     "MaskRCNN",
+    "build_detection_targets",
     "build_rpn_targets",
     "compose_image_meta",
     "compute_backbone_shapes",
+    "data_generator",
+    "generate_random_rois",
     "load_image_gt",
     "log",
     "mold_image",
@@ -55,39 +58,6 @@ def log(text: str, array: np.ndarray | None = None) -> None:
         span = f"min: {array.min():10.5f}  max: {array.max():10.5f}" if array.size else "empty"
         text = f"{text:25}shape: {array.shape!s:20}  {span}  {array.dtype}"
     print(text)
-
-
-def build_rpn_targets(
-    image_shape: Sequence[int], anchors: np.ndarray, gt_class_ids: np.ndarray, gt_boxes: np.ndarray, config: Config
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the first stage is taught about one image, for a look at it: `mrcnn.parts.targets.rpn_targets`, drawn from NumPy's
-    global generator.
-
-    Arguments:
-        image_shape: not looked at; Matterport's argument.
-        anchors: `[A, (y1, x1, y2, x2)]` pixels, `MaskRCNN.anchors`.
-        gt_class_ids, gt_boxes: `[n]` and `[n, (y1, x1, y2, x2)]` pixels, of `load_image_gt`.
-
-    Returns:
-        match int32 `[A]` (1 positive, -1 negative, 0 neither), deltas float32 `[RPN_TRAIN_ANCHORS_PER_IMAGE, 4]` of the
-        positive anchors in order, zeros after them.
-    """
-    if not len(gt_class_ids):
-        gt_class_ids, gt_boxes = np.zeros(1, np.int32), np.zeros((1, 4))
-    match, deltas = rpn_targets(
-        anchors,
-        ops.convert_to_tensor(np.asarray(gt_class_ids, np.int32)[None]),
-        ops.convert_to_tensor(np.asarray(gt_boxes, np.float32)[None]),
-        ops.convert_to_tensor(np.random.random((1, len(anchors))).astype(np.float32)),  # noqa: NPY002
-        count=config.RPN_TRAIN_ANCHORS_PER_IMAGE,
-        positive_ratio=config.RPN_POSITIVE_RATIO,
-        positive_iou=config.RPN_POSITIVE_IOU,
-        negative_iou=config.RPN_NEGATIVE_IOU,
-        std_dev=config.RPN_BBOX_STD_DEV,
-    )
-    found = ops.convert_to_numpy(deltas)[0]
-    padding = max(0, config.RPN_TRAIN_ANCHORS_PER_IMAGE - len(found))
-    return ops.convert_to_numpy(match)[0].astype(np.int32), np.pad(found, [(0, padding), (0, 0)])
 
 
 _OF_A_TRAINING = re.compile(r"/([^/]+\d{8}T\d{4}(?:\d{2})?)/mask_rcnn_[^/]+_(\d{4})\.h5$")  # Matterport's: no seconds

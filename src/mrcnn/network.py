@@ -21,7 +21,7 @@ from mrcnn.parts.heads import BoxHead, MaskHead
 from mrcnn.parts.proposals import WHOLE, ProposalLayer
 from mrcnn.parts.roi_align import PyramidROIAlign, flat_pyramid
 from mrcnn.parts.rpn import SampledRPN, rpn_graph, rpn_model
-from mrcnn.parts.targets import DetectionTargetLayer, RPNTargetLayer
+from mrcnn.parts.targets import DetectionTargetLayer, RPNTargetLayer, roi_options, rpn_options
 from mrcnn.weights import NamedWeightsModel
 
 Tensor = Any
@@ -79,7 +79,7 @@ class Network:
             inputs["input_gt_masks"] = gt_masks
 
         anchors = len(self.anchors)
-        sampled, rpn_match, rpn_target_bbox = RPNTargetLayer(self.anchors, self._rpn_options(), name="rpn_targets")(
+        sampled, rpn_match, rpn_target_bbox = RPNTargetLayer(self.anchors, rpn_options(config), name="rpn_targets")(
             gt_class_ids, gt_boxes, keys[:, :anchors]
         )
         rpn_logits, rpn_bbox = SampledRPN(
@@ -90,7 +90,7 @@ class Network:
             name="rpn_sampled",
         )(self.table, sampled)
         targets = DetectionTargetLayer(
-            self._roi_options(),
+            roi_options(config),
             config.MASK_SHAPE,
             config.USE_MINI_MASK,
             config.ROI_ADD_INSTANCES,
@@ -154,7 +154,7 @@ class Network:
         both can be chosen afterwards.
         """
         rois, probs, deltas = self._second_stage()
-        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # a tensor would become an input of an export
+        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # an array, see _normalized
         refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
         return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
 
@@ -195,28 +195,9 @@ class Network:
 
     def _normalized(self, boxes: Tensor) -> Tensor:
         """`mrcnn.parts.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
-        scale, shift = (ops.convert_to_tensor(part, "float32") for part in box_frame(self.config.IMAGE_SHAPE))
+        # Arrays: a tensor would become an input of an export.
+        scale, shift = (np.asarray(part, np.float32) for part in box_frame(self.config.IMAGE_SHAPE))
         return (boxes - shift) / scale
-
-    def _rpn_options(self) -> dict[str, Any]:
-        config = self.config
-        return {
-            "count": config.RPN_TRAIN_ANCHORS_PER_IMAGE,
-            "positive_ratio": config.RPN_POSITIVE_RATIO,
-            "positive_iou": config.RPN_POSITIVE_IOU,
-            "negative_iou": config.RPN_NEGATIVE_IOU,
-            "std_dev": config.RPN_BBOX_STD_DEV,
-        }
-
-    def _roi_options(self) -> dict[str, Any]:
-        config = self.config
-        return {
-            "count": config.TRAIN_ROIS_PER_IMAGE,
-            "positive_ratio": config.ROI_POSITIVE_RATIO,
-            "positive_iou": config.ROI_POSITIVE_IOU,
-            "fill_negatives": config.ROI_FILL_NEGATIVES,
-            "std_dev": config.BBOX_STD_DEV,
-        }
 
 
 class TrainingModel(NamedWeightsModel):

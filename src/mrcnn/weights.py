@@ -60,6 +60,18 @@ class NamedWeightsModel(keras.Model):
             raise ValueError("skip_mismatch hides what does not fit: name the layers to leave out, `exclude=[...]`")
         load(self, filepath, by_name, exclude)
 
+    def export(self, filepath: Any, *arguments: Any, **kwargs: Any) -> None:
+        """Keras' own export, of a graph without branches: masks of all places for detections are computed, since not every
+        format's exporter knows what lies in a branch."""
+        branching = [layer for layer in self.layers if getattr(layer, "sparse", False)]
+        for layer in branching:
+            layer.sparse = False
+        try:
+            super().export(filepath, *arguments, **kwargs)
+        finally:
+            for layer in branching:
+                layer.sparse = True
+
     def save(self, *arguments: Any, **kwargs: Any) -> None:
         raise NotImplementedError(
             "the graph of a Mask R-CNN is not written, its weights are: save_weights(path), and MaskRCNN(mode, config, "

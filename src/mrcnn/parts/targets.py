@@ -13,10 +13,33 @@ import numpy as np
 from keras import ops
 
 from keraskit.boxes.tensors import iou
+from mrcnn.config import Config
 from mrcnn.parts.coding import box_refinement
 from mrcnn.parts.tensors import image_numbers
 
 Tensor = Any
+
+
+def rpn_options(config: Config) -> dict[str, Any]:
+    """The options of `rpn_targets`."""
+    return {
+        "count": config.RPN_TRAIN_ANCHORS_PER_IMAGE,
+        "positive_ratio": config.RPN_POSITIVE_RATIO,
+        "positive_iou": config.RPN_POSITIVE_IOU,
+        "negative_iou": config.RPN_NEGATIVE_IOU,
+        "std_dev": config.RPN_BBOX_STD_DEV,
+    }
+
+
+def roi_options(config: Config) -> dict[str, Any]:
+    """The options of `detection_targets`."""
+    return {
+        "count": config.TRAIN_ROIS_PER_IMAGE,
+        "positive_ratio": config.ROI_POSITIVE_RATIO,
+        "positive_iou": config.ROI_POSITIVE_IOU,
+        "fill_negatives": config.ROI_FILL_NEGATIVES,
+        "std_dev": config.BBOX_STD_DEV,
+    }
 
 
 def rpn_targets(
