@@ -17,7 +17,7 @@ from tests.places import ROOT
 from pneumonia.project import profiles
 
 COPIED = ("dvc.yaml", "params.yaml", "stages", "src", "profiles", "requirements.lock", ".dvcignore", ".gitignore")
-STAGES = 23  # of dvc.yaml
+STAGES = 25  # of dvc.yaml
 
 
 def environment(project: Path) -> dict[str, str]:

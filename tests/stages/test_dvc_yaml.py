@@ -14,8 +14,8 @@ from pneumonia.project.code_deps import update
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, Any] = PIPELINE["stages"]
 CONTRACT = {
-    "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate", "train_classifier",
-    "train_maskrcnn", "train_yolo", "predict_classifier", "predict_maskrcnn", "predict_yolo", "predict_test_classifier",
+    "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate", "fetch_pretrain", "pretrain",
+    "train_classifier", "train_maskrcnn", "train_yolo", "predict_classifier", "predict_maskrcnn", "predict_yolo", "predict_test_classifier",
     "predict_test_maskrcnn", "predict_test_yolo", "ensemble", "evaluate", "explain", "export", "report",
     "submission",
 }  # fmt: skip
@@ -58,7 +58,15 @@ def test_another_fold_runs_nothing_that_comes_before_the_split():
         if more <= after:
             break
         after |= more
-    assert set(STAGES) - after == {"fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test"}
+    assert set(STAGES) - after == {
+        "fetch",
+        "fetch_test",
+        "clean",
+        "explore",
+        "window_resize",
+        "window_resize_test",
+        "fetch_pretrain",
+    }
     assert [name for name in set(STAGES) - after if "split" in STAGES[name].get("params", [])] == []
 
 

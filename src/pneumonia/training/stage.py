@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from keraskit.compute import devices
-from pneumonia.schema.training import MODELS, STATE
+from pneumonia.schema.training import BACKBONE_WEIGHTS, MODELS, PRETRAINED, STATE
 from pneumonia.training import inputs, tracking
 from pneumonia.training.augmentation import Augmentation
 from pneumonia.training.batches import state_path
@@ -36,6 +36,7 @@ def run(name: str, train: Train, values: Mapping[str, Any], track: Mapping[str, 
     sampling, augmentation = pick(Sampling, values), pick(Augmentation, values["augmentation"])
     data = TrainingData(read.store, read.studies, read.boxes, sampling, augmentation)
     out = Path(MODELS, name)
+    read.files.extend(Path(BACKBONE_WEIGHTS) for _ in range(values["weights"] == PRETRAINED))
     state = state_path(Path(STATE, name), values, read.files)
     follow = tracking.run(**track, name=name, params=values, tags=tracking.tags(f"train_{name}", read.files))
     with devices.parallel(values["devices"]), follow as record:

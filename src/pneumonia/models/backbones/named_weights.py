@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,9 @@ SUFFIX = ".npz"
 
 def save(path: str | Path, layers: Iterable[keras.layers.Layer]) -> None:
     """Write the weights of `layers` as `<layer>/<number>`; same weights, same bytes."""
-    arrays = {f"{layer.name}/{i}": np.asarray(array) for layer in layers for i, array in enumerate(layer.get_weights())}
+    arrays: dict[str, Any] = {
+        f"{layer.name}/{i}": np.asarray(array) for layer in layers for i, array in enumerate(layer.get_weights())
+    }
     with files.write_atomic(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)
 
