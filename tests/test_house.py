@@ -43,6 +43,13 @@ TESTED_IN = {
     "pneumonia/sources/synthetic/test_writer.py": ["pneumonia.sources.synthetic.*"],
     # mended imgaug, by which boxes follow their images
     "pneumonia/training/test_augmentation.py": ["keraskit.training.augmenters"],
+    # the words that it goes by
+    "pneumonia/weak_labels/test_labeller.py": ["pneumonia.weak_labels.phrases"],
+    # a backbone is trained from a folder as NIH publishes it
+    "pneumonia/models/pretraining/test_training.py": [
+        "pneumonia.models.pretraining.stage",
+        "pneumonia.weak_labels.project",
+    ],
     # held against dvc.yaml, the committed tables and docs/design.md
     "pneumonia/schema/test_files.py": ["pneumonia.schema.*"],
     # a graph is written to be run beside its model, and a model is measured by the process that starts it

@@ -190,6 +190,52 @@ class Training(Section):
         return self
 
 
+class Pretrain(Section):
+    source: Literal["none", "nih", "chexpert", "reports"]
+    path: str
+    labels: str
+    persons: Annotated[str, Field(min_length=1)]  # a file: DVC takes it as a dep
+    unmapped: Annotated[int, Field(ge=0)]
+    image_size: Annotated[int, Field(ge=32, le=4096)]
+    backbone: Literal["resnet50", "resnet_small", "densenet121", Lite]
+    weights: Annotated[str, Field(min_length=1)]
+    uncertain: Literal["masked", "zeros", "ones", "smoothed"]
+    smoothed: Share
+    unmentioned: Literal["masked", "zeros"]
+    positive_power: Share
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    epochs: Count
+    heads_epochs: Annotated[int, Field(ge=0)]
+    batch_size: Count
+    learning_rate: Positive
+    backbone_rate: NotNegative
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NotNegative
+    clip_norm: Positive
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    average: Annotated[float, Field(ge=0, lt=1)]
+    patience: Count
+    bootstrap: Annotated[int, Field(ge=0)]
+    seed: Seed
+    device: Device
+    devices: Count
+    precision: Precision
+    lung_masks: Share
+    augmentation: Augmentation
+
+    @model_validator(mode="after")
+    def _a_source_needs_files(self) -> Pretrain:
+        if self.source != "none" and not (self.path and self.labels):
+            raise ValueError(f"source is {self.source!r} but path or labels is empty; set both")
+        if self.weights == "pretrained":
+            raise ValueError("weights is 'pretrained', which this stage makes; start from none, imagenet or a file")
+        if self.image_size % 32:
+            raise ValueError(f"image_size must be a multiple of 32, got {self.image_size}")
+        if self.batch_size % self.devices:
+            raise ValueError(f"batch_size must be a multiple of devices={self.devices}, got {self.batch_size}")
+        return self
+
+
 class Classifier(Training):
     backbone: Literal["resnet50", "resnet_small", "densenet121", Lite]
     epochs: Count
@@ -341,6 +387,7 @@ class Params(Section):
     explore: Explore
     images: Images
     split: Split
+    pretrain: Pretrain
     classifier: Classifier
     maskrcnn: MaskRCNN
     yolo: Yolo
@@ -371,6 +418,22 @@ class Params(Section):
     def answering(self) -> tuple[str, ...]:
         """The models that are on, in the order of `pneumonia.schema.models.MODELS`."""
         return answering(flat(self.values()))
+
+    def _pretrained_weights_are_made(self) -> Params:
+        for name in type(self).model_fields:
+            section = getattr(self, name)
+            if getattr(section, "weights", None) != "pretrained":
+                continue
+            if self.pretrain.source == "none":
+                raise ValueError(
+                    f"{name}.weights is 'pretrained' but pretrain.source is 'none'; set a source, or other weights"
+                )
+            backbone = getattr(section, "backbone", None)
+            if backbone != self.pretrain.backbone:
+                raise ValueError(
+                    f"{name}.weights is 'pretrained', which is {self.pretrain.backbone}'s (pretrain.backbone), got backbone {backbone!r}"
+                )
+        return self
 
 
 def check(values: Any, source: str = "params.yaml") -> Params:

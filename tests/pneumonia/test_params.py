@@ -33,6 +33,19 @@ def test_the_committed_params_are_accepted():
     assert p.maskrcnn.image_size in p.images.sizes
 
 
+def test_pretrained_weights_are_of_the_same_backbone():
+    made = changed(
+        "pretrain", values()["pretrain"] | {"source": "nih", "path": "x", "labels": "y", "backbone": "resnet_small"}
+    )
+    made["classifier"] |= {"weights": "pretrained", "backbone": "resnet_small"}
+    assert params.check(made).classifier.weights == "pretrained"
+    made["classifier"]["backbone"] = "densenet121"
+    with pytest.raises(
+        params.ParamsError, match=r"which is resnet_small's \(pretrain\.backbone\), got backbone 'densenet121'"
+    ):
+        params.check(made)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -54,6 +67,10 @@ def test_the_committed_params_are_accepted():
         ("fetch_test.source", "coco", "fetch_test.source: got 'coco'"),
         ("fetch.foreign.unmarked", "negative", "fetch.foreign.unmarked: got 'negative'"),
         ("fetch.sha256", "abc", "fetch.sha256: got 'abc'"),
+        ("classifier.weights", "pretrained", "classifier.weights is 'pretrained' but pretrain.source is 'none'"),
+        ("maskrcnn.weights", "pretrained", "maskrcnn.weights is 'pretrained' but pretrain.source is 'none'"),
+        ("pretrain.source", "nih", "pretrain: source is 'nih' but path or labels is empty; set both"),
+        ("pretrain.weights", "pretrained", "pretrain: weights is 'pretrained', which this stage makes"),
         ("predict.flip", "yes", "predict.flip: got 'yes'; input should be a valid boolean"),
     ],
 )

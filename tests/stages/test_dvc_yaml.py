@@ -16,6 +16,7 @@ PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, Any] = PIPELINE["stages"]
 CONTRACT = {
     "fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test", "split", "annotate",
+    "fetch_pretrain", "pretrain",
     *(f"{work}_{model}" for work in ("train", "predict", "predict_test") for model in MODELS),
     "ensemble", "calibrate", "evaluate", "explain", "export", "report", "submission",
 }  # fmt: skip
@@ -86,7 +87,15 @@ def test_another_fold_runs_nothing_that_comes_before_the_split():
         if more <= after:
             break
         after |= more
-    assert set(STAGES) - after == {"fetch", "fetch_test", "clean", "explore", "window_resize", "window_resize_test"}
+    assert set(STAGES) - after == {
+        "fetch",
+        "fetch_test",
+        "clean",
+        "explore",
+        "window_resize",
+        "window_resize_test",
+        "fetch_pretrain",
+    }
     assert [name for name in set(STAGES) - after if "split" in STAGES[name].get("params", [])] == []
 
 

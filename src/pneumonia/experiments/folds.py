@@ -54,7 +54,14 @@ class Experiment:
     def stages(self) -> list[str]:
         """Those that make the fold's predictions."""
         names = self.models
-        return ["split", *(f"train_{name}" for name in names), *(f"predict_{name}" for name in names), "ensemble"]
+        learned = [] if self.params.get("pretrain.source", "none") == "none" else ["pretrain"]
+        return [
+            "split",
+            *learned,
+            *(f"train_{name}" for name in names),
+            *(f"predict_{name}" for name in names),
+            "ensemble",
+        ]
 
     def settings(self) -> dict[str, Any]:
         """What must agree between folds."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pneumonia import files
+from pneumonia.schema.training import BACKBONE_WEIGHTS, PRETRAINED
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +25,20 @@ def resolve(weights: str, *, folder: Path = FOLDER, lock: Path = LOCK) -> str | 
     """What the param `weights` means: "none", "imagenet", or a file that is there and, if the lock lists it, unchanged.
 
     Arguments:
-        weights: one of the two words, a path, or the name of a file under `folder`.
+        weights: one of the two words, "pretrained" (what the stage pretrain has made), a path, or the name of a file under
+            `folder`.
 
     Raises:
         FileNotFoundError: no such file. ValueError: its hash is not the lock's.
     """
     if weights in WORDS:
         return weights
+    if weights == PRETRAINED:
+        if not Path(BACKBONE_WEIGHTS).is_file():
+            raise FileNotFoundError(
+                f"weights pretrained: {BACKBONE_WEIGHTS} is missing; set pretrain.source and run pretrain"
+            )
+        return Path(BACKBONE_WEIGHTS)  # DVC knows its content, the lock need not
     path = next((path for path in (Path(weights), folder / weights) if path.is_file()), None)
     if path is None:
         raise FileNotFoundError(

@@ -9,6 +9,8 @@ from pneumonia.schema.table import Table
 MODELS = "models"  # a folder a model
 DESCRIPTION = "model.json"  # in a model's folder: what rebuilds it
 EXPORTED = "exported"  # in the folder of the models: a bundle a model, see pneumonia.runtime.bundle
+BACKBONE = "backbone"  # in the folder of the models: what the word `pretrained` of a param `weights` means
+PRETRAINED, BACKBONE_WEIGHTS = "pretrained", f"{MODELS}/{BACKBONE}/backbone.npz"
 STATE = "state"  # a folder a model: resume files, gone at a training's end
 
 METRICS = "metrics/{model}.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from keraskit.compute import devices
-from pneumonia.schema.training import MODELS, STATE
+from pneumonia.schema.training import BACKBONE_WEIGHTS, MODELS, PRETRAINED, STATE
 from pneumonia.training import inputs, tracking
 from pneumonia.training.augmentation import Augmentation
 from pneumonia.training.batches import state_path
@@ -37,6 +37,7 @@ def run(name: str, train: Train, values: Mapping[str, Any], track: Mapping[str, 
     mosaics = values["augmentation"].get("mosaic", 0.0)  # a classifier has none
     data = TrainingData(read.store, read.studies, read.boxes, sampling, augmentation, mosaics)
     out = Path(MODELS, name)
+    read.files.extend(Path(BACKBONE_WEIGHTS) for _ in range(values["weights"] == PRETRAINED))
     state = state_path(Path(STATE, name), values, read.files)
     follow = tracking.run(**track, name=name, params=values, tags=tracking.tags(f"train_{name}", read.files))
     with devices.parallel(values["devices"]), follow as record:

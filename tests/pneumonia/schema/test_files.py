@@ -13,7 +13,7 @@ from tests.places import ROOT
 from pneumonia import params
 from pneumonia.data.images.store import StudyRow
 from pneumonia.files import read_csv
-from pneumonia.schema import data, explore, models, predictions, raw, results, training
+from pneumonia.schema import data, explore, models, predictions, pretraining, raw, results, training
 from pneumonia.schema.table import BOX, Table
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -78,7 +78,7 @@ def test_committed_histories_have_the_form_of_the_schema(model: str):
 
 def test_committed_metrics_are_where_the_schema_says():
     paths = {data.CLEAN_METRICS, data.SPLIT_METRICS, results.EVALUATION, results.EXPLAIN, results.SUBMISSION_METRICS}
-    paths |= {training.METRICS.format(model=model) for model in ON}
+    paths |= {training.METRICS.format(model=model) for model in (pretraining.NAME, *ON)}
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "metrics").glob("*.json")}
     assert found - {training.METRICS.format(model=model) for model in models.MODELS if model not in ON} == paths
     evaluation = json.loads((ROOT / results.EVALUATION).read_text())
@@ -92,7 +92,8 @@ def test_what_dvc_tracks_is_what_the_schema_names():
         results.SUBMISSION, results.SUBMISSION_METRICS, results.REPORT, results.SUBGROUPS.path, results.OPERATING.path,
         results.CONFUSION.path, models.CALIBRATION,
         *(Path(curve.path).parent.as_posix() for curve in results.CURVES.values()),
-        *(f"{training.MODELS}/{model}" for model in (*models.MODELS, training.EXPORTED)),
+        pretraining.FOLDER, training.METRICS.format(model=pretraining.NAME), training.HISTORY.format(model=pretraining.NAME),
+        *(f"{training.MODELS}/{model}" for model in (*models.MODELS, training.BACKBONE, training.EXPORTED)),
         *(training.METRICS.format(model=model) for model in models.MODELS),
         *(training.HISTORY.format(model=model) for model in models.MODELS),
         *(f"{folder}/{model}" for folder in (predictions.PREDICTIONS, predictions.TEST_PREDICTIONS) for model in models.MODELS),

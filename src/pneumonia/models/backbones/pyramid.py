@@ -27,7 +27,7 @@ def build(
     Arguments:
         name: one of `NAMES`.
         image_size: pixels, side of the square input, a multiple of 32; None: any.
-        weights: "none" (random), "imagenet", or a weight file of this backbone.
+        weights: "none" (random), "imagenet", or a weight file of this backbone; of `named_weights` where it ends in `.npz`.
         channels: of the input; 1 grey, or 3 equal ones (or RGB).
         frozen_norm: batch normalisations keep the moments they have, and their scale and offset: for pretrained weights
             and batches of a few images.
@@ -44,7 +44,7 @@ def build(
         raise ValueError(f"a backbone takes 1 or 3 channels, got {channels}")
     if image_size is not None and (image_size < 32 or image_size % 32):
         raise ValueError(f"image_size must be a multiple of 32, got {image_size}")
-    from pneumonia.models.backbones import densenet121, efficientnet_lite, resnet50, resnet_small
+    from pneumonia.models.backbones import densenet121, efficientnet_lite, named_weights, resnet50, resnet_small
 
     builders: dict[str, Callable[..., keras.Model]] = {
         "resnet_small": resnet_small.build,
@@ -52,7 +52,10 @@ def build(
         "resnet50": resnet50.build,
         **{lite: partial(efficientnet_lite.build, lite) for lite in LITE},
     }
-    model = builders[name]((image_size, image_size, channels), weights, head=head)
+    named = Path(weights).suffix == named_weights.SUFFIX
+    model = builders[name]((image_size, image_size, channels), "none" if named else weights, head=head)
+    if named:
+        named_weights.load(weights, model)
     if frozen_norm:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from mrcnn.config import Config
 
+OF_BACKBONE = ("imagenet", "pretrained")  # weights that a backbone brings along
 MATTERPORT = ("resnet50", "resnet101")  # in Matterport's own form, unless ImageNet weights are asked for
 STRIDES = {1: [16], 2: [16, 32], 3: [8, 16, 32], 4: [8, 16, 32, 64], 5: [4, 8, 16, 32, 64]}  # by number of scales
 # Channels of the pyramid, of the shared convolution of the proposals, of the box head.
@@ -42,7 +44,7 @@ def describe(
     return {
         "image_size": image_size,
         "backbone": backbone,
-        "imagenet": weights == "imagenet",
+        "imagenet": weights in OF_BACKBONE,  # the backbone's own form, not Matterport's
         "frozen_norm": weights != "none",
         "masks": masks,
         "head_norm": head_norm,
@@ -94,7 +96,7 @@ def configure(described: Mapping[str, Any], **fields: Any) -> Config:
     return config
 
 
-def add_backbone(config: Config, described: Mapping[str, Any], weights: str) -> dict[str, str]:
+def add_backbone(config: Config, described: Mapping[str, Any], weights: str | Path) -> dict[str, str]:
     """Give `config` its backbone; returns what the words for layers ("heads", "3+" ... "all") mean as regular
     expressions.
 
@@ -102,7 +104,7 @@ def add_backbone(config: Config, described: Mapping[str, Any], weights: str) -> 
     belong to each. With pretrained weights batch normalization keeps its moments: a few studies estimate worse ones.
 
     Arguments:
-        weights: of the backbone, `none` or `imagenet`.
+        weights: of the backbone, `none`, `imagenet` or a file.
     """
     from mrcnn.parts.backbone import resnet_graph
     from mrcnn.weights import LAYERS

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pneumonia import files
-from pneumonia.models.maskrcnn.network import add_backbone, configure, describe
+from pneumonia.models.maskrcnn.network import OF_BACKBONE, add_backbone, configure, describe
 from pneumonia.models.maskrcnn.trained import Detector
+from pneumonia.models.weights import obtain, resolve
 from pneumonia.training import detection, story
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Architecture:
 
     Attributes:
         backbone: see `network.add_backbone`.
-        weights: `none`, `imagenet` (of the backbone), `coco` (Matterport's release, for `resnet101`), or a file.
+        weights: `none`, `imagenet` or `pretrained` (of the backbone), `coco` (Matterport's release, for `resnet101`), or a
+            file.
         masks: a mask head too, trained on masks that are the boxes.
         anchors: `scales` (pixels of the resized image, one a pyramid level, see `network.STRIDES`; `auto`: three from the
             training boxes) and `ratios` (width / height).
@@ -113,7 +115,7 @@ def train(
 
     described = _describe(architecture, data)
     config = _configure(described, targets, losses, data)
-    layers = add_backbone(config, described, "imagenet" if described["imagenet"] else "none")
+    layers = add_backbone(config, described, resolve(architecture.weights) if described["imagenet"] else "none")
     network = Network(config)
     model = network.training_model()
     _load_weights(model, architecture.weights)
@@ -157,9 +159,8 @@ def _configure(described: Mapping[str, Any], targets: Targets, losses: Losses, d
 def _load_weights(model: keras.Model, weights: str) -> None:
     from mrcnn import weights as weight_files
     from mrcnn.download import download_trained_weights
-    from pneumonia.models.weights import obtain, resolve
 
-    if weights in ("none", "imagenet"):  # the backbone has them
+    if weights in ("none", *OF_BACKBONE):  # the backbone has them
         return
     if weights == "coco":
         path = obtain(COCO, download_trained_weights)
