@@ -146,7 +146,23 @@ def test_an_empty_path_is_not_the_current_folder(
     assert "is empty; give a path, and . for the current folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["predict", "--threshold", "0.5"], ["render"], ["crossval"]])
+WITHOUT_INPUT = ["crossval", "worst", "send"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "--threshold", "0.5"],
+        ["render"],
+        ["crossval"],
+        ["convert", "coco"],
+        ["take", "cvat"],
+        ["evaluate-on"],
+        ["worst"],
+        ["send", "cvat"],
+    ],
+    ids=lambda command: command[0],
+)
 @pytest.mark.parametrize("output", ["home/new/..", "link/new/..", "home", "link"])
 def test_no_command_replaces_what_a_path_leads_to(
     project: Path, command: list[str], output: str, capsys: pytest.CaptureFixture[str]
@@ -155,7 +171,7 @@ def test_no_command_replaces_what_a_path_leads_to(
     (project / "home" / "thesis").write_text("years")
     (project / "link").symlink_to("home")
     (project / "in.dcm").write_bytes(chest())
-    source = [] if command == ["crossval"] else ["in.dcm"]
+    source = [] if command[0] in WITHOUT_INPUT else ["in.dcm"]
     assert cli.main([*command, *source, "--output", output]) == 2
     assert f"{project / 'home'} exists and is not empty" in capsys.readouterr().err
     assert (project / "home" / "thesis").read_text() == "years"
@@ -233,6 +249,8 @@ LIGHT = (
     "prediction",
     "metrics",
     "evaluation",
+    "annotation",
+    "external",
     "report",
     "experiments",
     "project",
