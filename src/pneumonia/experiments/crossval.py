@@ -5,7 +5,7 @@ another study of its person. Thresholds are chosen without the fold they are use
 out-of-fold predictions of all other folds. Intervals are 95%, by resampling persons; they hold the trained models
 fixed, so the spread over folds stands beside them.
 
-One thing is not out of fold: training stops early by its validation fold, which makes these figures a little too good.
+One thing is not out of fold: the epoch that is kept is the best of its validation fold, which makes these figures a little too good.
 They are for choosing between settings; the hold-out is for the final report.
 """
 
