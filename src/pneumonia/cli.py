@@ -294,6 +294,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the figures and predictions go; must not exist or be empty (default: crossval)",
     )
+    crossval.add_argument(
+        "--run", dest="running", action="store_true", help="run the folds that are not there yet, then gather them"
+    )
+    crossval.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with --run: a param otherwise than in params.yaml, such as split.holdout=0; may be given more than once",
+    )
+    crossval.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with --run: the folds once more with this change, and the differences; may be given more than once",
+    )
+    crossval.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="with --run: no folds, but the fold of params.yaml trained from each of these seeds, and how they differ",
+    )
     crossval.set_defaults(run=_crossval)
 
     tune = commands.add_parser("tune", help="search the ensemble's params on out-of-fold predictions; writes a profile")
@@ -793,11 +818,18 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _crossval(arguments: argparse.Namespace) -> int:
-    from pneumonia.experiments import crossval
+    from pneumonia.experiments import crossval, running
     from pneumonia.experiments import folds as experiments
+    from pneumonia.files import write_csv
 
     destination.check(arguments.output)
-    found = experiments.gather(arguments.experiments)
+    if not arguments.running and (arguments.changes or arguments.against or arguments.seeds):
+        raise ValueError("--set, --against and --seeds go with --run")
+    if arguments.running and arguments.experiments:
+        raise ValueError("--run finds the experiments by their params; name none")
+    if arguments.seeds:
+        return _seeds(arguments)
+    found = running.run(arguments.changes, None) if arguments.running else experiments.gather(arguments.experiments)
     for experiment in found:
         print(f"fold {experiment.fold}: {experiment.name} ({experiment.rev[:7]})", flush=True)
     studies, boxes, folds = experiments.read(found)
@@ -817,6 +849,41 @@ def _crossval(arguments: argparse.Namespace) -> int:
     )
     rows = crossval.write(arguments.output, metrics, assigned, predictions, found[0].settings())
     print(rows.round(3).to_string(index=False, na_rep="-"))
+    for change in arguments.against:
+        _, _, others = experiments.read(running.run([*arguments.changes, change], None))
+        differences = crossval.differences(
+            studies,
+            boxes,
+            (assigned, predictions),
+            crossval.out_of_fold(others),
+            rule=p["evaluate.operating_point.rule"],
+            value=p["evaluate.operating_point.value"],
+            resamples=p["evaluate.bootstrap"],
+            seed=p["evaluate.seed"],
+        )
+        path = arguments.output / f"against-{change.replace('/', '_')}.csv"
+        write_csv(path, differences, dict.fromkeys(differences.columns[2:], 6))
+        print(f"\n{change}, minus the above:\n{differences.round(3).to_string(index=False, na_rep='-')}", flush=True)
+    return 0
+
+
+def _seeds(arguments: argparse.Namespace) -> int:
+    """One fold trained from several seeds: how much of a figure is the draw of a training."""
+    from pneumonia.experiments import crossval, running
+    from pneumonia.experiments import folds as experiments
+    from pneumonia.files import write_csv
+
+    if arguments.against or len(set(arguments.seeds)) < 2:
+        raise ValueError("--seeds wants two different seeds or more, and goes without --against")
+    runs = {}
+    for seed in arguments.seeds:
+        changes = [*arguments.changes, *(f"{model}.seed={seed}" for model in TRAINED)]
+        studies, boxes, (fold,) = experiments.read(running.run(changes, [load().split.fold]))
+        runs[seed] = fold
+    rows = crossval.spread(studies, boxes, runs)
+    with destination.new_dir(arguments.output) as folder:
+        write_csv(folder / "seeds.csv", rows, dict.fromkeys(rows.columns[2:], 6))
+    print(rows.round(3).to_string(index=False))
     return 0
 
 

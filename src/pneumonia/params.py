@@ -136,11 +136,12 @@ class Images(Section):
 
 class Split(Section):
     by: Literal["person", "image"]
-    holdout: Annotated[float, Field(gt=0, lt=1)]
+    holdout: Annotated[float, Field(ge=0, lt=1)]
     holdout_ids: Annotated[str, Field(min_length=1)]  # a file: DVC takes it as a dep
     folds: Annotated[int, Field(ge=2)]
     fold: Annotated[int, Field(ge=0)]
     subset: Annotated[int, Field(ge=0)]
+    train_share: Annotated[float, Field(gt=0, le=1)]
     seed: Seed
 
     @model_validator(mode="after")

@@ -297,3 +297,28 @@ def test_another_projects_set_is_converted(project: Path, capsys: pytest.Capture
     assert not (project / "raw").exists()
     assert cli.main(["convert", "coco", "set", "--output", "raw"]) == 0
     assert (project / "raw" / "labels.csv").read_text().splitlines()[1] == "a,1.000000,2.000000,30.000000,40.000000,1"
+
+
+def test_the_calibration_of_new_studies_is_the_models_own(tmp_path: Path, capsys):
+    from pneumonia.prediction import calibration
+
+    assert cli._calibration(tmp_path) == calibration.NONE
+    assert "calibration.json not found: the scores of studies are no probabilities" in capsys.readouterr().err
+    own = calibration.Calibration(method="platt", slope=2.0)
+    calibration.write(tmp_path / "calibration.json", {"yolo": calibration.NONE, "ensemble": own})
+    assert cli._calibration(tmp_path) == own
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--against", "split.by=image"], "--set, --against and --seeds go with --run"),
+        (["--run", "fold-0"], "--run finds the experiments by their params; name none"),
+        (["--run", "--seeds", "1"], "--seeds wants two different seeds or more, and goes without --against"),
+    ],
+)
+def test_crossval_says_what_does_not_go_together(words: list[str], said: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["crossval", *words]) == 2
+    assert said in capsys.readouterr().err

@@ -37,6 +37,7 @@ def split(
     subset: int = 0,
     seed: int,
     holdout_ids: Sequence[str] = (),
+    train_share: float = 1.0,
 ) -> pd.DataFrame:
     """Assign every study: a frame `study, person, fold, subset`, sorted by study.
 
@@ -51,6 +52,8 @@ def split(
         seed: order of persons of equal size.
         holdout_ids: exactly these studies are the hold-out, in place of the share `holdout`. By person, the other
             studies of their persons are left out: not on the list, and not fit to train on.
+        train_share: share of the training persons (by image: studies), of those with an opacity and of the others, that
+            are kept; the rest is left out. A smaller share is part of a larger one.
 
     Raises:
         ValueError: values are impossible, or a subset would be empty.
@@ -73,6 +76,8 @@ def split(
     table["subset"] = np.select([is_holdout, validates], ["holdout", "validation"], "train")
     if subset and subset < len(table):
         table = _sample(table, subset, seed)
+    if train_share < 1:
+        table = table[_trains(table, group, train_share, seed)]
     wanted = [name for name in SUBSETS if name != "holdout" or holdout or holdout_ids]
     empty = [name for name in wanted if not (table["subset"] == name).any()]
     if empty:
@@ -214,6 +219,20 @@ def _sample(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     ordered = table.sort_values(["fold", *FACTORS, "chance"], kind="stable")
     taken = np.floor((np.arange(count) + rng.random()) * len(table) / count).astype(int)
     return ordered.iloc[taken].drop(columns="chance")
+
+
+def _trains(table: pd.DataFrame, group: pd.Series, share: float, seed: int) -> pd.Series:
+    """Mask of the studies that stay: all but those of the training groups beyond `share` of them, in an order by chance."""
+    own = group[table.index]
+    order = pd.Series(np.random.default_rng((seed, 2)).permutation(len(group)), index=group.index)
+    train = table["subset"] == "train"
+    # One row a training group: whether it has an opacity, and its place in an order that no fold or share changes.
+    facts = pd.DataFrame({"group": own, "positive": table["category"] == "opacity", "place": order[table.index]})[train]
+    groups = facts.groupby("group").agg({"positive": "max", "place": "min"})
+    rank = groups.groupby("positive")["place"].rank(method="first")
+    size = groups.groupby("positive")["place"].transform("size")
+    kept = groups.index[rank <= np.ceil(share * size - 1e-9)]
+    return ~train | own.isin(set(kept))
 
 
 def _held_out(table: pd.DataFrame, group: pd.Series, holdout_ids: Sequence[str]) -> pd.Series:

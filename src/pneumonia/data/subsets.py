@@ -62,7 +62,10 @@ def subset(studies: pd.DataFrame, boxes: pd.DataFrame, split: pd.DataFrame, name
     """
     ids = sorted(split["study"][split["subset"] == name])
     if not ids:
-        raise ValueError(f"split.csv has no {name} study; split more studies or check split.folds and split.holdout")
+        more = "; with split.holdout 0 the figures come from `pneumonia crossval`" if name == "holdout" else ""
+        raise ValueError(
+            f"split.csv has no {name} study; split more studies or check split.folds and split.holdout{more}"
+        )
     unknown = sorted(set(ids) - set(studies["study"]))
     if unknown:
         raise ValueError(f"split.csv names {len(unknown)} studies that studies.csv lacks, such as {unknown[0]}")

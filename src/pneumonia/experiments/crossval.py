@@ -5,7 +5,7 @@ another study of its person. Thresholds are chosen without the fold they are use
 out-of-fold predictions of all other folds. Intervals are 95%, by resampling persons; they hold the trained models
 fixed, so the spread over folds stands beside them.
 
-One thing is not out of fold: training stops early by its validation fold, which makes these figures a little too good.
+One thing is not out of fold: the epoch that is kept is the best of its validation fold, which makes these figures a little too good.
 They are for choosing between settings; the hold-out is for the final report.
 """
 
@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pneumonia.data.subsets import subset
+from pneumonia.data.subsets import Labelled, subset
 from pneumonia.destination import new_dir
 from pneumonia.evaluation.calibrate import calibrations
 from pneumonia.evaluation.estimates import estimate
@@ -35,6 +36,7 @@ from pneumonia.schema.predictions import SCORES
 
 RATES = ("sensitivity", "specificity", "precision", "f1")
 MEASURES = ("auc", *RATES, "challenge", "ap50")
+STEADY = ("auc", "ap50", "challenge_mean")  # measures that no threshold has a say in
 PARAMS = "params.json"  # of the folds, beside their predictions
 
 
@@ -115,10 +117,7 @@ def evaluate(
     fold = assigned.set_index("study")["fold"].loc[labelled.ids].to_numpy(np.int64)
     numbers = sorted({int(number) for number in fold})
     members = {number: fold == number for number in numbers}
-    models = {}
-    for name, own in sorted(predictions.items()):
-        chosen = [choose(own, labelled.part(~mine), rule=rule, value=value) for mine in members.values()]
-        models[name] = MeasuredModel(own, labelled, chosen, np.searchsorted(numbers, fold))
+    models = _measured(labelled, fold, predictions, rule=rule, value=value)
     probabilities = {name: np.zeros(len(fold)) for name in models}
     for mine in members.values():
         fitted = calibrations(predictions, labelled.part(~mine), method=method, score_floor=score_floor)
@@ -149,6 +148,105 @@ def evaluate(
             part[name] |= {key: float(values[place]) for (of, key), values in each.items() if of == name}
         result["folds"][str(number)] = part
     return result
+
+
+def differences(
+    studies: pd.DataFrame,
+    boxes: pd.DataFrame,
+    first: tuple[pd.DataFrame, Mapping[str, Predictions]],
+    second: tuple[pd.DataFrame, Mapping[str, Predictions]],
+    *,
+    rule: str,
+    value: float,
+    resamples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """How two cross-validations differ on the studies that both predicted, on the same resamples of persons.
+
+    Arguments:
+        studies, boxes, rule, value, resamples, seed: as of `evaluate`.
+        first, second: what `out_of_fold` returned, of each.
+
+    Returns:
+        model, measure, first, second, difference (second minus first), low, high (its 95% interval).
+    """
+    both = first[0][first[0]["study"].isin(set(second[0]["study"]))]
+    labelled = subset(studies, boxes, both.assign(subset="both"), "both")
+    sides = []
+    for assigned, predictions in (first, second):
+        fold = assigned.set_index("study")["fold"].loc[labelled.ids].to_numpy(np.int64)
+        sides.append(_measured(labelled, fold, predictions, rule=rule, value=value))
+
+    def measures(weights: Array) -> dict[tuple[str, str, str], Array]:
+        result: dict[tuple[str, str, str], Array] = {}
+        for name in sorted({*sides[0]} & {*sides[1]}):
+            one, two = (side[name].measures(weights, MEASURES) for side in sides)
+            for key in MEASURES:
+                if key in one and key in two:
+                    result |= {(name, key, "first"): one[key], (name, key, "second"): two[key]}
+                    result[name, key, "difference"] = two[key] - one[key]
+        return result
+
+    found = estimate(measures, labelled.studies["person"].tolist(), resamples=resamples, seed=seed)
+    rows = [
+        {
+            "model": name,
+            "measure": key,
+            "first": found[name, key, "first"].value,
+            "second": found[name, key, "second"].value,
+            "difference": own.value,
+            "low": own.low,
+            "high": own.high,
+        }
+        for (name, key, side), own in found.items()
+        if side == "difference"
+    ]
+    return pd.DataFrame(rows)
+
+
+def spread(studies: pd.DataFrame, boxes: pd.DataFrame, runs: Mapping[int, Fold]) -> pd.DataFrame:
+    """How the measures without a threshold differ between trainings of one fold from several seeds, on its validation studies.
+
+    Arguments:
+        studies, boxes: as of `evaluate`.
+        runs: seed -> the fold.
+
+    Returns:
+        model, measure, a column `seed_<number>` each, mean, sd (n - 1).
+    """
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for seed, fold in runs.items():
+        labelled = subset(studies, boxes, fold.split, "validation")
+        for name, own in sorted(fold.predictions.items()):
+            chosen = choose(own, labelled, rule="threshold", value=0.5)
+            found = MeasuredModel(own, labelled, [chosen]).measures(np.ones((1, len(labelled.ids))), STEADY)
+            for key in STEADY:
+                if key in found:
+                    rows.setdefault((name, key), {})[f"seed_{seed}"] = float(found[key][0])
+    return pd.DataFrame(
+        [
+            {
+                "model": name,
+                "measure": key,
+                **own,
+                "mean": np.mean([*own.values()]),
+                "sd": np.std([*own.values()], ddof=1),
+            }
+            for (name, key), own in rows.items()
+        ]
+    )
+
+
+def _measured(
+    labelled: Labelled, fold: NDArray[np.int64], predictions: Mapping[str, Predictions], *, rule: str, value: float
+) -> dict[str, MeasuredModel]:
+    """Each model on these studies, each fold with thresholds chosen on the others; `fold` is that of each study, `[N]`."""
+    numbers = np.unique(fold)
+    models = {}
+    for name, own in sorted(predictions.items()):
+        chosen = [choose(own, labelled.part(fold != number), rule=rule, value=value) for number in numbers]
+        models[name] = MeasuredModel(own, labelled, chosen, np.searchsorted(numbers, fold))
+    return models
 
 
 def table(metrics: Mapping[str, Any]) -> pd.DataFrame:
@@ -194,7 +292,10 @@ def _assigned(folds: Sequence[Fold]) -> pd.DataFrame:
     """`study, fold`, sorted by study, after checking that the folds are those of one split."""
     first = folds[0]
     places = {fold.name: fold.split.set_index("study")["fold"].sort_index() for fold in folds}
-    wanted = sorted(set(places[first.name]) - {-1})
+    # With `split.train_share` a fold leaves out studies that others validate: what all know of a study must agree.
+    together = pd.concat(places.values())
+    together = together[~together.index.duplicated()].sort_index()
+    wanted = sorted(set(together) - {-1})
     found = [fold.number for fold in folds]
     twice = sorted({number for number in found if found.count(number) > 1})
     if twice:
@@ -209,7 +310,7 @@ def _assigned(folds: Sequence[Fold]) -> pd.DataFrame:
         )
     seen: dict[str, str] = {}
     for fold in folds:
-        if not places[fold.name].equals(places[first.name]):
+        if not places[fold.name].equals(together.loc[places[fold.name].index]):
             raise ValueError(f"{first.name} and {fold.name} were split differently; cross-validate one split")
         validated = fold.split.loc[fold.split["subset"] == "validation", "study"]
         overlap = sorted(set(validated) & set(seen))
@@ -219,7 +320,7 @@ def _assigned(folds: Sequence[Fold]) -> pd.DataFrame:
                 "folds must not overlap"
             )
         seen |= dict.fromkeys(validated, fold.name)
-    rest = places[first.name][places[first.name] >= 0]
+    rest = together[together >= 0]
     lost = sorted(set(rest.index) - set(seen))
     if lost:
         raise ValueError(f"{len(lost)} of {len(rest)} studies are validated by no fold, such as {lost[0]}")

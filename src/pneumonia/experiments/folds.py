@@ -79,10 +79,7 @@ def gather(names: Sequence[str] = (), root: Path = Path()) -> list[Experiment]:
         ValueError: a name is unknown, no complete set is there, params, code or data differ, or a run did not come to
             its end.
     """
-    if names:
-        chosen = [_load(name, _resolve(name, root), root) for name in names]
-    else:
-        chosen = _newest([_load(name, rev, root) for name, rev in _of_head(root)])
+    chosen = [_load(name, _resolve(name, root), root) for name in names] if names else _newest(candidates(root))
     check(chosen)
     return sorted(chosen, key=lambda experiment: experiment.fold)
 
@@ -123,6 +120,11 @@ def fetch(experiment: Experiment, folder: Path, root: Path = Path()) -> None:
                 f"experiment {experiment.name}: {path} is neither in DVC's cache nor in its remote ({error}); "
                 "dvc exp pull it, or run it again"
             ) from error
+
+
+def candidates(root: Path = Path()) -> list[Experiment]:
+    """The experiments of the checked-out commit, newest first, then the commit itself."""
+    return [_load(name, rev, root) for name, rev in _of_head(root)]
 
 
 def _newest(experiments: Sequence[Experiment]) -> list[Experiment]:

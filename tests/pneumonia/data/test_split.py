@@ -313,3 +313,30 @@ def test_a_thousand_studies_of_the_challenge(challenge):
     assert numbers["studies"] == 1000
     assert [part["positive"] for part in numbers["subsets"].values()] == pytest.approx([144, 36, 45], abs=1)
     assert numbers["balance"]["max"] < 0.015
+
+
+def test_a_share_of_the_training_persons_is_nested_and_leaves_the_rest_alone():
+    person = np.arange(200) // 2
+    positive = person % 5 == 0
+    studies = pd.DataFrame({"study": [f"s{i:03d}" for i in range(200)], "person": [f"p{i:02d}" for i in person]})
+    studies = studies.assign(category=np.where(positive, "opacity", "normal"), target=positive * 1, boxes=positive * 1)
+    studies = studies.assign(view="AP", sex="F", age=50.0)
+    options = {"holdout": 0.2, "folds": 4, "fold": 1, "seed": 3}
+    whole, half, quarter = (split(studies, **options, train_share=share) for share in (1.0, 0.5, 0.25))
+    for part in (half, quarter):
+        rest = whole[whole["subset"] != "train"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(part[part["subset"] != "train"].reset_index(drop=True), rest)
+    persons = [set(part.loc[part["subset"] == "train", "person"]) for part in (whole, half, quarter)]
+    assert persons[2] < persons[1] < persons[0]
+    ill = {f"p{i:02d}" for i in range(100) if i % 5 == 0}
+    for share, own in zip((0.5, 0.25), persons[1:], strict=True):
+        assert len(own & ill) == -(-len(persons[0] & ill) * share // 1)
+        assert len(own - ill) == -(-len(persons[0] - ill) * share // 1)
+
+
+def test_without_a_hold_out_the_folds_hold_every_study():
+    studies = pd.DataFrame({"study": [f"s{i:02d}" for i in range(40)], "target": 0, "boxes": 0})
+    studies = studies.assign(person=studies["study"], category="normal", view="AP", sex="F", age=50.0)
+    own = split(studies, holdout=0.0, folds=5, fold=2, seed=1)
+    assert own["fold"].value_counts().to_dict() == dict.fromkeys(range(5), 8)
+    assert set(own["subset"]) == {"train", "validation"}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pneumonia.evaluation.inputs import Predictions
-from pneumonia.experiments.crossval import Fold, evaluate, out_of_fold, table
+from pneumonia.experiments.crossval import Fold, differences, evaluate, out_of_fold, spread, table
 
 BOX = ["study", "x", "y", "width", "height"]
 
@@ -168,3 +168,48 @@ def test_a_folds_calibration_is_fitted_on_the_other_folds():
     # is 0 and 0.35 is 1/8. Bins: 20 x 0.75 without an opacity, 20 x 1/8 with one (in [0.1, 0.2)), the rest right.
     assert own["ece"] == pytest.approx((0.75 + 0.875) / 4)
     assert own["ece_raw"] == plain["ece"]
+
+
+def test_the_difference_of_two_cross_validations_by_hand():
+    first = out_of_fold(FOLDS)
+    # The other ranks c above d in fold 1: of 9 pairs none is wrong.
+    better = out_of_fold([FOLDS[0], fold(1, scores={"c": 0.6, "d": 0.2}), FOLDS[2]])
+    options = {"rule": "best_f1", "value": 0.5, "resamples": 50, "seed": 1}
+    rows = differences(STUDIES, TRUTH, first, better, **options).set_index(["model", "measure"])
+    assert rows.loc[("yolo", "auc"), ["first", "second", "difference"]].tolist() == pytest.approx([8 / 9, 1, 1 / 9])
+    assert rows.loc[("yolo", "auc"), "low"] >= 0
+    assert ("classifier", "ap50") not in rows.index
+    same = differences(STUDIES, TRUTH, first, first, **options)
+    assert (same[["difference", "low", "high"]] == 0).all(axis=None)
+
+
+def test_a_difference_is_of_the_studies_that_both_predicted():
+    first, second = out_of_fold(FOLDS), out_of_fold([*FOLDS[:2], fold(2)])
+    fewer = (second[0][second[0]["study"] != "f"], second[1])
+    options = {"rule": "best_f1", "value": 0.5, "resamples": 0, "seed": 1}
+    rows = differences(STUDIES, TRUTH, first, fewer, **options).set_index(["model", "measure"])
+    # Without the negative f: of 6 pairs one is wrong.
+    assert rows.loc[("yolo", "auc"), ["first", "second"]].tolist() == pytest.approx([5 / 6, 5 / 6])
+
+
+def test_the_spread_of_seeds_by_hand():
+    runs = {1: fold(1), 2: fold(1, scores={"c": 0.6, "d": 0.2}), 3: fold(1, scores={"c": 0.5, "d": 0.5})}
+    rows = spread(STUDIES, TRUTH, runs).set_index(["model", "measure"])
+    # c is the opacity: ranked below d, above it, level with it.
+    auc = rows.loc[("yolo", "auc")]
+    assert auc[["seed_1", "seed_2", "seed_3"]].tolist() == [0.0, 1.0, 0.5]
+    assert (auc["mean"], auc["sd"]) == (0.5, 0.5)
+
+
+def test_folds_that_train_on_a_share_of_the_persons():
+    """Fold 0 does not know f, which fold 2 validates; fold 2 does not know a."""
+    folds = [
+        dataclasses.replace(own, split=own.split[own.split["study"] != left_out])
+        for own, left_out in zip(FOLDS, "fba", strict=True)
+    ]
+    with pytest.raises(ValueError, match="validated by no fold"):
+        out_of_fold(
+            [folds[0], dataclasses.replace(folds[1]), dataclasses.replace(folds[2], split=folds[2].split.iloc[:0])]
+        )
+    assigned, _ = out_of_fold(folds)
+    assert assigned.to_numpy().tolist() == [["a", 0], ["b", 0], ["c", 1], ["d", 1], ["e", 2], ["f", 2]]

@@ -96,3 +96,14 @@ def test_a_file_that_is_no_yaml_is_named(project: Path, content: bytes, file: st
     with pytest.raises(params.ParamsError, match=f"{file} is not valid YAML"):
         use("mine", project / "params.yaml", project / "profiles")
     assert (project / file).read_bytes() == content
+
+
+def test_a_written_profile_is_applied_and_never_overwritten(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    path = profiles.write("tuned", {"ensemble": {"iou": 0.5, "weights": {"yolo": 2.0}}}, "searched\non these")
+    assert path.read_text().startswith("# searched\n# on these\n\nensemble:\n  iou: 0.5\n")
+    assert "+  iou: 0.5" in profiles.apply("tuned")
+    with pytest.raises(params.ParamsError, match=r"profiles/tuned.yaml is there already; give another name"):
+        profiles.write("tuned", {}, "")
+    with pytest.raises(params.ParamsError, match=r"a profile is named by letters.* got '../params'"):
+        profiles.check_new("../params")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.pneumonia.runtime.tiny import OPTIONS, write_bundles
 
+from pneumonia.prediction.calibration import Calibration
 from pneumonia.reading_room import ensemble
 from pneumonia.reading_room.ensemble import Batch, Ensemble, Study, sizes
 
@@ -96,3 +97,9 @@ def test_exported_models_answer_without_trained_ones(tmp_path: Path):
     assert detections[["study", "x", "y", "width", "height"]].to_numpy().tolist() == [["grey", 16, 8, 32, 24]]
     assert detections["score"].tolist() == pytest.approx([0.75 * 0.2])
     assert scores.to_dict() == pytest.approx({"grey": (0.2 + 0.75) / 2, "black": 0.0})
+    # By two numbers a probability: twice the logit of (0.2 + 0.75) / 2 is that of 0.475^2 / (0.475^2 + 0.525^2).
+    twice = Calibration(method="platt", slope=2.0)
+    chance = Ensemble(tmp_path, predict=predict, ensemble=ENSEMBLE, runtime="onnx", calibration=twice)
+    boxes, scores = chance({"grey": grey, "black": black})
+    assert scores.to_dict() == pytest.approx({"grey": 0.475**2 / (0.475**2 + 0.525**2), "black": 0.0}, abs=1e-6)
+    assert boxes.equals(detections)

@@ -64,3 +64,15 @@ def test_the_operating_point_is_one_that_all_name(tmp_path: Path):
     write_bundle(tmp_path / "two/yolo", "yolo")
     write_bundle(tmp_path / "two/maskrcnn", "maskrcnn", operating_point=0.25)
     assert bundle.operating_point(tmp_path / "two") is None
+
+
+def test_the_ensembles_calibration_is_what_all_bundles_name(tmp_path: Path):
+    write_bundles(tmp_path)
+    assert bundle.calibration(tmp_path) == {}  # of before there was one
+    own = {"method": "platt", "slope": 2.0}
+    for name in ("classifier", "maskrcnn", "yolo"):
+        path = tmp_path / name / "model.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": {name: {}, "ensemble": own}}))
+    assert bundle.calibration(tmp_path) == own
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": {}}))
+    assert bundle.calibration(tmp_path) == {}
