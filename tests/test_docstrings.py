@@ -58,7 +58,7 @@ def faults_of(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("package", ["keraskit", "mrcnn", "pneumonia", "yolov3"])
+@pytest.mark.parametrize("package", ["efficientdet", "keraskit", "mrcnn", "pneumonia", "yolov3"])
 def test_docstrings_have_one_form(package):
     files = sorted((SRC / package).rglob("*.py"))
     assert files

@@ -21,6 +21,8 @@ TESTED_IN = {
     "mrcnn/test_projects.py": ["mrcnn.dataset", "mrcnn.evaluation", "mrcnn.images", "mrcnn.utils", "mrcnn.visualize"],
     # a network is what its cfg says: shapes and numbers of a whole one
     "yolov3/test_model.py": ["yolov3.architectures"],
+    # D0 to D2 as networks, counted
+    "efficientdet/test_network.py": ["efficientdet.sizes"],
     # each as the classifier's and as a pyramid, in one table
     "pneumonia/models/test_backbones.py": ["pneumonia.models.backbones.*"],
     # what a table says is worked out by hand with what it is made of

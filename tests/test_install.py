@@ -68,10 +68,10 @@ print(loaded)
 """
 ROOMS = """
 import importlib, pkgutil, sys
-import keraskit, mrcnn, pneumonia, yolov3
+import efficientdet, keraskit, mrcnn, pneumonia, yolov3
 held = tuple(sys.argv[1].split(","))
 count = 0
-for package in (keraskit, mrcnn, pneumonia, yolov3):
+for package in (efficientdet, keraskit, mrcnn, pneumonia, yolov3):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None):
         if not module.name.startswith(held):
             importlib.import_module(module.name)

@@ -61,6 +61,7 @@ AT_IMPORT = {
     "mrcnn": {"h5py", "keras"},
     "mrcnn/parts": {"keras"},
     "yolov3": {"keras"},
+    "efficientdet": {"keras"},
     "pneumonia/models/backbones": {"keras"},
     "pneumonia/experiments": {"ruamel-yaml"},
     "pneumonia/project": {"ruamel-yaml"},

@@ -166,7 +166,7 @@ class MosaicAugmentation(Augmentation):
 
 
 class Training(Section):
-    """What the three trainings share."""
+    """What the trainings share."""
 
     image_size: Count
     weights: Annotated[str, Field(min_length=1)]
@@ -309,6 +309,33 @@ class Yolo(Training):
         return self
 
 
+class EfficientDet(Training):
+    enabled: bool
+    size: Literal["d0", "d1", "d2"]
+    backbone: Literal["resnet50", "resnet_small", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+    norm: Literal["group", "batch"]
+    anchor_scale: Positive
+    anchor_ratios: Annotated[list[Positive], Field(min_length=1)]
+    positive_iou: Annotated[float, Field(gt=0, lt=1)]
+    negative_iou: Annotated[float, Field(gt=0, lt=1)]
+    epochs: Count
+    heads_epochs: Annotated[int, Field(ge=0)]
+    backbone_rate: NotNegative
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    average: Annotated[float, Field(ge=0, lt=1)]
+    monitor: Monitor
+
+    @model_validator(mode="after")
+    def _borders_and_size_fit(self) -> EfficientDet:
+        if self.negative_iou > self.positive_iou:
+            raise ValueError(
+                f"negative_iou must not be above positive_iou={self.positive_iou}, got {self.negative_iou}"
+            )
+        if self.image_size % 32:
+            raise ValueError(f"image_size must be a multiple of 32 for EfficientDet, got {self.image_size}")
+        return self
+
+
 class Predict(Section):
     score_floor: Share
     nms_iou: Share
@@ -392,6 +419,7 @@ class Params(Section):
     classifier: Classifier
     maskrcnn: MaskRCNN
     yolo: Yolo
+    efficientdet: EfficientDet
     predict: Predict
     ensemble: Ensemble
     calibrate: Calibrate

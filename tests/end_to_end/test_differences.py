@@ -36,7 +36,8 @@ def test_metrics_diff(copy: Path):
         for branch in ("main", "gated")
     )
     assert {key.split(".")[0] for key in found} <= {
-        "ensemble", "ensemble_minus_classifier", "ensemble_minus_maskrcnn", "ensemble_minus_yolo"
+        "ensemble", "ensemble_minus_classifier", "ensemble_minus_maskrcnn", "ensemble_minus_yolo",
+        "ensemble_minus_efficientdet",
     }  # fmt: skip
     changed = {f"ensemble.{key}" for key in before if before[key] != after[key]}
     assert {key for key in found if key.startswith("ensemble.")} == changed != set()

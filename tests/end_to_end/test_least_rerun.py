@@ -18,16 +18,18 @@ AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_EVALUATE
 AFTER_CLASSIFIER = {"predict_classifier", "predict_test_classifier", "explain", "export"} | AFTER_ENSEMBLE
 AFTER_MASKRCNN = {"predict_maskrcnn", "predict_test_maskrcnn", "export"} | AFTER_ENSEMBLE
 AFTER_YOLO = {"predict_yolo", "predict_test_yolo", "export"} | AFTER_ENSEMBLE
-PREDICTIONS = {"predict_classifier", "predict_maskrcnn", "predict_yolo"}
-TEST_PREDICTIONS = {"predict_test_classifier", "predict_test_maskrcnn", "predict_test_yolo"}
-TRAININGS = {"train_classifier", "train_maskrcnn", "train_yolo"}
-AFTER_SPLIT = {"annotate"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
-AFTER_PIXELS = {"window_resize", "window_resize_test"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
+AFTER_EFFICIENTDET = {"predict_efficientdet", "predict_test_efficientdet", "export"} | AFTER_ENSEMBLE
+PREDICTIONS = {"predict_classifier", "predict_maskrcnn", "predict_yolo", "predict_efficientdet"}
+TEST_PREDICTIONS = {f"predict_test_{stage.removeprefix('predict_')}" for stage in PREDICTIONS}
+TRAININGS = {"train_classifier", "train_maskrcnn", "train_yolo", "train_efficientdet"}
+AFTER_TRAININGS = TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO | AFTER_EFFICIENTDET
+AFTER_SPLIT = {"annotate"} | AFTER_TRAININGS
+AFTER_PIXELS = {"window_resize", "window_resize_test"} | AFTER_TRAININGS
 AFTER_CLEAN = {"explore", "window_resize", "split"} | AFTER_SPLIT
 NOTHING: set[str] = set()
-CLASSIFIER, MASKRCNN, YOLO = (
+CLASSIFIER, MASKRCNN, YOLO, EFFICIENTDET = (
     {"export", *(f"{stage}_{model}" for stage in ("train", "predict", "predict_test"))}
-    for model in ("classifier", "maskrcnn", "yolo")
+    for model in ("classifier", "maskrcnn", "yolo", "efficientdet")
 )
 
 # The longest key that a leaf is or lies under decides.
@@ -45,6 +47,7 @@ TABLE = {
     "classifier": {"train_classifier"} | AFTER_CLASSIFIER,
     "maskrcnn": {"train_maskrcnn"} | AFTER_MASKRCNN,
     "yolo": {"train_yolo"} | AFTER_YOLO,
+    "efficientdet": {"train_efficientdet"} | AFTER_EFFICIENTDET,
     "predict": {"explain", "export"} | PREDICTIONS | TEST_PREDICTIONS | AFTER_ENSEMBLE,
     "ensemble": AFTER_ENSEMBLE,
     "evaluate": AFTER_EVALUATE,
@@ -59,14 +62,16 @@ TABLE = {
 MODULES = {
     "mrcnn/parts/losses.py": MASKRCNN,
     "yolov3/losses.py": YOLO,
+    "efficientdet/bifpn.py": EFFICIENTDET,
     "pneumonia/models/classifier/network.py": CLASSIFIER,
     "pneumonia/models/maskrcnn/trained.py": MASKRCNN,
     "pneumonia/models/yolo/trained.py": YOLO,
     "pneumonia/models/classifier/training.py": {"train_classifier"},
     "pneumonia/models/maskrcnn/training.py": {"train_maskrcnn"},
     "pneumonia/models/yolo/training.py": {"train_yolo"},
-    "pneumonia/models/backbones/resnet_small.py": CLASSIFIER | MASKRCNN,
-    "keraskit/boxes/nms.py": MASKRCNN | YOLO,
+    "pneumonia/models/efficientdet/training.py": {"train_efficientdet"},
+    "pneumonia/models/backbones/resnet_small.py": CLASSIFIER | MASKRCNN | EFFICIENTDET,
+    "keraskit/boxes/nms.py": MASKRCNN | YOLO | EFFICIENTDET,
     "keraskit/training/fit.py": TRAININGS,
     "pneumonia/prediction/inference.py": {"export"} | PREDICTIONS | TEST_PREDICTIONS,
     "pneumonia/prediction/fusion.py": {"ensemble", "submission"},

@@ -39,14 +39,14 @@ def test_no_person_is_shared_between_subsets(project: Path):
 def test_the_evaluation_has_the_figures_of_the_contract(project: Path):
     evaluation = json.loads((project / "metrics/evaluation.json").read_text())
     assert "auc" in evaluation["classifier"]
-    for model in ("maskrcnn", "yolo", "ensemble"):
+    for model in ("maskrcnn", "yolo", "efficientdet", "ensemble"):
         assert {"auc", "ap50", "challenge", "sensitivity", "precision", "boxes_per_normal"} <= set(evaluation[model])
 
 
 def test_predictions_cover_every_study_outside_training(project: Path):
     split = pd.read_csv(project / "data/split/split.csv")
     outside = sorted(split.loc[split["subset"] != "train", "study"])
-    for model in ("classifier", "maskrcnn", "yolo"):
+    for model in ("classifier", "maskrcnn", "yolo", "efficientdet"):
         assert pd.read_csv(project / f"data/predictions/{model}/scores.csv")["study"].tolist() == outside
 
 
@@ -98,7 +98,7 @@ def test_another_test_set_trains_nothing(project: Path):
     head, tail = (project / "params.yaml").read_text().split("fetch_test:")
     (project / "params.yaml").write_text(head + "fetch_test:" + tail.replace("studies: 6", "studies: 5", 1))
     try:
-        predictions = {f"predict_test_{model}" for model in ("classifier", "maskrcnn", "yolo")}
+        predictions = {f"predict_test_{model}" for model in ("classifier", "maskrcnn", "yolo", "efficientdet")}
         output = run(project, "dvc", "repro")
         assert ran(output) == {"fetch_test", "window_resize_test", "submission"} | predictions
         assert len(pd.read_csv(project / "submission.csv")) == 5
@@ -151,7 +151,7 @@ def test_each_repro_is_one_run_of_mlflow_whose_models_find_the_same_boxes(projec
     children = {
         each.info.run_name: each for each in runs if each.data.tags.get("mlflow.parentRunId") == first.info.run_id
     }
-    assert sorted(children) == ["classifier", "maskrcnn", "yolo"]
+    assert sorted(children) == ["classifier", "efficientdet", "maskrcnn", "yolo"]
     evaluation = json.loads((project / "metrics/evaluation.json").read_text())
     assert first.data.metrics["ensemble.auc"] == pytest.approx(evaluation["ensemble"]["auc"])
     logged = project / "tmp/logged"

@@ -15,7 +15,7 @@ def epochs_kept(copy: Path, model: str) -> list[Path]:
 
 def test_a_clone_killed_in_every_training_ends_with_the_same_bytes(project: Path, tmp_path: Path):
     copy = clone(project, tmp_path / "elsewhere")
-    for model in ("classifier", "maskrcnn", "yolo"):
+    for model in ("classifier", "maskrcnn", "yolo", "efficientdet"):
         assert kill_when(copy, lambda model=model: epochs_kept(copy, model), "dvc", "repro"), f"{model} was not caught"
         assert epochs_kept(copy, model)
         assert not (copy / "models" / model).exists()

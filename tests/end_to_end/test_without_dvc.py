@@ -35,7 +35,7 @@ class Noted:
         top = name.partition(".")[0]
         if top == "dvc":
             raise ImportError("this run is without DVC")
-        if top in {"pneumonia", "mrcnn", "yolov3", "keraskit"}:
+        if top in {"pneumonia", "mrcnn", "yolov3", "efficientdet", "keraskit"}:
             with open(os.environ["NOTED"], "a") as stream:
                 stream.write(name + "\\n")
 

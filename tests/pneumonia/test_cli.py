@@ -104,7 +104,7 @@ def test_keras_does_not_run_exported_models(bundles: Path, capsys: pytest.Captur
 
 def test_export_names_what_it_misses(project: Path, capsys: pytest.CaptureFixture[str]):
     for words, said in (
-        (["resnet"], "MODEL must be of classifier, maskrcnn, yolo, got resnet"),
+        (["resnet"], "MODEL must be of classifier, maskrcnn, yolo, efficientdet, got resnet"),
         (["yolo"], "there is no trained model at models/yolo"),
     ):
         assert cli.main(["export", *words, "--output", "out"]) == 2

@@ -80,6 +80,29 @@ def test_a_wrong_value_is_refused_with_its_key(key: str, value: Any, message: st
     assert message in str(caught.value)
 
 
+def test_a_detector_that_is_off_answers_nothing_and_is_no_strategy():
+    assert params.check(values()).answering == ("classifier", "maskrcnn", "yolo")
+    on = changed("efficientdet.enabled", True)
+    assert params.check(on).answering == ("classifier", "maskrcnn", "yolo", "efficientdet")
+    on["ensemble"]["strategy"] = "efficientdet"
+    params.check(on)
+    with pytest.raises(params.ParamsError, match="is efficientdet, which efficientdet"):
+        params.check(changed("ensemble.strategy", "efficientdet"))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"maskrcnn": 1.0, "yolo": 1.0}, "ensemble.weights: efficientdet is missing"),
+        ({"maskrcnn": 1.0, "yolo": 1.0, "efficientdet": 1.0, "unnet": 1.0}, "ensemble.weights: unknown key unnet"),
+        ({"maskrcnn": 1.0, "yolo": 1.0, "efficientdet": -1.0}, "ensemble.weights.efficientdet: got -1.0"),
+    ],
+)
+def test_every_detector_has_a_weight(weights: dict[str, float], message: str):
+    with pytest.raises(params.ParamsError, match=message):
+        params.check(changed("ensemble.weights", weights))
+
+
 def test_every_wrong_key_is_named_at_once():
     wrong = changed("yolo.lr", 1)
     del wrong["predict"]["flip"]

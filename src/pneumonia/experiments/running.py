@@ -94,7 +94,7 @@ def _done(settings: Mapping[str, Any], root: Path) -> Experiment | None:
     """The newest experiment of the checked-out commit with these params that came to its end."""
     asked = Experiment("", "", settings, {})
     for own in candidates(root):
-        if own.fold == asked.fold and own.settings() == asked.settings() and not stale(own):
+        if own.fold == asked.fold and own.settings() == asked.settings() and not stale(own, own.stages):
             return own
     return None
 

@@ -9,7 +9,7 @@ from pneumonia.schema.predictions import DETECTIONS, FUSED, PREDICTIONS, SCORES
 
 CLASSIFIER = "classifier"
 # The one list of detectors: name (of its package, its section of params.yaml, its stages and folders) -> as it is written.
-WRITTEN = {"maskrcnn": "Mask R-CNN", "yolo": "YOLOv3"}
+WRITTEN = {"maskrcnn": "Mask R-CNN", "yolo": "YOLOv3", "efficientdet": "EfficientDet"}
 DETECTORS = tuple(WRITTEN)
 MODELS = (CLASSIFIER, *DETECTORS)  # what can be trained
 ENSEMBLE = "ensemble"

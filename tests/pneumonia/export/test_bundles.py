@@ -61,6 +61,16 @@ def yolo(folder: Path) -> None:
     files.write_json(folder / "model.json", {"cfg": "model.cfg", "weights": "model.weights", "image_size": SIZE})
 
 
+def efficientdet(folder: Path) -> None:
+    from pneumonia.models.efficientdet.network import build, describe
+
+    described = describe(SIZE, "d0", "resnet_small", False, "group", 3.0, (1.0,))
+    keras.utils.set_random_seed(1)
+    folder.mkdir(parents=True)
+    build(described).network.save_weights(folder / "model.weights.h5")
+    files.write_json(folder / "model.json", described)
+
+
 def maskrcnn(folder: Path) -> None:
     from mrcnn import weights
     from mrcnn.network import Network
@@ -126,6 +136,17 @@ def test_mask_rcnn(tmp_path: Path):
     made = exported(tmp_path, tmp_path / "out", "maskrcnn")
     assert set(made.parity) == {"studies", "scores", "boxes", "alone"}
     found = models.load(tmp_path / "out/maskrcnn").detect(squares(SIZE), **OPTIONS)
+    assert sum(len(rows) for rows in found) > 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx", "savedmodel", "litert", "openvino"])
+def test_efficientdet(form: str, tmp_path: Path):
+    pytest.importorskip({"openvino": "openvino", "litert": "ai_edge_litert"}.get(form, "tensorflow"))
+    efficientdet(tmp_path / "efficientdet")
+    made = exported(tmp_path, tmp_path / "out", "efficientdet", form)
+    assert set(made.parity) == {"studies", "scores", "boxes", "alone"}
+    found = models.load(tmp_path / "out/efficientdet").detect(squares(SIZE), **OPTIONS)
     assert sum(len(rows) for rows in found) > 6
 
 
