@@ -51,6 +51,7 @@ def test_from_training_to_average_precision(dataset, tmp_path, capsys):
     augmentation = iaa.SomeOf((0, 2), [iaa.Fliplr(0.5), iaa.Affine(rotate=90), iaa.GaussianBlur((0, 5))])
     epochs = []
     model = modellib.MaskRCNN(mode="training", config=TinyConfig(), model_dir=str(tmp_path))
+    model.keras_model.metrics_tensors = []  # a line of many projects, of Keras 2
     model.train(
         dataset,
         dataset,
@@ -62,6 +63,7 @@ def test_from_training_to_average_precision(dataset, tmp_path, capsys):
         no_augmentation_sources=["elsewhere"],
     )
     assert {"loss", "val_loss", "rpn_class_loss", "val_mrcnn_mask_loss"} <= set(epochs[0])
+    assert {name: values[0] for name, values in model.keras_model.history.history.items()} == epochs[0]
     path = tmp_path / "mask_rcnn_shapes.h5"
     model.keras_model.save_weights(str(path))
 
