@@ -21,7 +21,8 @@ AFTER_YOLO = {"predict_yolo", "predict_test_yolo", "export"} | AFTER_ENSEMBLE
 PREDICTIONS = {"predict_classifier", "predict_maskrcnn", "predict_yolo"}
 TEST_PREDICTIONS = {"predict_test_classifier", "predict_test_maskrcnn", "predict_test_yolo"}
 TRAININGS = {"train_classifier", "train_maskrcnn", "train_yolo"}
-AFTER_SPLIT = {"annotate"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
+AFTER_PRETRAIN = {"pretrain", "train_classifier", "train_maskrcnn"} | AFTER_CLASSIFIER | AFTER_MASKRCNN
+AFTER_SPLIT = {"annotate", "pretrain"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
 AFTER_PIXELS = {"window_resize", "window_resize_test"} | TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO
 AFTER_CLEAN = {"explore", "window_resize", "split"} | AFTER_SPLIT
 NOTHING: set[str] = set()
@@ -33,7 +34,8 @@ CLASSIFIER, MASKRCNN, YOLO = (
 # The longest key that a leaf is or lies under decides.
 TABLE = {
     "fetch": {"fetch", "clean"} | AFTER_CLEAN,
-    "fetch_test": {"fetch_test", "window_resize_test", "submission"} | TEST_PREDICTIONS,
+    # A new test set has other persons, who are left out of the weak labels; off, the backbone stays the same and nothing follows.
+    "fetch_test": {"fetch_test", "window_resize_test", "submission"} | TEST_PREDICTIONS | AFTER_PRETRAIN,
     "clean": {"clean"} | AFTER_CLEAN,
     "explore": {"explore", "report"},
     "images": AFTER_PIXELS,
@@ -42,6 +44,11 @@ TABLE = {
     "images.executor": NOTHING,
     "images.scheduler": NOTHING,
     "split": {"split"} | AFTER_SPLIT,
+    "images.shard_rows": {"fetch_pretrain"} | AFTER_PIXELS | AFTER_PRETRAIN,
+    "pretrain": AFTER_PRETRAIN,
+    **dict.fromkeys(
+        (f"pretrain.{name}" for name in ("image_size", "labels", "path", "source")), {"fetch_pretrain"} | AFTER_PRETRAIN
+    ),
     "classifier": {"train_classifier"} | AFTER_CLASSIFIER,
     "maskrcnn": {"train_maskrcnn"} | AFTER_MASKRCNN,
     "yolo": {"train_yolo"} | AFTER_YOLO,
@@ -65,9 +72,9 @@ MODULES = {
     "pneumonia/models/classifier/training.py": {"train_classifier"},
     "pneumonia/models/maskrcnn/training.py": {"train_maskrcnn"},
     "pneumonia/models/yolo/training.py": {"train_yolo"},
-    "pneumonia/models/backbones/resnet_small.py": CLASSIFIER | MASKRCNN,
+    "pneumonia/models/backbones/resnet_small.py": {"pretrain"} | CLASSIFIER | MASKRCNN,
     "keraskit/boxes/nms.py": MASKRCNN | YOLO,
-    "keraskit/training/fit.py": TRAININGS,
+    "keraskit/training/fit.py": {"pretrain"} | TRAININGS,
     "pneumonia/prediction/inference.py": {"export"} | PREDICTIONS | TEST_PREDICTIONS,
     "pneumonia/prediction/fusion.py": {"ensemble", "submission"},
     "pneumonia/report/templates/report.css": {"report"},

@@ -24,7 +24,6 @@ from pneumonia.schema.models import MODELS
 SHARED = ("clean", "window_resize")  # stages whose outs must be the same in every fold
 FOLD_STAGES = (
     "split",
-    "pretrain",
     *(f"train_{model}" for model in MODELS),
     *(f"predict_{model}" for model in MODELS),
     "ensemble",
