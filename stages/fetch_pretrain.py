@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pneumonia import params
 from pneumonia.schema.pretraining import FOLDER
-from pneumonia.weak_labels import project
+from pneumonia.weak_labels.fetch import fetch
 
 
 def main() -> None:
     every = params.load()
     p = every.pretrain
-    counts = project.fetch(
+    counts = fetch(
         FOLDER,
         source=p.source,
         path=p.path,

@@ -14,7 +14,8 @@ import yaml
 pytestmark = pytest.mark.slow
 
 AFTER_EVALUATE = {"evaluate", "report"}
-AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_EVALUATE
+AFTER_CALIBRATE = {"calibrate"} | AFTER_EVALUATE
+AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_CALIBRATE
 AFTER_CLASSIFIER = {"predict_classifier", "predict_test_classifier", "explain", "export"} | AFTER_ENSEMBLE
 AFTER_MASKRCNN = {"predict_maskrcnn", "predict_test_maskrcnn", "export"} | AFTER_ENSEMBLE
 AFTER_YOLO = {"predict_yolo", "predict_test_yolo", "export"} | AFTER_ENSEMBLE
@@ -23,7 +24,8 @@ PREDICTIONS = {"predict_classifier", "predict_maskrcnn", "predict_yolo", "predic
 TEST_PREDICTIONS = {f"predict_test_{stage.removeprefix('predict_')}" for stage in PREDICTIONS}
 TRAININGS = {"train_classifier", "train_maskrcnn", "train_yolo", "train_efficientdet"}
 AFTER_TRAININGS = TRAININGS | AFTER_CLASSIFIER | AFTER_MASKRCNN | AFTER_YOLO | AFTER_EFFICIENTDET
-AFTER_SPLIT = {"annotate"} | AFTER_TRAININGS
+AFTER_PRETRAIN = {"pretrain"} | AFTER_TRAININGS - (YOLO - {"export"})
+AFTER_SPLIT = {"annotate", "pretrain"} | AFTER_TRAININGS
 AFTER_PIXELS = {"window_resize", "window_resize_test"} | AFTER_TRAININGS
 AFTER_CLEAN = {"explore", "window_resize", "split"} | AFTER_SPLIT
 NOTHING: set[str] = set()
@@ -35,7 +37,8 @@ CLASSIFIER, MASKRCNN, YOLO, EFFICIENTDET = (
 # The longest key that a leaf is or lies under decides.
 TABLE = {
     "fetch": {"fetch", "clean"} | AFTER_CLEAN,
-    "fetch_test": {"fetch_test", "window_resize_test", "submission"} | TEST_PREDICTIONS,
+    # A new test set has other persons, who are left out of the weak labels; off, the backbone stays the same and nothing follows.
+    "fetch_test": {"fetch_test", "window_resize_test", "submission"} | TEST_PREDICTIONS | AFTER_PRETRAIN,
     "clean": {"clean"} | AFTER_CLEAN,
     "explore": {"explore", "report"},
     "images": AFTER_PIXELS,
@@ -44,12 +47,18 @@ TABLE = {
     "images.executor": NOTHING,
     "images.scheduler": NOTHING,
     "split": {"split"} | AFTER_SPLIT,
+    "images.shard_rows": {"fetch_pretrain"} | AFTER_PIXELS | AFTER_PRETRAIN,
+    "pretrain": AFTER_PRETRAIN,
+    **dict.fromkeys(
+        (f"pretrain.{name}" for name in ("image_size", "labels", "path", "source")), {"fetch_pretrain"} | AFTER_PRETRAIN
+    ),
     "classifier": {"train_classifier"} | AFTER_CLASSIFIER,
     "maskrcnn": {"train_maskrcnn"} | AFTER_MASKRCNN,
     "yolo": {"train_yolo"} | AFTER_YOLO,
     "efficientdet": {"train_efficientdet"} | AFTER_EFFICIENTDET,
     "predict": {"explain", "export"} | PREDICTIONS | TEST_PREDICTIONS | AFTER_ENSEMBLE,
     "ensemble": AFTER_ENSEMBLE,
+    "calibrate": AFTER_CALIBRATE,
     "evaluate": AFTER_EVALUATE,
     "evaluate.bootstrap": {"explain"} | AFTER_EVALUATE,  # which has intervals too
     "evaluate.seed": {"explain"} | AFTER_EVALUATE,
@@ -70,9 +79,9 @@ MODULES = {
     "pneumonia/models/maskrcnn/training.py": {"train_maskrcnn"},
     "pneumonia/models/yolo/training.py": {"train_yolo"},
     "pneumonia/models/efficientdet/training.py": {"train_efficientdet"},
-    "pneumonia/models/backbones/resnet_small.py": CLASSIFIER | MASKRCNN | EFFICIENTDET,
+    "pneumonia/models/backbones/resnet_small.py": {"pretrain"} | CLASSIFIER | MASKRCNN | EFFICIENTDET,
     "keraskit/boxes/nms.py": MASKRCNN | YOLO | EFFICIENTDET,
-    "keraskit/training/fit.py": TRAININGS,
+    "keraskit/training/fit.py": {"pretrain"} | TRAININGS,
     "pneumonia/prediction/inference.py": {"export"} | PREDICTIONS | TEST_PREDICTIONS,
     "pneumonia/prediction/fusion.py": {"ensemble", "submission"},
     "pneumonia/report/templates/report.css": {"report"},

@@ -100,7 +100,7 @@ def test_another_test_set_trains_nothing(project: Path):
     try:
         predictions = {f"predict_test_{model}" for model in ("classifier", "maskrcnn", "yolo", "efficientdet")}
         output = run(project, "dvc", "repro")
-        assert ran(output) == {"fetch_test", "window_resize_test", "submission"} | predictions
+        assert ran(output) == {"fetch_test", "window_resize_test", "pretrain", "submission"} | predictions
         assert len(pd.read_csv(project / "submission.csv")) == 5
     finally:
         restore(project)

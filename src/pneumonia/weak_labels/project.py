@@ -1,26 +1,20 @@
-"""The files around the stages fetch_pretrain and pretrain: what a source leaves in data/pretrain, and who of it is learned from."""
+"""What the stage pretrain reads: data/pretrain, and who of it is learned from."""
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pneumonia.data.images.store import ShardStore
-from pneumonia.files import fresh_dir, read_json, write_json
+from pneumonia.files import read_json
 from pneumonia.schema import pretraining as schema
 from pneumonia.schema.data import SPLIT
 from pneumonia.schema.raw import SAMPLE_SUBMISSION, TEST_FOLDER
 from pneumonia.sources.labels import read_ids
-from pneumonia.weak_labels import chexpert, nih, persons, reports, squares
-from pneumonia.weak_labels.labels import Labels
+from pneumonia.weak_labels import persons
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-READERS = {"nih": nih.read, "chexpert": chexpert.read, "reports": reports.read}  # label file -> Labels
 
 
 class Learned(NamedTuple):
@@ -39,62 +33,6 @@ class Learned(NamedTuple):
     findings: list[str]
     counts: dict[str, Any]
     files: list[Path]
-
-
-def fetch(
-    folder: str | Path,
-    *,
-    source: str,
-    path: str,
-    labels: str,
-    image_size: int,
-    shard_rows: int,
-    workers: int,
-    state: Path,
-) -> dict[str, Any]:
-    """Make data/pretrain; returns the counts that stand in its source.json. Of the source "none" it holds that word alone."""
-    if source == schema.OFF:
-        with fresh_dir(folder) as made:
-            write_json(made / Path(schema.SOURCE).name, {"source": source})
-        return {"source": source}
-    read: Labels = READERS[source](labels)
-    images = Path(state).with_name(f"{Path(state).name}_images")
-    written = squares.write(
-        path,
-        read.table["image"],
-        read.key,
-        images,
-        size=image_size,
-        shard_rows=shard_rows,
-        workers=workers,
-        state=state,
-    )
-    return _publish(Path(folder), source, read, written, images)
-
-
-def _publish(folder: Path, source: str, read: Labels, written: squares.Written, images: Path) -> dict[str, Any]:
-    import pandas as pd
-
-    table = read.table[read.table["image"].isin(written.images)]
-    rejected = [*read.rejected, *written.rejected]
-    met = {*written.images, *(each.image for each in written.rejected)}
-    counts = {
-        "source": source,
-        "findings": list(read.findings),
-        "images": len(table),
-        "persons": int(table["person"].nunique()),
-        "rejected": dict(sorted(Counter(each.reason for each in rejected).items())),
-        "labels_without_image": int((~read.table["image"].isin(met)).sum()),
-        "images_without_label": written.unlisted,
-    }
-    with fresh_dir(folder) as made:
-        schema.labels(read.findings).write(made / "labels.csv", table)
-        schema.REJECTED.write(
-            made / schema.REJECTED.name, pd.DataFrame(rejected, columns=list(schema.REJECTED.columns))
-        )
-        write_json(made / Path(schema.SOURCE).name, counts)
-        shutil.move(images, made / Path(schema.SQUARES).name)
-    return counts
 
 
 def is_off() -> bool:

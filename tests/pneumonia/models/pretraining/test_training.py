@@ -14,6 +14,7 @@ from pneumonia.files import read_json
 from pneumonia.models import weights as weight_files
 from pneumonia.models.pretraining import stage, training
 from pneumonia.schema.data import SPLIT
+from pneumonia.weak_labels import fetch as fetching
 from pneumonia.weak_labels import project
 
 FETCHED = {"image_size": 32, "shard_rows": 8, "workers": 1, "state": Path("state/fetch_pretrain")}
@@ -40,7 +41,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fetch(source: str = "nih") -> dict[str, Any]:
     labels = nih_like.write(Path("nih"), count=60) if source == "nih" else Path("absent")
-    return project.fetch("data/pretrain", source=source, path="nih", labels=str(labels), **FETCHED)
+    return fetching.fetch("data/pretrain", source=source, path="nih", labels=str(labels), **FETCHED)
 
 
 def test_off_leaves_the_same_bytes_and_no_weights(place: Path):
