@@ -86,7 +86,7 @@ def test_what_dvc_tracks_is_what_the_schema_names():
     assert outs() == {
         raw.FOLDER, raw.TEST_FOLDER, data.CLEAN, data.CLEAN_METRICS, data.IMAGES, data.TEST_IMAGES, data.SPLIT_FOLDER,
         data.SPLIT_METRICS, data.ANNOTATIONS, explore.FOLDER, predictions.FUSED, results.EVALUATION, results.EXPLAIN,
-        results.SUBMISSION, results.SUBMISSION_METRICS, results.REPORT, results.SUBGROUPS.path, results.OPERATING.path,
+        results.SUBMISSION, results.SUBMISSION_METRICS, results.REPORT, results.HEADLINES, results.SUBGROUPS.path, results.OPERATING.path,
         results.CONFUSION.path,
         *(Path(curve.path).parent.as_posix() for curve in results.CURVES.values()),
         *(f"{training.MODELS}/{model}" for model in (*models.MODELS, training.EXPORTED)),
