@@ -21,6 +21,24 @@ EXPLAINED = {
     "pygit2": "its exception lets any program link with it; needed by DVC alone, and imported by nothing here",
 }
 COPYLEFT = re.compile(r"GPL|General Public", re.IGNORECASE)
+# What is installed apart from the project, written by hand; stands at the end of the page.
+TOOLS = """
+## Tools
+
+Of `tools.lock`, in an environment of their own, for who builds packages and the site; no code of the project imports them. The
+versions are the newest of November 2026.
+
+| package | version | licence | what for | why this one |
+|---|---|---|---|---|
+| `build` | 1.6.1 | MIT | wheel and sdist | the packaging authority's own |
+| `cyclonedx-bom` | 7.5.0 | Apache-2.0 | `make sbom` | CycloneDX's own |
+| `pip-audit` | 2.10.1 | Apache-2.0 | `make audit` | the packaging authority's own |
+| `sphinx` | 9.0.4 | BSD-2-Clause | the site | a team releases it steadily; MkDocs hardly moves |
+| `myst-parser` | 5.2.0 | MIT | the repository's Markdown as pages, its links checked | Executable Books' |
+| `furo` | 2025.12.19 | MIT | the site's theme | small, no script of others, dark and light |
+
+hadolint (GPL-3.0), actionlint (MIT), zizmor (MIT), check-jsonschema (Apache-2.0) and cffconvert (Apache-2.0) were run by hand, and
+are needed by nothing."""
 # Not in the packages' metadata; read in their sources' LICENSE files.
 UNTOLD = {"huey": "MIT", "namex": "Apache-2.0", "skops": "MIT"}
 
@@ -35,6 +53,7 @@ def main() -> None:
     for name, (version, licence) in sorted(found.items()):
         note = f" ({EXPLAINED[name]})" if name in EXPLAINED else ""
         print(f"| {name} | {version} | {licence}{note} |")
+    print(TOOLS)
 
 
 def licences(root: str = "pneumonia", extra: str = "pipeline") -> dict[str, tuple[str, str]]:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from pneumonia.schema.table import Table
 
-EVALUATION = "metrics/evaluation.json"
+EVALUATION = "metrics/evaluation.json"  # all of it
+HEADLINES = "metrics/holdout"  # a file a model, the few measures that `dvc metrics` shows
 EXPLAIN = "metrics/explain.json"
 
 RATES = (
     "sensitivity", "specificity", "precision", "npv", "f1", "box_sensitivity", "box_precision", "boxes_per_normal"
 )  # fmt: skip
+HEADLINE = ("auc", "ap50", "sensitivity", "precision")  # each with the ends of its interval
 LOWER_IS_BETTER = ("brier", "ece", "ece_raw", "boxes_per_normal")
 OBJECTIVES = ("ap50", "challenge", "auc")  # what the ensemble can be tuned for
 CALLS = ("no opacity", "opacity")

@@ -10,7 +10,7 @@ from tests.pneumonia.evaluation.evaluation_project import write_project
 
 from pneumonia.evaluation.evaluate import evaluate
 from pneumonia.evaluation.inputs import read
-from pneumonia.evaluation.outputs import write
+from pneumonia.evaluation.outputs import headline, write
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,22 @@ def test_metrics_are_flat_and_the_tables_say_the_same(project):
     row = groups.query("group == 'view' and value == 'AP' and measure == 'auc'").iloc[0]
     assert row["estimate"] == pytest.approx(yolo["auc_ap"], abs=1e-5)
     assert row["high"] == pytest.approx(yolo["auc_ap_high"], abs=1e-5)
+
+
+def test_the_headlines_are_flat_few_and_those_of_the_whole(project):
+    whole = json.loads((project / "metrics/evaluation.json").read_text())
+    found = {path.stem: json.loads(path.read_text()) for path in (project / "metrics/holdout").iterdir()}
+    assert set(found) == {"classifier", "maskrcnn", "yolo", "ensemble"}
+    columns = {f"{name}{end}" for name in ("auc", "ap50", "sensitivity", "precision") for end in ("", "_low", "_high")}
+    assert set(found["yolo"]) == columns
+    assert set(found["classifier"]) == {name for name in columns if not name.startswith("ap50")}
+    for model, own in found.items():
+        assert all(own[name] == pytest.approx(whole[model][name], abs=5.1e-5) for name in own)
+
+
+def test_a_headline_worked_out_by_hand():
+    measures = {"auc": 0.843251, "auc_low": 0.77, "auc_high": None, "f1": 0.6, "precision": 1 / 3}
+    assert headline(measures) == {"auc": 0.8433, "auc_low": 0.77, "precision": 0.3333}
 
 
 def test_the_same_bytes_twice(project, tmp_path):

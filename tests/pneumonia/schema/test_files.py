@@ -89,7 +89,7 @@ def test_what_dvc_tracks_is_what_the_schema_names():
     assert outs() == {
         raw.FOLDER, raw.TEST_FOLDER, data.CLEAN, data.CLEAN_METRICS, data.IMAGES, data.TEST_IMAGES, data.SPLIT_FOLDER,
         data.SPLIT_METRICS, data.ANNOTATIONS, explore.FOLDER, predictions.FUSED, results.EVALUATION, results.EXPLAIN,
-        results.SUBMISSION, results.SUBMISSION_METRICS, results.REPORT, results.SUBGROUPS.path, results.OPERATING.path,
+        results.SUBMISSION, results.SUBMISSION_METRICS, results.REPORT, results.HEADLINES, results.SUBGROUPS.path, results.OPERATING.path,
         results.CONFUSION.path, models.CALIBRATION,
         *(Path(curve.path).parent.as_posix() for curve in results.CURVES.values()),
         pretraining.FOLDER, training.METRICS.format(model=pretraining.NAME), training.HISTORY.format(model=pretraining.NAME),
