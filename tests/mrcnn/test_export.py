@@ -12,6 +12,8 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
+NAMES = ["input_image", "input_image_meta"]
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
@@ -48,10 +50,9 @@ def test_onnx(exported):
     kinds = {node.op_type for node in onnx.load(folder / "model.onnx").graph.node}
     assert "If" not in kinds
     session = runtime.InferenceSession(folder / "model.onnx")
-    names = [value.name for value in session.get_inputs()]
-    assert names == ["input_image", "input_image_meta"]  # no constant of the graph beside them
-    check(outputs, session.run(None, dict(zip(names, inputs, strict=True))))
-    single = session.run(None, {name: part[:1] for name, part in zip(names, inputs, strict=True)})
+    assert [value.name for value in session.get_inputs()] == NAMES  # no constant of the graph beside them
+    check(outputs, session.run(None, dict(zip(NAMES, inputs, strict=True))))
+    single = session.run(None, {name: part[:1] for name, part in zip(NAMES, inputs, strict=True)})
     check([output[:1] for output in outputs], single)
 
 
@@ -71,3 +72,22 @@ def test_what_another_runtime_says_is_read_by_the_model(exported):
     np.testing.assert_array_equal(class_ids, wanted["class_ids"])
     np.testing.assert_allclose(scores, wanted["scores"], atol=1e-5)
     assert (masks != wanted["masks"]).mean() < 1e-3
+
+
+def test_litert_with_built_in_operations(exported):
+    import tensorflow as tf
+
+    model, inputs, outputs, folder = exported
+    specs = [
+        tf.TensorSpec((1, *part.shape[1:]), "float32", name=name) for name, part in zip(NAMES, inputs, strict=True)
+    ]
+    model.keras_model.export(
+        folder / "model.tflite",
+        format="litert",
+        input_signature=[specs],
+        target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+        verbose=False,
+    )
+    run = tf.lite.Interpreter(str(folder / "model.tflite")).get_signature_runner()
+    found = run(**{name: part[:1] for name, part in zip(NAMES, inputs, strict=True)})
+    check([output[:1] for output in outputs], [found[f"output_{i}"] for i in range(7)])
