@@ -14,7 +14,8 @@ import yaml
 pytestmark = pytest.mark.slow
 
 AFTER_EVALUATE = {"evaluate", "report"}
-AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_EVALUATE
+AFTER_CALIBRATE = {"calibrate"} | AFTER_EVALUATE
+AFTER_ENSEMBLE = {"ensemble", "submission"} | AFTER_CALIBRATE
 AFTER_CLASSIFIER = {"predict_classifier", "predict_test_classifier", "explain", "export"} | AFTER_ENSEMBLE
 AFTER_MASKRCNN = {"predict_maskrcnn", "predict_test_maskrcnn", "export"} | AFTER_ENSEMBLE
 AFTER_YOLO = {"predict_yolo", "predict_test_yolo", "export"} | AFTER_ENSEMBLE
@@ -47,6 +48,7 @@ TABLE = {
     "yolo": {"train_yolo"} | AFTER_YOLO,
     "predict": {"explain", "export"} | PREDICTIONS | TEST_PREDICTIONS | AFTER_ENSEMBLE,
     "ensemble": AFTER_ENSEMBLE,
+    "calibrate": AFTER_CALIBRATE,
     "evaluate": AFTER_EVALUATE,
     "evaluate.bootstrap": {"explain"} | AFTER_EVALUATE,  # which has intervals too
     "evaluate.seed": {"explain"} | AFTER_EVALUATE,
