@@ -49,7 +49,7 @@ def start_queue(workspace: Path, jobs: int) -> str:
 
 def test_run_apply_and_branch(workspace: Path):
     output = run(workspace, "dvc", "exp", "run", "-n", "heavier", "-S", "ensemble.gate.power=0.75")
-    assert {"ensemble", "evaluate"} <= ran(output) <= {"ensemble", "evaluate", "report", "submission"}
+    assert {"ensemble", "evaluate"} <= ran(output) <= {"ensemble", "calibrate", "evaluate", "report", "submission"}
     after = (workspace / "metrics/evaluation.json").read_text()
     restore(workspace)
     assert (workspace / "metrics/evaluation.json").read_text() != after

@@ -13,7 +13,7 @@ from tests.pipeline import change, environment, ran, restore, run
 
 pytestmark = pytest.mark.slow
 
-AFTER_ENSEMBLE = {"ensemble", "evaluate", "report", "submission"}
+AFTER_ENSEMBLE = {"ensemble", "calibrate", "evaluate", "report", "submission"}
 
 
 @pytest.fixture(autouse=True)

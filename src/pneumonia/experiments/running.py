@@ -1,7 +1,7 @@
 """Runs the folds of a cross-validation, one DVC experiment each, and goes on where it was stopped.
 
-An experiment that is done is found by its params and not run again; of one that was stopped DVC's run cache gives back the stages
-that came to their end. Each runs in a copy of the project, so the workspace stays as it is.
+An experiment that is done is found by its params and not run again; one that was stopped is run from its split on. Each runs in
+a copy of the project, so the workspace stays as it is.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from tests.places import ROOT
 from pneumonia import cli
 from pneumonia.evaluation import inputs
 from pneumonia.experiments import folds as experiments
+from pneumonia.experiments import running
 from pneumonia.experiments.folds import Experiment, check, fetch, gather, read
 from pneumonia.files import flat
 from pneumonia.schema.models import EVALUATED
@@ -278,3 +279,14 @@ def test_stages_and_tables_are_those_of_the_pipeline():
     assert {*Experiment("", "", flat(params), {}).stages, *experiments.SHARED} <= set(stages)
     folders = {out for stage in stages.values() for out in stage["outs"] if isinstance(out, str)}
     assert [path for path in inputs.paths(EVALUATED) if str(Path(path).parent) not in folders] == []
+
+
+@pytest.mark.slow
+def test_missing_folds_are_run_by_dvc_and_found_again(project: Path):
+    asked = []
+    before = (project / "params.yaml").read_text()
+    found = running.run(["model.rate=0.9"], None, project)
+    assert [(own.fold, own.params["model.rate"]) for own in found] == [(0, 0.9), (1, 0.9)]
+    assert (project / "params.yaml").read_text() == before
+    again = running.run(["model.rate=0.9"], None, project, start=asked.append)
+    assert ([own.rev for own in again], asked) == ([own.rev for own in found], [])
