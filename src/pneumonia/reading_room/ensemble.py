@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keraskit.compute import devices
 from pneumonia.data.images.squares import placement, resize_study
 from pneumonia.dicom.windowing import Rendering
 from pneumonia.prediction.fusion import Fused, fuse
@@ -62,19 +63,27 @@ class Ensemble:
         models: folder with the trained `classifier`, `maskrcnn` and `yolo`.
         predict, ensemble: these sections of params.yaml as plain values.
         runtime: `keras`, or `onnx` where `models` holds bundles.
+        threads: of each bundle, see `pneumonia.runtime.models.load`.
 
     Raises:
         ValueError: a model is missing.
     """
 
     def __init__(
-        self, models: Path, *, predict: Mapping[str, Any], ensemble: Mapping[str, Any], runtime: str = KERAS
+        self,
+        models: Path,
+        *,
+        predict: Mapping[str, Any],
+        ensemble: Mapping[str, Any],
+        runtime: str = KERAS,
+        threads: int = 0,
     ) -> None:
         if runtime == KERAS:
             require(models)
+            devices.keep_compiled()
             self._models = {name: load(name, models / name) for name in MODELS}
         else:
-            self._models = {name: exported.load(models / name) for name in MODELS}
+            self._models = {name: exported.load(models / name, threads) for name in MODELS}
         self._predict, self._ensemble = predict, ensemble
 
     def __call__(self, studies: Mapping[str, Study]) -> Fused:

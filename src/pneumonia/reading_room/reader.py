@@ -79,10 +79,12 @@ class Reader:
         capture: bool = False,
         admit: Admit | None = None,
         runtime: str = KERAS,
+        threads: int = 0,
     ) -> Reader:
         """A reader with the models in the folder `models`.
 
         Arguments:
+            threads: see `pneumonia.reading_room.ensemble.Ensemble`.
             models, runtime: of `pneumonia.runtime.choice.Choice`.
             window, predict, ensemble: these sections of params.yaml as plain values.
             threshold, max_boxes, capture, admit: see the class.
@@ -91,7 +93,7 @@ class Reader:
             ValueError: a model is missing.
         """
         return cls(
-            predict=Ensemble(models, predict=predict, ensemble=ensemble, runtime=runtime),
+            predict=Ensemble(models, predict=predict, ensemble=ensemble, runtime=runtime, threads=threads),
             window=window,
             threshold=threshold,
             max_boxes=max_boxes,
@@ -153,4 +155,51 @@ class Reader:
             capture=self.capture,
             rendering=study.rendering,
             choice=self.window.get("choice", 1),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that a reader is made of, as plain values: another process makes the same of it.
+
+    Attributes:
+        models, runtime, window, predict, ensemble, threshold, max_boxes, capture: see `Reader.load`.
+        wanted: is given a file and raises StudyError where it is not to be read; None: every file is.
+    """
+
+    models: Path
+    runtime: str
+    window: Mapping[str, Any]
+    predict: Mapping[str, Any]
+    ensemble: Mapping[str, Any]
+    threshold: float
+    max_boxes: int
+    capture: bool = False
+    wanted: Callable[[bytes], None] | None = None
+
+    def load(self, threads: int = 0) -> Reader:
+        """A reader; see `Reader.load`."""
+        wanted = self.wanted
+        return Reader.load(
+            self.models,
+            window=self.window,
+            predict=self.predict,
+            ensemble=self.ensemble,
+            threshold=self.threshold,
+            max_boxes=self.max_boxes,
+            capture=self.capture,
+            admit=None if wanted is None else lambda data, name: wanted(data),
+            runtime=self.runtime,
+            threads=threads,
+        )
+
+    def algorithm(self) -> Algorithm:
+        """What `load` would say of models and params."""
+        return this_algorithm(
+            self.models,
+            window=self.window,
+            predict=self.predict,
+            ensemble=self.ensemble,
+            max_boxes=self.max_boxes,
+            runtime=WORDS[self.runtime],
         )
