@@ -114,7 +114,7 @@ def kept_dir(path: str | Path, key: str) -> Iterator[Path]:
             raise ValueError(
                 f"{target} cannot take the results any more: {error.strerror}; they are kept in {results}"
             ) from error
-        shutil.rmtree(kept)
+    shutil.rmtree(kept, ignore_errors=True)  # without the lock: an open file of NFS cannot be removed
 
 
 def kept_of_others(path: str | Path, key: str) -> list[Path]:
