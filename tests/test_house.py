@@ -31,6 +31,8 @@ TESTED_IN = {
     "pneumonia/evaluation/test_results.py": ["pneumonia.evaluation.words"],
     # its parts talk to each other and to peers, as a running node
     "pneumonia/reading_room/node/test_node.py": ["pneumonia.reading_room.node.*"],
+    # a part is read on workers of a cluster, or refused there
+    "pneumonia/reading_room/test_long_run.py": ["pneumonia.reading_room.remote"],
     # an object is made whole, and read back
     "pneumonia/reading_room/objects/test_make.py": ["pneumonia.reading_room.objects.*"],
     # the page as a whole, in which they stand

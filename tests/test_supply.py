@@ -53,7 +53,7 @@ def names(requirements: list[str]) -> set[str]:
 
 BASE = names(PROJECT["dependencies"])
 EXTRAS = {extra: names(lines) for extra, lines in PROJECT["optional-dependencies"].items()}
-LOCKED = ("pipeline", "jax", "dicom", "dask", "lite0", "web", "dev")  # as the Makefile says
+LOCKED = ("pipeline", "jax", "dicom", "dask", "lite", "web", "dev")  # as the Makefile says
 NETWORKS = {"h5py", "keras"}  # of the extras tensorflow, jax and torch: what models are written in
 # Rooms and modules that need an extra to be imported; all others need it at most inside a function.
 AT_IMPORT = {

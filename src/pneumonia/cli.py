@@ -97,6 +97,17 @@ def _parser() -> argparse.ArgumentParser:
         default=AUTO,
         help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
     )
+    predict.add_argument(
+        "--scheduler",
+        type=_address,
+        metavar="ADDRESS",
+        help="read on the Dask cluster at this address, such as tcp://node1:8786 (extra: dask); implies --resume",
+    )
+    predict.add_argument(
+        "--resume",
+        action="store_true",
+        help="for hours of work: keep what is finished of a run that ends early, and go on with it",
+    )
     predict.set_defaults(run=_predict)
 
     render = commands.add_parser("render", help="the images as the models see them, as PNG, and how they were made")
@@ -380,9 +391,22 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _address(text: str) -> str:
+    """An address of the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give an address, or leave it out to work on this machine")
+    return text
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     from pneumonia.reading_room import admission
+    from pneumonia.reading_room.long_run import predict_in_parts
     from pneumonia.reading_room.predict import predict_new
+    from pneumonia.reading_room.reader import Recipe
 
     dicom = arguments.dicom or arguments.capture
     if dicom and arguments.any_image:
@@ -392,19 +416,25 @@ def _predict(arguments: argparse.Namespace) -> int:
     threshold = _operating_point(arguments.threshold, "--threshold", arguments.models)
     destination.check(arguments.output)
     choice = _choose(p, arguments)
-    summary = predict_new(
-        arguments.input,
-        arguments.output,
-        partial(
-            _reader(p, choice, threshold, arguments.models),
-            capture=arguments.capture,
-            admit=None if arguments.any_image else lambda data, name: wanted(data),
-        ),
-        batch_size=p.predict.batch_size,
-        limit=arguments.limit,
-        overlays=arguments.overlays,
-        dicom=dicom,
+    recipe = Recipe(
+        models=choice.folder.absolute(),
+        runtime=choice.runtime,
+        **_reading(p, threshold, arguments.models),
+        capture=arguments.capture,
+        wanted=None if arguments.any_image else wanted,
     )
+    options = {
+        "batch_size": p.predict.batch_size,
+        "limit": arguments.limit,
+        "overlays": arguments.overlays,
+        "dicom": dicom,
+    }
+    if arguments.scheduler or arguments.resume:
+        summary = predict_in_parts(
+            arguments.input, arguments.output, recipe, **options, scheduler=arguments.scheduler or ""
+        )
+    else:
+        summary = predict_new(arguments.input, arguments.output, recipe.load, **options)
     print(
         f"{summary['studies']} studies read, {summary['with_findings']} with findings at score {threshold:.3f}, "
         f"{summary['failed']} failed, {summary['skipped']} skipped, of {summary['files']} files; "

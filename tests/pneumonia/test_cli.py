@@ -96,6 +96,26 @@ def test_exported_models_need_neither_keras_nor_dvc(bundles: Path):
     assert float(score) == pytest.approx(0.5625, abs=0.002)
 
 
+def test_an_archive_is_read_in_parts_to_the_same_tables(bundles: Path, capsys: pytest.CaptureFixture[str]):
+    (bundles.parent / "x.dcm").write_bytes(chest())
+    for output, more in (("one", []), ("parts", ["--resume"])):
+        command = ["predict", "x.dcm", "--output", output, "--models", str(bundles), "--no-overlays", *more]
+        assert cli.main(command) == 0
+        assert "1 studies read, 1 with findings at score 0.500" in capsys.readouterr().out
+    for path in Path("one").iterdir():
+        assert (Path("parts") / path.name).read_bytes() == path.read_bytes()
+
+
+def test_no_cluster_at_the_address(bundles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("pneumonia.cluster.CONNECT_SECONDS", 1)
+    (bundles.parent / "x.dcm").write_bytes(chest())
+    command = ["predict", "x.dcm", "--output", "out", "--models", str(bundles), "--scheduler", "tcp://127.0.0.1:9"]
+    assert cli.main(command) == 2
+    assert "no Dask cluster answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
+    assert not [path.name for path in Path().iterdir() if "out" in path.name]
+
+
 def test_keras_does_not_run_exported_models(bundles: Path, capsys: pytest.CaptureFixture[str]):
     command = ["predict", "x.dcm", "--output", "out", "--models", str(bundles), "--runtime", "keras"]
     assert cli.main(command) == 2
@@ -132,6 +152,7 @@ def test_predict_does_not_write_over_results(project: Path, capsys: pytest.Captu
         ["predict", "in", "--output", "out", "--models", ""],
         ["render", "", "--output", "out"],
         ["render", "in", "--output", ""],
+        ["predict", "in", "--output", "out", "--scheduler", ""],
         ["crossval", "--output", ""],
         ["serve", ""],
         ["serve", "serve.yaml", "--models", ""],
@@ -143,7 +164,7 @@ def test_an_empty_path_is_not_the_current_folder(
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
-    assert "is empty; give a path, and . for the current folder" in capsys.readouterr().err
+    assert "is empty; give a" in capsys.readouterr().err
 
 
 WITHOUT_INPUT = ["crossval", "worst", "send"]

@@ -1,5 +1,7 @@
 """Shards from a Dask cluster of two worker processes on this machine are those of one machine."""
 
+import os
+
 import pytest
 from tests.hostile import ExplicitVRLittleEndian, JPEGBaseline8Bit, np, study
 
@@ -56,6 +58,28 @@ def test_a_worker_of_another_version_is_refused(scheduler, archive, tmp_path, mo
     monkeypatch.setattr(shards, "_versions", lambda: "another")
     with pytest.raises(RuntimeError, match="another version of this project"):
         write_shards(archive, ["s00"], tmp_path / "a", executor="dask", scheduler=scheduler, **OPTIONS)
+
+
+def end_if_odd(number):
+    if number % 2:
+        os._exit(1)
+    return number
+
+
+def test_a_task_that_ends_its_workers_is_lost_and_the_others_are_not():
+    distributed = pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
+    import dask
+
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(**options) as local,
+    ):
+        tasks = [(2,), (3,), (4,)]
+        found = cluster.run(end_if_odd, tasks, local.scheduler_address, lost=lambda number: -number, alone=True)
+        assert list(found) == [2, -3, 4]
+        with pytest.raises(distributed.KilledWorker):
+            list(cluster.run(end_if_odd, [(5,)], local.scheduler_address))
 
 
 def test_no_cluster_at_the_address(monkeypatch):

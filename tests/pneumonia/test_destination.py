@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pneumonia import destination
-from pneumonia.destination import new_dir
+from pneumonia.destination import RESULTS, kept_dir, kept_of_others, new_dir
 
 
 def names(folder: Path) -> list[str]:
@@ -183,3 +183,58 @@ def test_a_new_folder_has_the_mode_of_others(tmp_path: Path):
     finally:
         os.umask(old)
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
+
+
+KEY, OTHER = "0123456789abcdef", "fedcba9876543210"
+
+
+def kept_work(path: Path, *, fail: bool, key: str = KEY) -> None:
+    with kept_dir(path, key) as folder:
+        (folder / "half").write_text("hours of work")
+        if fail:
+            raise KeyboardInterrupt
+        (folder / RESULTS / "table").write_text("x")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_work_that_ends_early_is_kept_for_the_next_run(tmp_path: Path, there: bool):
+    out = tmp_path / "out"
+    if there:
+        out.mkdir(mode=0o711)
+    home = out if there else tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        kept_work(out, fail=True)
+    with pytest.raises(KeyboardInterrupt):
+        kept_work(out, fail=True, key=OTHER)
+    kept = [f".out.{KEY}.kept", f".out.{OTHER}.kept"]
+    assert [name for name in names(home) if name.startswith(".")] == kept
+    assert kept_of_others(out, KEY) == [home / kept[1]]
+    destination.check(out)  # is free all the same
+    with kept_dir(out, KEY) as folder:
+        assert (folder / "half").read_text() == "hours of work"
+        with pytest.raises(ValueError, match=r"another run is at work on this --output, in .*\.kept"):
+            kept_work(out, fail=False)
+        (folder / RESULTS / "table").write_text("x")
+    assert (out / "table").read_text() == "x"
+    assert names(home) == ([kept[1], "table"] if there else [kept[1], "out"])  # another work is not ours to remove
+    if there:
+        assert out.stat().st_mode & 0o777 == 0o711
+
+
+def test_kept_work_in_which_there_is_none_goes(tmp_path: Path):
+    with pytest.raises(RuntimeError), kept_dir(tmp_path / "out", KEY):
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_results_whose_place_was_taken_stay_where_they_are(tmp_path: Path):
+    def taken() -> None:
+        with kept_dir(tmp_path / "out", KEY) as folder:
+            (folder / RESULTS / "table").write_text("x")
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out/mine").write_text("y")
+
+    with pytest.raises(ValueError, match=r"out cannot take the results any more: .*; they are kept in .*results"):
+        taken()
+    assert (tmp_path / f".out.{KEY}.kept" / RESULTS / "table").read_text() == "x"
+    assert names(tmp_path / "out") == ["mine"]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
+import hashlib
 import importlib.util
 import json
+import logging
 import os
+import platform
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +47,7 @@ def configure(device: str = "auto", precision: str = "float32", seed: int = 0, d
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     require_backend()
     keep_freed_memory()
+    keep_compiled()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; TensorFlow reads it at its import
     if device == "cpu":
         os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # Keras reads it at its import
@@ -103,6 +109,52 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):  # musl
         return False
     return all(mallopt(option, value) for option, value in MALLOPT)
+
+
+COMPILED = "JAX_COMPILATION_CACHE_DIR"  # which JAX reads at its import
+
+
+def keep_compiled() -> Path | None:
+    """Have JAX keep what it compiles (for a second or longer) in the user's cache folder, where the next process takes it from.
+
+    Called before anything is compiled. The program is the same, and so are its results. Nothing is done where Keras has
+    another backend, or JAX_COMPILATION_CACHE_DIR names a folder; one that cannot be written is a warning.
+
+    Returns:
+        The folder, one for each kind of processor: what is compiled for one may not run on another that shares it. None
+        where nothing is done.
+    """
+    if _wanted_backend() != "jax" or COMPILED in os.environ:
+        return None
+    folder = _cache_folder()
+    if folder is not None:
+        os.environ[COMPILED] = str(folder)
+        if "jax" in sys.modules:
+            sys.modules["jax"].config.update("jax_compilation_cache_dir", str(folder))
+    return folder
+
+
+@functools.cache
+def _cache_folder() -> Path | None:
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = home / "keraskit" / "jax" / _processor()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError) as error:  # the latter: there is no home
+        logging.getLogger(__name__).warning("what JAX compiles is not kept for the next start: %s", error)
+        return None
+
+
+def _processor() -> str:
+    """A name for what the processor can do."""
+    try:
+        said = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        said = ""
+    able = next((line for line in said.splitlines() if line.startswith(("flags", "Features"))), platform.processor())
+    return f"{platform.machine()}-{hashlib.sha256(able.encode()).hexdigest()[:8]}"
 
 
 def parallel(devices: int) -> contextlib.AbstractContextManager[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from keraskit.compute import devices
 from pneumonia.data.images.squares import placement, resize_study
 from pneumonia.dicom.windowing import Rendering
 from pneumonia.prediction.calibration import NONE, Calibration
@@ -80,6 +81,7 @@ class Ensemble:
         predict, ensemble: these sections of params.yaml as plain values.
         runtime: `keras`, or `onnx` where `models` holds bundles.
         calibration: what makes the score of a study a probability.
+        threads: of each bundle, see `pneumonia.runtime.models.load`.
 
     Raises:
         ValueError: a model is missing.
@@ -94,12 +96,14 @@ class Ensemble:
         ensemble: Mapping[str, Any],
         runtime: str = KERAS,
         calibration: Calibration = NONE,
+        threads: int = 0,
     ) -> None:
         if runtime == KERAS:
             require(models, names)
+            devices.keep_compiled()
             self._models = {name: load(name, models / name) for name in names}
         else:
-            self._models = {name: exported.load(models / name) for name in names}
+            self._models = {name: exported.load(models / name, threads) for name in names}
         self._predict, self._ensemble, self._calibration = predict, ensemble, calibration
 
     def __call__(self, studies: Mapping[str, Study]) -> Fused:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import stat
 import unicodedata
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -69,6 +71,50 @@ class _Found(Protocol):
         Raises:
             StudyError: (unreadable) it cannot be read.
         """
+
+    def mark(self, number: int) -> str:
+        """What tells the file from another one at its place; empty where there is none."""
+
+    def some(self, numbers: Sequence[int]) -> _Found:
+        """The same with these files alone, as another process can read them."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some studies of an input, for another process, which may run on another machine that has the input at the same path.
+
+    Attributes:
+        entries: of the studies.
+        marks: size and second of the last change of each file; of a zip's member name, checksum and size.
+    """
+
+    entries: tuple[Entry, ...]
+    marks: tuple[str, ...]
+    _files: _Found
+
+    def read(self, entry: Entry) -> bytes:
+        """As `Inputs.read`."""
+        return heads.complete(self._files.read(entry.number))
+
+    def differing(self) -> list[Entry]:
+        """The studies whose files are not those that were listed."""
+        return [
+            entry
+            for entry, mark in zip(self.entries, self.marks, strict=True)
+            if self._files.mark(entry.number) != mark
+        ]
+
+    def one_by_one(self) -> list[Portion]:
+        """Each study alone."""
+        return [
+            replace(self, entries=(entry,), marks=(mark,)) for entry, mark in zip(self.entries, self.marks, strict=True)
+        ]
+
+    @property
+    def key(self) -> str:
+        """A hash of what the studies are called, where they lie and what their files are."""
+        known = [[entry.path, entry.key] for entry in self.entries], self.marks
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 @dataclass(slots=True)
@@ -155,6 +201,12 @@ class Inputs:
             StudyError: (unreadable) it is too large, damaged in the archive, or gone.
         """
         return heads.complete(self._files.read(entry.number))
+
+    def portion(self, entries: Sequence[Entry]) -> Portion:
+        """Some studies, as another process can read them."""
+        numbers = [entry.number for entry in entries]
+        marks = tuple(self._files.mark(number) for number in numbers)
+        return Portion(tuple(entries), marks, self._files.some(numbers))
 
     def _look(self, file: _Seen, *, meant: bool) -> None:
         try:
@@ -284,7 +336,7 @@ def _refuse_large(size: int) -> None:
 class _Files:
     """Files of a file system."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path] | Mapping[int, Path]) -> None:
         self._paths = files
 
     def read(self, number: int, size: int = -1) -> bytes:
@@ -296,6 +348,18 @@ class _Files:
                 return stream.read(size)
         except OSError as error:
             raise StudyError(Reason.UNREADABLE, f"cannot be read: {error.strerror}") from error
+
+    def mark(self, number: int) -> str:
+        """Size and second of the last change: a finer time is not the same through every file system."""
+        try:
+            status = self._paths[number].stat()
+        except OSError:
+            return ""
+        return f"{status.st_size} {int(status.st_mtime)}"
+
+    def some(self, numbers: Sequence[int]) -> _Files:
+        """These files, by paths that do not depend on the folder that a process works in."""
+        return _Files({number: self._paths[number].absolute() for number in numbers})
 
 
 class _Members:
@@ -326,8 +390,26 @@ class _Members:
         except Exception as error:  # whatever a hostile archive makes of its own fields, or its decoder
             raise StudyError(Reason.UNREADABLE, f"damaged archive member: {error}") from error
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open_zip": None}
+    def mark(self, number: int) -> str:
+        """Name, checksum and size."""
+        infos = self.archive().infolist()
+        if number >= len(infos):
+            return ""
+        return f"{infos[number].orig_filename} {infos[number].CRC} {infos[number].file_size}"
+
+    def some(self, numbers: Sequence[int]) -> _Members:
+        """The same zip: its index is read once a process."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        status = self.path.stat()
+        return _members, (self.path.absolute(), status.st_size, status.st_mtime)
+
+
+@lru_cache(maxsize=1)
+def _members(path: Path, size: int, changed: float) -> _Members:
+    """A zip in another process; another one at the same path is opened anew."""
+    return _Members(path)
 
 
 def _zip(path: Path) -> tuple[_Members, list[_Seen]]:

@@ -41,6 +41,14 @@ class Outcomes:
         """The study is not wanted, for this reason."""
         self._said[entry.number] = {"status": SKIPPED, "reason": reason}
 
+    def said(self, entry: Entry) -> dict[str, str]:
+        """What was said of a study."""
+        return self._said[entry.number]
+
+    def say(self, entry: Entry, said: Mapping[str, str]) -> None:
+        """Say what `said` gave of the same study."""
+        self._said[entry.number] = dict(said)
+
     def rows(self, entries: list[Entry]) -> pd.DataFrame:
         """One row an entry, in their order.
 

@@ -2,15 +2,18 @@
 
 Has the studies read batch by batch in bounded memory; results are tables, pictures and DICOM objects. Whatever one file holds
 is that file's matter: it is listed with its reason, and the rest goes on. A full disk or memory ends the run.
+
+`read_part` has some studies read and `write_tables` writes what stands of all: `pneumonia.reading_room.long_run` does the same
+a part at a time.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,7 +22,7 @@ from tqdm import tqdm
 from keraskit.boxes.arrays import xywh_to_xyxy
 from pneumonia import extras
 from pneumonia.destination import new_dir
-from pneumonia.files import write_csv, write_json
+from pneumonia.files import write_atomic, write_csv, write_json
 from pneumonia.reading_room.admission import Refusal, doubt
 from pneumonia.reading_room.ensemble import Study, sizes
 from pneumonia.reading_room.inputs import FAILED, RESULTS, SKIPPED, Entry, Inputs
@@ -35,6 +38,9 @@ from pneumonia.schema.table import BOX
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from pneumonia.reading_room.objects.findings import Algorithm
+
+COLUMNS = ["study", "image_score", *BOX, "score"]
 COMPRESSION = 3  # of overlays: an eighth larger than at 9, which took a second a study, longer than all models together
 
 
@@ -53,6 +59,43 @@ class _Made:
 
     picture: bytes | None
     objects: Mapping[str, Dataset] | None
+
+
+class Files(Protocol):
+    """Where the bytes of studies come from."""
+
+    def read(self, entry: Entry) -> bytes:
+        """As `pneumonia.reading_room.inputs.Inputs.read`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How studies are read, and what is made of each besides rows of tables.
+
+    Attributes:
+        batch_size: studies read at once.
+        overlays: whether a picture is.
+        dicom: whether objects are.
+    """
+
+    batch_size: int
+    overlays: bool
+    dicom: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of some studies.
+
+    Attributes:
+        detections: `COLUMNS`; a study without one has a row with an empty box.
+        shapes: columns and rows of each study with results.
+        said: of each study, see `pneumonia.reading_room.outcomes.Outcomes.said`.
+    """
+
+    detections: pd.DataFrame
+    shapes: dict[str, tuple[int, int]]
+    said: dict[str, dict[str, str]]
 
 
 def predict_new(
@@ -91,33 +134,92 @@ def predict_new(
     """
     if dicom:
         extras.require("highdicom", what="a result as DICOM")
+    wanted = Wanted(batch_size=batch_size, overlays=overlays, dicom=dicom)
+    inputs, studies = listed(source, limit)
+    reader = load()
+    with new_dir(output) as folder, progress(len(studies)) as bar:
+        part = read_part(reader, inputs, studies, folder, wanted, bar.update)
+        return write_tables(folder, inputs.entries, [part], reader.algorithm, reader.threshold, reader.max_boxes)
+
+
+def listed(source: Path, limit: int | None) -> tuple[Inputs, list[Entry]]:
+    """An input and the studies of it that are to be read.
+
+    Raises:
+        ValueError: there is none, and nothing that was meant to be one.
+    """
     inputs = Inputs(source)
     studies = inputs.studies(limit)
     if not studies and all(entry.status == SKIPPED for entry in inputs.entries):
         raise ValueError(f"{source}: no DICOM found among {len(inputs.entries):,} files")
-    reader = load()
+    return inputs, studies
+
+
+def progress(studies: int, done: int = 0) -> tqdm[Any]:
+    """A bar on the terminal."""
+    return tqdm(total=studies, initial=done, desc="predict", unit="study", file=sys.stderr)
+
+
+def read_part(
+    reader: Reader,
+    files: Files,
+    studies: Sequence[Entry],
+    folder: Path,
+    wanted: Wanted,
+    done: Callable[[int], object] = lambda studies: None,
+) -> Part:
+    """Have studies read, a batch at a time; pictures and objects are written below `folder`.
+
+    Arguments:
+        done: is told of each batch how many studies it had.
+    """
     outcomes = Outcomes()
     tables: list[pd.DataFrame] = []
     shapes: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(studies), wanted.batch_size):
+        entries = studies[start : start + wanted.batch_size]
+        batch = {own.entry.key: own for own in _read(reader, files, entries, outcomes)}
+        for answer in _answers(reader, batch, outcomes):
+            made = _make(reader, files, batch, answer, outcomes, wanted)
+            written = [name for name in made if _write_study(folder, made[name], batch[name].entry, outcomes)]
+            tables.append(_rows(answer, written))
+            for name in written:
+                own = batch[name]
+                outcomes.read(own.entry, described(own.study.rendering), own.warning)
+                shapes[name] = (own.study.image.shape[1], own.study.image.shape[0])
+        done(len(entries))
+    return Part(joined(tables), shapes, {entry.key: outcomes.said(entry) for entry in studies})
 
-    with new_dir(output) as folder, tqdm(total=len(studies), desc="predict", unit="study", file=sys.stderr) as bar:
-        for start in range(0, len(studies), batch_size):
-            wanted = studies[start : start + batch_size]
-            batch = {own.entry.key: own for own in _read(reader, inputs, wanted, outcomes)}
-            for answer in _answers(reader, batch, outcomes):
-                made = _make(reader, inputs, batch, answer, outcomes, overlays=overlays, dicom=dicom)
-                written = [name for name in made if _write_study(folder, made[name], batch[name].entry, outcomes)]
-                tables.append(_rows(answer, written))
-                for name in written:
-                    own = batch[name]
-                    outcomes.read(own.entry, described(own.study.rendering), own.warning)
-                    shapes[name] = (own.study.image.shape[1], own.study.image.shape[0])
-            bar.update(len(wanted))
-        rows = outcomes.rows(inputs.entries)
-        NEW_STUDIES.write(folder / NEW_STUDIES.name, rows)
-        _write_failed(folder, rows)
-        write_json(folder / MADE_BY, {**asdict(reader.algorithm), "operating_point": reader.threshold})
-        found = _write(folder, tables, shapes, reader.threshold, reader.max_boxes)
+
+def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Detections of several in one table."""
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        return pd.DataFrame(columns=COLUMNS)
+    every = pd.concat(filled, ignore_index=True)[COLUMNS]
+    return every.astype(dict.fromkeys(COLUMNS[1:], np.float64))
+
+
+def write_tables(
+    folder: Path, entries: list[Entry], parts: Iterable[Part], algorithm: Algorithm, threshold: float, max_boxes: int
+) -> dict[str, int]:
+    """Write all but pictures and objects, of parts in the order of their studies; returns the counts of `predict_new`."""
+    said: dict[str, dict[str, str]] = {}
+    shapes: dict[str, tuple[int, int]] = {}
+    tables = []
+    for part in parts:
+        said |= part.said
+        shapes |= part.shapes
+        tables.append(part.detections)
+    outcomes = Outcomes()
+    for entry in entries:
+        if not entry.status:
+            outcomes.say(entry, said[entry.key])
+    rows = outcomes.rows(entries)
+    NEW_STUDIES.write(folder / NEW_STUDIES.name, rows)
+    _write_failed(folder, rows)
+    write_json(folder / MADE_BY, {**asdict(algorithm), "operating_point": threshold})
+    found = _write(folder, joined(tables), shapes, threshold, max_boxes)
     count = counts(rows)
     return {
         "files": len(rows),
@@ -128,10 +230,10 @@ def predict_new(
     }
 
 
-def _read(reader: Reader, inputs: Inputs, entries: Sequence[Entry], outcomes: Outcomes) -> Iterator[_Read]:
+def _read(reader: Reader, files: Files, entries: Sequence[Entry], outcomes: Outcomes) -> Iterator[_Read]:
     for entry in entries:
         try:
-            data = inputs.read(entry)
+            data = files.read(entry)
             study = reader.read(data, entry.key)
         except StudyError as error:
             if isinstance(error.reason, Refusal):
@@ -176,21 +278,19 @@ def _check_models(reader: Reader, error: Exception) -> None:
 
 def _make(
     reader: Reader,
-    inputs: Inputs,
+    files: Files,
     batch: Mapping[str, _Read],
     answer: Answer,
     outcomes: Outcomes,
-    *,
-    overlays: bool,
-    dicom: bool,
+    wanted: Wanted,
 ) -> dict[str, _Made]:
     """Picture and objects of each study, still in memory; one for which they cannot be made has failed."""
     made = {}
     for name, findings in answer.findings.items():
         own = batch[name]
         try:
-            picture = _draw(own.study, findings) if overlays else None
-            objects = reader.objects(inputs.read(own.entry), own.study, findings) if dicom else None
+            picture = _draw(own.study, findings) if wanted.overlays else None
+            objects = reader.objects(files.read(own.entry), own.study, findings) if wanted.dicom else None
         except MemoryError:
             raise
         except StudyError as error:
@@ -220,8 +320,8 @@ def _write_study(folder: Path, made: _Made, entry: Entry, outcomes: Outcomes) ->
     """Write a study's files; False where an object cannot be encoded, so that it has failed and none is left."""
     picture, objects = folder / "overlays" / f"{entry.key}.png", folder / "dicom"
     if made.picture is not None:
-        picture.parent.mkdir(exist_ok=True)
-        picture.write_bytes(made.picture)
+        with write_atomic(picture) as temporary:
+            temporary.write_bytes(made.picture)
     if made.objects is None:
         return True
     objects.mkdir(exist_ok=True)
@@ -247,18 +347,11 @@ def _write_failed(folder: Path, rows: pd.DataFrame) -> None:
 
 
 def _write(
-    folder: Path,
-    tables: Sequence[pd.DataFrame],
-    shapes: Mapping[str, tuple[int, int]],
-    threshold: float,
-    max_boxes: int,
+    folder: Path, table: pd.DataFrame, shapes: Mapping[str, tuple[int, int]], threshold: float, max_boxes: int
 ) -> int:
     """Write what was detected; returns the number of studies with findings."""
     from pneumonia.prediction import submission
 
-    columns = ["study", "image_score", *BOX, "score"]
-    tables = [table for table in tables if len(table)]
-    table = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     frame = table.rename(columns={"study": "patientId"})
     write_csv(folder / DETECTIONS.name, frame, {"image_score": 6, **DETECTIONS.decimals})
     built = submission.build(

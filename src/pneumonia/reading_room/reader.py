@@ -82,10 +82,12 @@ class Reader:
         admit: Admit | None = None,
         runtime: str = KERAS,
         calibration: Calibration = NONE,
+        threads: int = 0,
     ) -> Reader:
         """A reader with the models in the folder `models`.
 
         Arguments:
+            threads: see `pneumonia.reading_room.ensemble.Ensemble`.
             models, runtime: of `pneumonia.runtime.choice.Choice`.
             names: of the models that answer, of `pneumonia.schema.models.MODELS`.
             window, predict, ensemble: these sections of params.yaml as plain values.
@@ -97,7 +99,13 @@ class Reader:
         """
         return cls(
             predict=Ensemble(
-                models, names, predict=predict, ensemble=ensemble, runtime=runtime, calibration=calibration
+                models,
+                names,
+                predict=predict,
+                ensemble=ensemble,
+                runtime=runtime,
+                calibration=calibration,
+                threads=threads,
             ),
             window=window,
             threshold=threshold,
@@ -167,4 +175,57 @@ class Reader:
             capture=self.capture,
             rendering=study.rendering,
             choice=self.window.get("choice", 1),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that a reader is made of, as plain values: another process makes the same of it.
+
+    Attributes:
+        models, names, runtime, window, predict, ensemble, threshold, max_boxes, capture, calibration: see `Reader.load`.
+        wanted: is given a file and raises StudyError where it is not to be read; None: every file is.
+    """
+
+    models: Path
+    names: Sequence[str]
+    runtime: str
+    window: Mapping[str, Any]
+    predict: Mapping[str, Any]
+    ensemble: Mapping[str, Any]
+    threshold: float
+    max_boxes: int
+    capture: bool = False
+    calibration: Calibration = NONE
+    wanted: Callable[[bytes], None] | None = None
+
+    def load(self, threads: int = 0) -> Reader:
+        """A reader; see `Reader.load`."""
+        wanted = self.wanted
+        return Reader.load(
+            self.models,
+            names=self.names,
+            window=self.window,
+            predict=self.predict,
+            ensemble=self.ensemble,
+            calibration=self.calibration,
+            threshold=self.threshold,
+            max_boxes=self.max_boxes,
+            capture=self.capture,
+            admit=None if wanted is None else lambda data, name: wanted(data),
+            runtime=self.runtime,
+            threads=threads,
+        )
+
+    def algorithm(self) -> Algorithm:
+        """What `load` would say of models and params."""
+        return this_algorithm(
+            self.models,
+            names=self.names,
+            window=self.window,
+            predict=self.predict,
+            ensemble=self.ensemble,
+            calibration=self.calibration,
+            max_boxes=self.max_boxes,
+            runtime=WORDS[self.runtime],
         )

@@ -73,6 +73,66 @@ def test_freed_memory_is_kept_unless_the_environment_decides(extra, kept):
     assert done.stdout.split() == [str(kept), str(kept)]
 
 
+COMPILED = """
+import jax
+from keraskit.compute import devices
+devices.keep_compiled()
+events = []
+jax.monitoring.register_event_listener(lambda event, **more: events.append(event.rpartition("/")[2]))
+print(float(jax.jit(lambda x: (x @ x).sum())(jax.numpy.full((8, 8), 2.0))))
+print(events.count("cache_hits"), events.count("cache_misses"))
+"""
+
+
+def test_what_jax_compiled_is_there_for_the_next_process(tmp_path):
+    """Told by JAX's own events; a damaged entry and a folder that cannot be written cost a warning."""
+    pytest.importorskip("jax")
+
+    def run(**extra):
+        own = {
+            "KERAS_BACKEND": "jax",
+            "XDG_CACHE_HOME": str(tmp_path),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        environment = {name: value for name, value in os.environ.items() if name != devices.COMPILED} | own | extra
+        done = subprocess.run(
+            [sys.executable, "-c", COMPILED], env=environment, capture_output=True, text=True, check=True
+        )
+        value, counts = done.stdout.splitlines()
+        assert value == "2048.0"  # each of 64 is 8 * 2 * 2
+        hits, misses = map(int, counts.split())
+        return hits, misses, done.stderr
+
+    hits, misses, _ = run()
+    entries = [path for path in tmp_path.glob("keraskit/jax/*/*") if path.name.endswith("-cache")]
+    assert hits == 0
+    assert len(entries) >= misses > 0
+    assert run()[:2] == (misses, 0)
+    for path in entries:
+        path.write_bytes(b"damaged")
+    assert run()[0] == 0
+    (tmp_path / "file").write_text("no folder")
+    hits, _, said = run(XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert hits == 0
+    assert said.count("what JAX compiles is not kept for the next start: ") == 1
+    run(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own"))
+    assert list((tmp_path / "own").glob("*-cache"))
+
+
+def test_it_is_kept_wherever_a_process_is_set_up(no_gpu, monkeypatch):
+    told = []
+    monkeypatch.setattr(devices, "keep_compiled", lambda: told.append(True))
+    devices.configure("cpu")
+    assert told == [True]
+
+
+def test_only_jax_is_told_where_to_keep_what_it_compiles(monkeypatch):
+    monkeypatch.delenv(devices.COMPILED, raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert devices.keep_compiled() is None
+    assert devices.COMPILED not in os.environ
+
+
 @pytest.mark.parametrize(
     ("named", "file", "missing", "sentence"),
     [
