@@ -74,3 +74,11 @@ def run(
                 raise ConnectionError(f"the Dask cluster at {scheduler!r} answers no more") from error
             future.release()
             yield result
+
+
+def worker() -> tuple[str, int]:
+    """Address and threads of the worker whose task asks."""
+    from distributed import get_worker
+
+    own = get_worker()
+    return str(own.address), int(own.state.nthreads)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from pneumonia import cluster
 from pneumonia.files import sha256, source
 from pneumonia.reading_room.inputs import FAILED, Portion
 from pneumonia.reading_room.predict import Part, Wanted, read_part
@@ -137,12 +138,8 @@ def _check_files(job: Job, portion: Portion) -> None:
 
 
 def _threads() -> int:
-    from distributed import get_worker
-
-    return int(get_worker().state.nthreads)
+    return cluster.worker()[1]
 
 
 def _here() -> str:
-    from distributed import get_worker
-
-    return f"the worker {get_worker().address} on {socket.gethostname()}"
+    return f"the worker {cluster.worker()[0]} on {socket.gethostname()}"
