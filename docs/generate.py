@@ -22,10 +22,11 @@ from pydantic.fields import FieldInfo
 
 from pneumonia import cli
 from pneumonia.params import Params
+from pneumonia.schema.models import DETECTORS
 from pneumonia.schema.table import Table
 
-PACKAGES = ("pneumonia", "mrcnn", "yolov3", "keraskit")
-SCHEMAS = ("raw", "data", "predictions", "results")
+PACKAGES = ("pneumonia", "mrcnn", "yolov3", "efficientdet", "keraskit")
+SCHEMAS = ("raw", "data", "explore", "pretraining", "predictions", "results")
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")
 LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 
@@ -50,6 +51,9 @@ def leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Field
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from leaves(inner, f"{above}{name}.")
+        elif typing.get_origin(inner) is dict:  # a value a detector
+            one = FieldInfo.from_annotation(typing.get_args(inner)[1])
+            yield from ((f"{above}{name}.{detector}", one) for detector in DETECTORS)
         else:
             yield above + name, field
 

@@ -140,7 +140,8 @@ def test_the_reference_has_every_value_with_its_effect_and_range():
     assert rows["classifier.dropout"][:3] == ("`0.2`", "number, at least 0, below 1", "before the last layer")
     assert rows["classifier.dropout"][3] == "train_classifier, report"
     assert rows["maskrcnn.augmentation.rotation"][2] == "degrees, up to, either way"  # its namesake's
-    assert rows["ensemble.strategy"][:2] == ("`wbf`", "`union` \\| `wbf` \\| `maskrcnn` \\| `yolo`")
+    assert rows["ensemble.gate.mode"][:2] == ("`multiply`", "`none` \\| `threshold` \\| `multiply`")
+    assert rows["ensemble.weights.efficientdet"][:3] == ("`1.0`", "number, at least 0", "trust in each detector")
     assert rows["fetch.synthetic.size"] == (
         "`1024`",
         "whole number, at least 64, at most 4096",

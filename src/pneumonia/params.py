@@ -448,6 +448,7 @@ class Params(Section):
         """The models that are on, in the order of `pneumonia.schema.models.MODELS`."""
         return answering(flat(self.values()))
 
+    @model_validator(mode="after")
     def _pretrained_weights_are_made(self) -> Params:
         for name in type(self).model_fields:
             section = getattr(self, name)

@@ -35,13 +35,12 @@ def test_a_model_of_the_list_has_its_section_its_stages_and_who_reads_them(model
     assert train["params"] == [model]
     history, metrics = f"plots/history/{model}.csv", f"metrics/{model}.json"
     assert train["outs"] == [f"models/{model}", {history: {"cache": False}}, {metrics: {"cache": False}}]
-    assert metrics in PIPELINE["metrics"]
     assert model in PIPELINE["artifacts"]
     for stage, script, out in ((predict, "predict", "predictions"), (test, "predict_test", "predictions_test")):
         assert stage["cmd"] == f"python stages/{script}.py {model}"
         assert f"models/{model}" in stage["deps"]
         assert stage["outs"] == [f"data/{out}/{model}"]
-    for name in ("ensemble", "evaluate", "report"):
+    for name in ("ensemble", "calibrate", "evaluate", "report"):
         assert f"data/predictions/{model}" in STAGES[name]["deps"], name
     assert f"data/predictions_test/{model}" in STAGES["submission"]["deps"]
     assert {f"models/{model}", f"plots/history/{model}.csv"} <= set(STAGES["report"]["deps"])

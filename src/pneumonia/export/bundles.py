@@ -38,7 +38,7 @@ class Terms:
 
 
 def held_back(images: Path, split: Path, count: int = STUDIES) -> Squares:
-    """The images of the first `count` hold-out studies by id, in the size that is asked for.
+    """The images of the first `count` hold-out studies by id (with `split.holdout: 0` validation's), in the size that is asked for.
 
     Arguments:
         images: folder of the image sizes.
@@ -52,9 +52,12 @@ def held_back(images: Path, split: Path, count: int = STUDIES) -> Squares:
             f"{split} not found; run `dvc repro split window_resize` first: an export is compared on its studies"
         )
     table = SPLIT.read_file(split, columns=("study", "subset"))
-    studies = sorted(table["study"][table["subset"] == "holdout"])[:count]
+    by_subset = {name: sorted(own) for name, own in table.groupby("subset")["study"]}
+    studies = (by_subset.get("holdout") or by_subset.get("validation") or [])[:count]
     if not studies:
-        raise ValueError(f"{split} has no hold-out study: an exported model could not be compared with the trained one")
+        raise ValueError(
+            f"{split} has no hold-out or validation study: an exported model could not be compared with the trained one"
+        )
     return lambda size: ShardStore(images / str(size)).batch(studies)
 
 

@@ -186,8 +186,15 @@ def test_the_backend_is_chosen_before_keras_is_imported():
     assert done.stdout.split()[-1] == "tensorflow"
 
 
-def test_held_back_studies_are_the_first_of_the_hold_out(tmp_path: Path):
-    rows = [("c", "holdout"), ("a", "train"), ("b", "holdout"), ("d", "holdout")]
+def test_held_back_studies_are_the_first_of_the_hold_out_or_of_validation(tmp_path: Path):
+    rows = [
+        ("c", "holdout"),
+        ("a", "train"),
+        ("b", "holdout"),
+        ("d", "holdout"),
+        ("0", "validation"),
+        ("e", "validation"),
+    ]
     table = pd.DataFrame(rows, columns=["study", "subset"]).assign(person="p", fold=0)
     SPLIT.write(tmp_path / "split.csv", table)
     folder = tmp_path / "images/32"
@@ -204,11 +211,13 @@ def test_held_back_studies_are_the_first_of_the_hold_out(tmp_path: Path):
     bundles_store, bundles.ShardStore = bundles.ShardStore, Store
     try:
         held_back(tmp_path / "images", tmp_path / "split.csv", 2)(32)
+        SPLIT.write(tmp_path / "split.csv", table[table["subset"] != "holdout"])  # split.holdout: 0
+        held_back(tmp_path / "images", tmp_path / "split.csv", 2)(32)
     finally:
         bundles.ShardStore = bundles_store
-    assert asked == [["b", "c"]]
+    assert asked == [["b", "c"], ["0", "e"]]
     SPLIT.write(tmp_path / "split.csv", table.assign(subset="train"))
-    with pytest.raises(ValueError, match="has no hold-out study"):
+    with pytest.raises(ValueError, match="has no hold-out or validation study"):
         held_back(tmp_path / "images", tmp_path / "split.csv")
     with pytest.raises(ValueError, match=r"none\.csv not found; run `dvc repro"):
         held_back(tmp_path, tmp_path / "none.csv")
