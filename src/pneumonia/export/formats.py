@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from keraskit.compute import devices
 from pneumonia import extras
 from pneumonia.export.canonical import canonical
+from pneumonia.export.suppression import as_operation
 from pneumonia.runtime.bundle import GRAPHS, PACKAGES
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def write(graph: keras.Model, form: str, folder: Path) -> None:
         if form == "onnx":
             import onnx
 
-            graph.export(path, format="onnx", opset_version=OPSET, **options)
+            with as_operation():
+                graph.export(path, format="onnx", opset_version=OPSET, **options)
             model = canonical(onnx.load(path))
             onnx.checker.check_model(model, full_check=True)
             Path(path).write_bytes(model.SerializeToString(deterministic=True))

@@ -4,13 +4,17 @@ Has the studies read batch by batch in bounded memory; results are tables, pictu
 is that file's matter: it is listed with its reason, and the rest goes on. A full disk or memory ends the run.
 
 `read_part` has some studies read and `write_tables` writes what stands of all: `pneumonia.reading_room.long_run` does the same
-a part at a time.
+a part at a time. While the models work on a batch a thread reads the files of the next one; pictures are drawn on all cores.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +35,7 @@ from pneumonia.reading_room.objects.findings import Findings
 from pneumonia.reading_room.outcomes import Outcomes, counts, described
 from pneumonia.reading_room.reader import BLANK, Answer, Reader
 from pneumonia.rejection import StudyError
+from pneumonia.runtime.graphs import cores
 from pneumonia.schema.predictions import DETECTIONS
 from pneumonia.schema.results import MADE_BY, NEW_STUDIES, SUBMISSION
 from pneumonia.schema.table import BOX
@@ -51,6 +56,9 @@ class _Read:
     entry: Entry
     study: Study
     warning: str
+
+
+_Tried = _Read | tuple[Entry, StudyError]
 
 
 @dataclass(frozen=True)
@@ -167,27 +175,34 @@ def read_part(
     folder: Path,
     wanted: Wanted,
     done: Callable[[int], object] = lambda studies: None,
+    threads: int = 0,
 ) -> Part:
     """Have studies read, a batch at a time; pictures and objects are written below `folder`.
 
+    Two batches are in memory at most: that of the models, and the next one.
+
     Arguments:
         done: is told of each batch how many studies it had.
+        threads: that draw pictures; 0: one a core.
     """
     outcomes = Outcomes()
     tables: list[pd.DataFrame] = []
     shapes: dict[str, tuple[int, int]] = {}
-    for start in range(0, len(studies), wanted.batch_size):
-        entries = studies[start : start + wanted.batch_size]
-        batch = {own.entry.key: own for own in _read(reader, files, entries, outcomes)}
-        for answer in _answers(reader, batch, outcomes):
-            made = _make(reader, files, batch, answer, outcomes, wanted)
-            written = [name for name in made if _write_study(folder, made[name], batch[name].entry, outcomes)]
-            tables.append(_rows(answer, written))
-            for name in written:
-                own = batch[name]
-                outcomes.read(own.entry, described(own.study.rendering), own.warning)
-                shapes[name] = (own.study.image.shape[1], own.study.image.shape[0])
-        done(len(entries))
+    batches = [studies[start : start + wanted.batch_size] for start in range(0, len(studies), wanted.batch_size)]
+    with _silent(), _threads(1) as reading, _threads(threads or cores()) as drawing:
+        begun = ([reading.submit(_read, reader, files, entry) for entry in entries] for entries in batches)
+        # Parsing changes settings of pydicom, which the making of objects must not see.
+        for found in _ahead(begun, 0 if wanted.dicom else 1):
+            batch = dict(_kept(found, outcomes))
+            for answer in _answers(reader, batch, outcomes):
+                made = _make(reader, files, batch, answer, outcomes, wanted, drawing)
+                written = [name for name in made if _write_study(folder, made[name], batch[name].entry, outcomes)]
+                tables.append(_rows(answer, written))
+                for name in written:
+                    own = batch[name]
+                    outcomes.read(own.entry, described(own.study.rendering), own.warning)
+                    shapes[name] = (own.study.image.shape[1], own.study.image.shape[0])
+            done(len(found))
     return Part(joined(tables), shapes, {entry.key: outcomes.said(entry) for entry in studies})
 
 
@@ -230,18 +245,52 @@ def write_tables(
     }
 
 
-def _read(reader: Reader, files: Files, entries: Sequence[Entry], outcomes: Outcomes) -> Iterator[_Read]:
-    for entry in entries:
-        try:
-            data = files.read(entry)
-            study = reader.read(data, entry.key)
-        except StudyError as error:
-            if isinstance(error.reason, Refusal):
-                outcomes.skipped(entry, str(error))
-            else:
-                outcomes.failed(entry, str(error))
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads; what they have not begun at the end, as after an interrupt, they never do."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix="predict")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Warnings repeat what headers hold. They are silenced where headers are read, but for all threads at once, so that the one
+    may end the silence of the other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _ahead(batches: Iterable[list[Future[_Tried]]], ahead: int) -> Iterator[list[_Tried]]:
+    """The results of each batch, when so many after it have begun."""
+    begun: deque[list[Future[_Tried]]] = deque()
+    for batch in batches:
+        begun.append(batch)
+        if len(begun) > ahead:
+            yield [each.result() for each in begun.popleft()]
+    for batch in begun:
+        yield [each.result() for each in batch]
+
+
+def _read(reader: Reader, files: Files, entry: Entry) -> _Tried:
+    try:
+        data = files.read(entry)
+        return _Read(entry, reader.read(data, entry.key), doubt(data))
+    except StudyError as error:
+        return entry, error
+
+
+def _kept(found: Iterable[_Tried], outcomes: Outcomes) -> Iterator[tuple[str, _Read]]:
+    """What could be read, by its name; of the rest it is said why not."""
+    for own in found:
+        if isinstance(own, _Read):
+            yield own.entry.key, own
         else:
-            yield _Read(entry, study, doubt(data))
+            entry, error = own
+            (outcomes.skipped if isinstance(error.reason, Refusal) else outcomes.failed)(entry, str(error))
 
 
 def _answers(reader: Reader, batch: Mapping[str, _Read], outcomes: Outcomes) -> Iterator[Answer]:
@@ -283,13 +332,19 @@ def _make(
     answer: Answer,
     outcomes: Outcomes,
     wanted: Wanted,
+    drawing: ThreadPoolExecutor,
 ) -> dict[str, _Made]:
     """Picture and objects of each study, still in memory; one for which they cannot be made has failed."""
+    drawn = {
+        name: drawing.submit(_draw, batch[name].study, findings)
+        for name, findings in answer.findings.items()
+        if wanted.overlays
+    }
     made = {}
     for name, findings in answer.findings.items():
         own = batch[name]
         try:
-            picture = _draw(own.study, findings) if wanted.overlays else None
+            picture = drawn[name].result() if wanted.overlays else None
             objects = reader.objects(files.read(own.entry), own.study, findings) if wanted.dicom else None
         except MemoryError:
             raise

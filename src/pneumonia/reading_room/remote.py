@@ -92,7 +92,7 @@ def read(job: Job, portion: Portion) -> Part:
             _ready = None  # the models of before, if any, need their memory no longer
             _ready = job, _reader(job)
         _check_files(job, portion)
-        part = read_part(_ready[1], portion, portion.entries, job.folder, job.wanted)
+        part = read_part(_ready[1], portion, portion.entries, job.folder, job.wanted, threads=_threads())
         if any(said["status"] == FAILED for said in part.said.values()):
             _check_files(job, portion)  # a file system that went away is no fault of a study
         return part

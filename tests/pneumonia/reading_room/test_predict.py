@@ -1,6 +1,7 @@
 """`pneumonia predict` with models that stand in for trained ones: boxes go back to original pixels, failures are listed."""
 
 import json
+import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -347,3 +348,71 @@ def test_what_the_limit_leaves_out_is_skipped(tmp_path: Path):
     )
     assert summary == {"files": 6, "studies": 2, "with_findings": 2, "failed": 0, "skipped": 4}
     assert table(tmp_path / "out")["reason"].tolist() == ["", ""] + ["beyond the limit of 2"] * 4
+
+
+class Files:
+    """A reader's `admit` that notes which files were read, and by which thread."""
+
+    def __init__(self) -> None:
+        self.threads: dict[str, str] = {}
+        self.fifth = threading.Event()
+
+    def __call__(self, data: bytes, name: str) -> None:
+        self.threads[name] = threading.current_thread().name
+        if len(self.threads) == 5:
+            self.fifth.set()
+
+
+def test_the_next_batch_is_read_while_the_models_work(tmp_path: Path):
+    files = Files()
+
+    class Waiting(Models):
+        def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
+            assert files.fifth.wait(30)  # of the second batch
+            return super().__call__(studies)
+
+    assert run(images(tmp_path / "in"), tmp_path / "out", Waiting(), admit=files)["studies"] == 6
+    assert len(set(files.threads.values())) == 1  # parsing changes settings of the whole process
+    assert set(files.threads.values()) != {threading.current_thread().name}
+
+
+def test_no_header_is_read_while_objects_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("highdicom")
+    files, seen = Files(), []
+    make = module.Reader.objects
+
+    def objects(*arguments: Any) -> Any:
+        seen.append(len(files.threads))
+        return make(*arguments)
+
+    monkeypatch.setattr(module.Reader, "objects", objects)
+    run(images(tmp_path / "in"), tmp_path / "out", Models(), dicom=True, admit=files)
+    assert seen == [4, 4, 4, 4, 6, 6]
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_what_ends_a_run_ends_its_threads(tmp_path: Path, error: type[BaseException]):
+    files = Files()
+
+    class Ending(Models):
+        def __call__(self, studies: Mapping[str, Study]) -> tuple[pd.DataFrame, pd.Series]:
+            raise error
+
+    before = threading.active_count()
+    with pytest.raises(error):
+        run(images(tmp_path / "in"), tmp_path / "out", Ending(), admit=files)
+    assert threading.active_count() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_too_little_memory_for_a_file_or_a_picture_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*arguments: Any) -> None:
+        raise MemoryError
+
+    source = images(tmp_path / "in")
+    with pytest.raises(MemoryError):
+        run(source, tmp_path / "1", Models(), admit=fail)
+    monkeypatch.setattr(module, "_draw", fail)
+    with pytest.raises(MemoryError):
+        run(source, tmp_path / "2", Models())
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
