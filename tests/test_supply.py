@@ -135,7 +135,14 @@ def test_what_is_imported_is_declared():
         },
         "ruamel-yaml": {
             f"src/pneumonia/{name}.py"
-            for name in ("experiments/folds", "project/cache", "project/code_deps", "project/profiles")
+            for name in (
+                "experiments/folds",
+                "experiments/material",
+                "experiments/running",
+                "project/cache",
+                "project/code_deps",
+                "project/profiles",
+            )
         },
         "starlette": {
             f"src/pneumonia/reading_room/node/web/{name}.py" for name in ("app", "dicomweb", "guard", "server")

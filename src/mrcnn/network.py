@@ -132,7 +132,9 @@ class Network:
         """
         config = self.config
         rois, probs, deltas = self._second_stage()
-        window = self._normalized(self.meta[:, WINDOW])  # where the image lies in its padding
+        # Where the image lies in its padding; by arrays, since a tensor would become an input of an export.
+        scale, shift = (np.asarray(part, np.float32) for part in box_frame(config.IMAGE_SHAPE))
+        window = (self.meta[:, WINDOW] - shift) / scale
         refined = RefineLayer(config.BBOX_STD_DEV, name="mrcnn_refine")(rois, probs, deltas, window)
         detections = DetectionLayer(
             config.DETECTION_MAX_INSTANCES,
@@ -154,7 +156,7 @@ class Network:
         both can be chosen afterwards.
         """
         rois, probs, deltas = self._second_stage()
-        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # an array, see _normalized
+        whole = ops.zeros_like(rois[:, 0]) + np.array(WHOLE, np.float32)  # a tensor would become an input of an export
         refine = RefineLayer(self.config.BBOX_STD_DEV, background_competes=False, name="mrcnn_scores")
         return keras.Model(self.image, refine(rois, probs, deltas, whole), name="mask_rcnn_scores")
 
@@ -195,8 +197,7 @@ class Network:
 
     def _normalized(self, boxes: Tensor) -> Tensor:
         """`mrcnn.parts.anchors.norm_boxes` of a tensor `[..., 4]` in pixels of the molded image."""
-        # Arrays: a tensor would become an input of an export.
-        scale, shift = (np.asarray(part, np.float32) for part in box_frame(self.config.IMAGE_SHAPE))
+        scale, shift = (ops.convert_to_tensor(part, "float32") for part in box_frame(self.config.IMAGE_SHAPE))
         return (boxes - shift) / scale
 
 

@@ -16,7 +16,7 @@ from pneumonia.experiments import crossval
 from pneumonia.experiments.folds import Experiment
 from pneumonia.experiments.material import PARTS, of_crossval, of_run
 from pneumonia.files import flat
-from pneumonia.schema.models import EVALUATED
+from pneumonia.schema.models import ENSEMBLE, answering
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 def gathered(project: Path, params: dict | None = None) -> Path:
     """crossval/ of all sixty studies in three folds, as if nothing had been held out."""
-    own = inputs.read(project, EVALUATED)
+    own = inputs.read(project, [*answering(flat(PARAMS)), ENSEMBLE])
     assigned = pd.DataFrame({"study": own.studies["study"], "fold": [i // 2 % 3 for i in range(60)]})
     options = {"rule": "best_f1", "value": 0.5, "resamples": 0, "seed": 1}
     metrics = crossval.evaluate(own.studies, own.boxes, assigned, own.predictions, **options)

@@ -20,12 +20,13 @@ from pneumonia.data.images.squares import resize_study
 from pneumonia.evaluation.evaluate import evaluate
 from pneumonia.evaluation.inputs import read
 from pneumonia.evaluation.outputs import write
-from pneumonia.files import write_csv
+from pneumonia.files import flat, write_csv
 from pneumonia.prediction import calibration
-from pneumonia.schema.models import CALIBRATION, EVALUATED, MODELS, has_boxes
+from pneumonia.schema.models import CALIBRATION, ENSEMBLE, answering, has_boxes
 
 WINDOW = {"mode": "auto", "center": -600.0, "width": 1500.0, "choice": 1, "percentiles": [0.5, 99.5]}
 SIZE = 32
+ON = answering(flat(yaml.safe_load((ROOT / "params.yaml").read_text())))
 
 
 def file(grey: int) -> bytes:
@@ -87,12 +88,12 @@ def project(tmp_path, monkeypatch):
     write_csv(folder / "index.csv", pd.DataFrame(index).assign(aspect=1.0, window="none"))
     detections = pd.DataFrame({"study": studies[2:], "x": 16, "y": 0, "width": 32, "height": 24})
     scores = [0.9, 0.2, 0.8, 0.3, 0.85, 0.1]
-    for model in (*MODELS, "ensemble"):
+    for model in (*ON, ENSEMBLE):
         folder = tmp_path / ("data/ensemble" if model == "ensemble" else f"data/predictions/{model}")
         write_csv(folder / "scores.csv", pd.DataFrame({"study": studies[2:], "score": scores}))
         write_csv(folder / "detections.csv", detections.assign(score=scores))
-    calibration.write(CALIBRATION, dict.fromkeys(EVALUATED, calibration.NONE))
-    own = read(".", EVALUATED)
+    calibration.write(CALIBRATION, dict.fromkeys([*ON, ENSEMBLE], calibration.NONE))
+    own = read(".", [*ON, ENSEMBLE])
     point = yaml.safe_load(text)["evaluate"]["operating_point"]
     write(".", evaluate(own.studies, own.boxes, own.split, own.predictions, **point, resamples=50, seed=1))
     return tmp_path
@@ -106,7 +107,7 @@ def test_frozen_models_on_another_set(project, capsys):
         json.loads((folder / "metrics/evaluation.json").read_text()) for folder in (project, project / "out")
     )
     assert external["holdout"] == {"studies": 4, "persons": 4, "positives": 3, "boxes": 3}
-    for model in (*MODELS, "ensemble"):
+    for model in (*ON, ENSEMBLE):
         assert external[model]["threshold"] == internal[model]["threshold"]  # nothing is chosen here
     detections = pd.read_csv(project / "out/predictions/yolo/detections.csv")
     assert detections.iloc[0].tolist() == ["u", 16.0, 0.0, 32.0, 24.0, 0.75]
