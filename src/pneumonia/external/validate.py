@@ -68,8 +68,14 @@ def evaluate_on(
         What shift.json says.
 
     Raises:
+        FileNotFoundError: `source` is no such folder.
         ValueError: a study was seen in training or validation, or the internal evaluation is of other thresholds.
     """
+    missing = [file for file in (raw.IMAGES, raw.LABELS, raw.CLASSES) if not (source / file).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{source} has no {', '.join(missing)}; wanted a folder of data/raw's form, as `pneumonia convert` writes it"
+        )
     own, internal = inputs.read(root, [*names, ENSEMBLE]), read_json(root / EVALUATION)
     fitted = calibration.read(root / CALIBRATION)
     ours = calibrated(own.predictions, fitted)

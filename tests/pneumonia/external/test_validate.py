@@ -144,3 +144,14 @@ def test_a_set_without_a_usable_study_is_refused(project, capsys):
     (other / "labels.csv").write_text("patientId,x,y,width,height,Target\nz,,,,,0\n")
     assert cli.main(["evaluate-on", "other", "--output", "out", "--models", "bundles"]) == 2
     assert "no study is left after cleaning" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left_out", [("images.zip", "labels.csv", "classes.csv"), ("classes.csv",)])
+def test_what_is_no_set_is_refused_by_what_it_lacks(project, capsys, left_out):
+    """An absent folder or a file, too: they lack all three."""
+    folder = raw_set(project / "torn", ["x"], set(), 1)
+    for name in left_out:
+        (folder / name).unlink()
+    assert cli.main(["evaluate-on", str(folder), "--output", "out", "--models", "bundles", "--runtime", "onnx"]) == 2
+    assert f"has no {', '.join(left_out)}; wanted a folder of data/raw's form" in capsys.readouterr().err
+    assert not (project / "out").exists()

@@ -118,6 +118,18 @@ def test_slider_starts_at_the_chosen_threshold(page, inputs):
     assert data["truths"] == 2
 
 
+def test_the_head_names_the_detectors_that_were_evaluated(page, inputs):
+    assert "A classifier, Mask R-CNN, YOLOv3 and their ensemble" in page
+    third = dataclasses.replace(
+        inputs,
+        evaluation={key.replace("yolo", "efficientdet"): value for key, value in inputs.evaluation.items()}
+        | inputs.evaluation,
+        settings=inputs.settings | {"efficientdet": inputs.settings["yolo"]},
+        galleries=[],
+    )
+    assert "A classifier, Mask R-CNN, YOLOv3, EfficientDet and their ensemble" in report.render(third)
+
+
 def test_the_summary_counts_the_holdout(page):
     # Of 6 studies 1 is found, 1 missed, 1 a false alarm, 3 left alone: 16.7, 16.7, 16.7 and 50 of a hundred.
     words = re.sub(r"<[^>]+>", "", page)
