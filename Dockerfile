@@ -3,7 +3,7 @@
 #   predict   new studies by exported models: no Keras, no TensorFlow, no root, a root filesystem that may be read-only
 #   node      the same as a DICOM node, with a health check
 #   orthanc   an archive beside the node, see compose.yaml
-#   pipeline  everything that `dvc repro` needs; the project itself is mounted at /work
+#   pipeline  everything that `dvc repro` needs; the project itself is mounted at /project
 #
 # The bases are pinned by tag. For an image that is the same next year, pin them by digest: FROM python:3.11-slim-bookworm@sha256:...
 # docs/container.md says how each is run and what was checked.
@@ -80,8 +80,8 @@ COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src src
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
 # The project's own code runs, not the copy in the image, which only brings the command `pneumonia`.
-ENV PYTHONPATH=/work/src \
+ENV PYTHONPATH=/project/src \
     TF_CPP_MIN_LOG_LEVEL=2
-WORKDIR /work
+WORKDIR /project
 USER 1000:1000
 CMD ["dvc", "repro"]
