@@ -74,7 +74,7 @@ def _evaluate_on(arguments: argparse.Namespace) -> int:
     shift = evaluate_on(
         arguments.source,
         arguments.output,
-        Ensemble(
+        lambda: Ensemble(
             choice.folder, p.answering, predict=p.predict.values(), ensemble=p.ensemble.values(), runtime=choice.runtime
         ),
         p.answering,

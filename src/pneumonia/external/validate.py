@@ -6,7 +6,7 @@ the new set in place of the hold-out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ SAME = 1e-6  # of two thresholds: scores have six decimals
 def evaluate_on(
     source: Path,
     output: Path,
-    models: Ensemble,
+    load: Callable[[], Ensemble],
     names: Sequence[str],
     made_by: str,
     *,
@@ -57,7 +57,8 @@ def evaluate_on(
     Arguments:
         source: images.zip, labels.csv, classes.csv and persons.csv.
         output: absent or empty, see `pneumonia.destination`.
-        models, names, made_by: what predicts, the models in it, and what runs it in words.
+        load: makes what predicts, once the set is known to be a new one.
+        names, made_by: the models in it, and what runs it in words.
         window, cleaning: the sections images.window and clean of params.yaml as plain values.
         image_size: one of data/images, in which pixels are compared.
         rule, value, resamples, seed: as of `pneumonia.evaluation.evaluate`.
@@ -98,7 +99,7 @@ def evaluate_on(
         )
         overlap.refuse(overlap.seen(known, studies, ShardStore(root / IMAGES / str(image_size)), theirs))
 
-        said = calibrated(predict(models, images(archive, ids, window), folder / "predictions"), fitted)
+        said = calibrated(predict(load(), images(archive, ids, window), folder / "predictions"), fitted)
         new_split = pd.DataFrame({"study": ids, "fold": -1, "subset": "holdout"})
         split = pd.concat([own.split[own.split["study"].isin(known["study"])], new_split])
         result = evaluate(
