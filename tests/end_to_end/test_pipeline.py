@@ -70,7 +70,7 @@ def test_ensemble_params_rerun_only_what_follows(project: Path):
     change(project, "strategy: wbf", "strategy: union")
     try:
         output = run(project, "dvc", "repro")
-        assert ran(output) == {"ensemble", "evaluate", "report", "submission"}
+        assert ran(output) == {"ensemble", "calibrate", "evaluate", "report", "submission"}
         difference = run(project, "dvc", "params", "diff")
         assert "ensemble.strategy" in difference
     finally:
@@ -85,7 +85,7 @@ def test_a_fresh_clone_with_a_remote_reruns_only_what_changed(project: Path, tmp
     assert run(copy, "git", "status", "--porcelain") == ""
     change(copy, "strategy: wbf", "strategy: union")
     output = run(copy, "dvc", "repro", "--pull", "--allow-missing", "evaluate")  # not report: each pull takes seconds
-    assert ran(output) == {"ensemble", "evaluate"}
+    assert ran(output) == {"ensemble", "calibrate", "evaluate"}
     assert sorted(path.name for path in (copy / "data").iterdir() if path.is_dir()) == [
         "clean", "ensemble", "predictions", "predictions_test", "split",
     ]  # fmt: skip
