@@ -36,7 +36,7 @@ repro: setup ## rebuild everything that is out of date, from fetch to submission
 
 test: check ## lint, types and tests, those of the detectors on a second backend too
 	pytest -n 2 --dist loadfile
-	KERAS_BACKEND=jax pytest -m "not slow" tests/keraskit tests/mrcnn tests/yolov3 tests/efficientdet
+	KERAS_BACKEND=jax pytest -n 2 --dist loadfile -m "not slow" tests/keraskit tests/mrcnn tests/yolov3 tests/efficientdet
 
 check: setup ## ruff (lint, format), mypy, dvc.yaml's code deps
 	ruff check .

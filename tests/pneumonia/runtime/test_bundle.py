@@ -9,6 +9,7 @@ import pytest
 from tests.pneumonia.runtime.tiny import write_bundle, write_bundles
 
 from pneumonia.runtime import bundle
+from pneumonia.schema.models import MODELS
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_the_ensembles_calibration_is_what_all_bundles_name(tmp_path: Path):
     write_bundles(tmp_path)
     assert bundle.calibration(tmp_path) == {}  # of before there was one
     own = {"method": "platt", "slope": 2.0}
-    for name in ("classifier", "maskrcnn", "yolo"):
+    for name in MODELS:
         path = tmp_path / name / "model.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": {name: {}, "ensemble": own}}))
     assert bundle.calibration(tmp_path) == own

@@ -11,6 +11,7 @@ from pneumonia.training.story import Trained
 
 AUGMENTATION = {"flip": 0.5, "rotation": 0, "translation": 0, "scale": 0, "brightness": 0, "contrast": 0, "cutout": 0}
 VALUES = {
+    "weights": "none",
     "image_size": 64,
     "batch_size": 2,
     "negatives_per_positive": 1.0,
