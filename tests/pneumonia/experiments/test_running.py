@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pneumonia.experiments import running
-from pneumonia.experiments.folds import FOLD_STAGES, Experiment
+from pneumonia.experiments.folds import Experiment
 from pneumonia.experiments.running import parsed, run, untracked
 
 PARAMS = (
@@ -21,9 +21,9 @@ FLAT = {
 
 
 def ended(**changed) -> Experiment:
-    return Experiment(
-        f"fold-{changed.get('split.fold', 0)}", "0" * 40, FLAT | changed, {name: {} for name in FOLD_STAGES}
-    )
+    name, params = f"fold-{changed.get('split.fold', 0)}", FLAT | changed
+    stages = Experiment(name, "", params, {}).stages
+    return Experiment(name, "0" * 40, params, {stage: {} for stage in stages})
 
 
 @pytest.fixture
