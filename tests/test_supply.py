@@ -152,6 +152,7 @@ def test_what_is_imported_is_declared():
             "src/keraskit/compute/devices.py",
             "src/keraskit/compute/normalization.py",
             "src/pneumonia/export/formats.py",
+            "src/pneumonia/export/suppression.py",
             "src/pneumonia/models/classifier/grad_cam.py",
             "src/pneumonia/runtime/graphs.py",
         },

@@ -10,8 +10,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from keraskit.boxes import nms
-
 Tensor = Any
 
 
@@ -22,6 +20,8 @@ def as_operation() -> Iterator[None]:
     What was traced before stays as it is. The result is that of the loop, but where the overlap of two boxes is the threshold but
     for rounding.
     """
+    from keraskit.boxes import nms  # imports Keras, whose backend is chosen first
+
     loop = nms._kept
     nms._kept = kept
     try:
