@@ -111,7 +111,7 @@ def other(value: Any) -> Any:
     if isinstance(value, int | float):
         return value + 1
     if isinstance(value, list):
-        return [*value, *value[-1:]]
+        return [*value, *(value[-1:] or ["x"])]
     return f"{value}x"
 
 

@@ -97,7 +97,9 @@ def plain(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = folder / path.relative_to(project)  # git has them, and the report lists what lies in these folders
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
-    pipeline.change(folder, "enabled: true", "enabled: false")  # tracking: changes no output
+    pipeline.change(
+        folder, "enabled: true                 # false: MLflow", "enabled: false                # false: MLflow"
+    )  # no output
     hook = folder / "hook"
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(SITECUSTOMIZE)

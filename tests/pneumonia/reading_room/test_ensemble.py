@@ -99,7 +99,7 @@ def test_exported_models_answer_without_trained_ones(tmp_path: Path):
     assert scores.to_dict() == pytest.approx({"grey": (0.2 + 0.75) / 2, "black": 0.0})
     # By two numbers a probability: twice the logit of (0.2 + 0.75) / 2 is that of 0.475^2 / (0.475^2 + 0.525^2).
     twice = Calibration(method="platt", slope=2.0)
-    chance = Ensemble(tmp_path, predict=predict, ensemble=ENSEMBLE, runtime="onnx", calibration=twice)
+    chance = Ensemble(tmp_path, MODELS, predict=predict, ensemble=ENSEMBLE, runtime="onnx", calibration=twice)
     boxes, scores = chance({"grey": grey, "black": black})
     assert scores.to_dict() == pytest.approx({"grey": 0.475**2 / (0.475**2 + 0.525**2), "black": 0.0}, abs=1e-6)
     assert boxes.equals(detections)
