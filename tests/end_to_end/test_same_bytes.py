@@ -13,7 +13,6 @@ def epochs_kept(copy: Path, model: str) -> list[Path]:
     return list((copy / "state" / model).glob("*.npz"))
 
 
-@pytest.mark.xfail(reason="open: train_yolo runs again too", strict=False)
 def test_a_clone_killed_in_every_training_ends_with_the_same_bytes(project: Path, tmp_path: Path):
     copy = clone(project, tmp_path / "elsewhere")
     for model in ("classifier", "maskrcnn", "yolo", "efficientdet"):
@@ -22,8 +21,8 @@ def test_a_clone_killed_in_every_training_ends_with_the_same_bytes(project: Path
         assert not (copy / "models" / model).exists()
     output = run(copy, "dvc", "repro")
     # Those before were done in the runs that were killed; this one went on where the last was killed.
-    assert {"train_yolo", "predict_yolo", "ensemble", "report", "submission"} <= ran(output)
-    assert not ran(output) & {"fetch", "train_classifier", "train_maskrcnn"}
-    assert not epochs_kept(copy, "yolo")
+    assert {"train_efficientdet", "predict_efficientdet", "ensemble", "report", "submission"} <= ran(output)
+    assert not ran(output) & {"fetch", "train_classifier", "train_maskrcnn", "train_yolo"}
+    assert not epochs_kept(copy, "efficientdet")
     # dvc.lock has the hash of every output, down to models and report; metrics and plots are in git themselves.
     assert run(copy, "git", "status", "--porcelain") == ""

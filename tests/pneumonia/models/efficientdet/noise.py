@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 from tests.pneumonia.models.yolo.noise import BOXES, NAMES, STUDIES, Store
 
 from pneumonia.models.efficientdet.training import Architecture, Matching, train
@@ -13,6 +14,7 @@ from pneumonia.training.story import Trained, TrainingData
 
 
 def fit(out: Path, state: Path | None = None) -> Trained:
+    keras.utils.set_random_seed(1)  # as the stage does, by `devices.configure`
     augmentation = Augmentation(0.5, 5.0, 0.05, 0.1, 0.1, 0.2)
     sampling = Sampling(batch_size=4, negatives_per_positive=1.0, seed=1)
     return train(

@@ -33,7 +33,6 @@ def test_writes_what_rebuilds_it_and_no_state(trained: tuple[Trained, Path]):
     assert not list((folder / "state").iterdir())
 
 
-@pytest.mark.xfail(reason="open: two trainings differ in bytes", strict=False)
 @pytest.mark.slow
 def test_same_seed_same_numbers(trained: tuple[Trained, Path], tmp_path: Path):
     fit(tmp_path / "model")
