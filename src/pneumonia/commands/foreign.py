@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import get_args
 
 from pneumonia import destination
 from pneumonia.commands import shared
 from pneumonia.params import Foreign, load
-from pneumonia.runtime.choice import AUTO, RUNTIMES
 from pneumonia.schema.models import ENSEMBLE
-from pneumonia.schema.training import MODELS
 
 
 def add(commands: shared.Commands) -> None:
@@ -37,10 +34,8 @@ def add(commands: shared.Commands) -> None:
         "source", type=shared.path, metavar="DIR", help="of data/raw's form, as `pneumonia convert` writes it"
     )
     external.add_argument("--output", type=shared.path, required=True, metavar="DIR", help="must not exist or be empty")
-    external.add_argument(
-        "--models", type=shared.path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
-    )
-    external.add_argument("--runtime", choices=RUNTIMES, default=AUTO, help="what runs the models")
+    shared.add_models(external)
+    shared.add_runtime(external)
     external.add_argument(
         "--unrelated-persons",
         action="store_true",

@@ -28,9 +28,7 @@ def add(commands: shared.Commands) -> None:
         metavar="DIR",
         help="where they go, a folder each; must not exist or be empty",
     )
-    export.add_argument(
-        "--models", type=shared.path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
-    )
+    shared.add_models(export)
     export.add_argument(
         "--licence", help="of the weights, for those who get them (default: what the data's source allows)"
     )

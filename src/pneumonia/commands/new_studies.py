@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from pneumonia import destination
 from pneumonia.commands import shared
 from pneumonia.params import load
-from pneumonia.runtime.choice import AUTO, RUNTIMES
-from pneumonia.schema.training import MODELS
 
 
 def add(commands: shared.Commands) -> None:
@@ -23,9 +20,7 @@ def add(commands: shared.Commands) -> None:
         metavar="DIR",
         help="where the results go; must not exist or be empty",
     )
-    predict.add_argument(
-        "--models", type=shared.path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
-    )
+    shared.add_models(predict)
     predict.add_argument(
         "--threshold", type=float, help="score from which a box counts (default: the one submission chose)"
     )
@@ -42,12 +37,7 @@ def add(commands: shared.Commands) -> None:
         action="store_true",
         help="also images whose header says that they are no chest from front or back (not with --dicom or --capture)",
     )
-    predict.add_argument(
-        "--runtime",
-        choices=RUNTIMES,
-        default=AUTO,
-        help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
-    )
+    shared.add_runtime(predict)
     predict.add_argument(
         "--scheduler",
         type=shared.address,

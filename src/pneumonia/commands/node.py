@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pneumonia import extras
 from pneumonia.commands import shared
 from pneumonia.params import Params, load
-from pneumonia.runtime.choice import AUTO, RUNTIMES, Choice
-from pneumonia.schema.training import MODELS
+from pneumonia.runtime.choice import Choice
 
 if TYPE_CHECKING:
     from pneumonia.reading_room.node.queue import Queue
@@ -29,9 +28,7 @@ def add(commands: shared.Commands) -> None:
         "serve", help="a DICOM node: takes images from a PACS, sends results back (extra: dicom)"
     )
     serve.add_argument("settings", type=shared.path, metavar="FILE", help="YAML; docs/serve.yaml is one to start from")
-    serve.add_argument(
-        "--models", type=shared.path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
-    )
+    shared.add_models(serve)
     serve.add_argument(
         "--check", action="store_true", help="read the settings, say what is wrong and which peers answer, and end"
     )
@@ -39,12 +36,7 @@ def add(commands: shared.Commands) -> None:
     serve.add_argument(
         "--conformance", action="store_true", help="print the DICOM Conformance Statement of these settings, and end"
     )
-    serve.add_argument(
-        "--runtime",
-        choices=RUNTIMES,
-        default=AUTO,
-        help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
-    )
+    shared.add_runtime(serve)
     serve.set_defaults(run=_serve)
 
     node = commands.add_parser("node", help="a node's books, while it runs or not: list, reread, resend, forget")

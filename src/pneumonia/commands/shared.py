@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pneumonia.params import Params
 from pneumonia.runtime import bundle
-from pneumonia.runtime.choice import KERAS, Choice, choose
+from pneumonia.runtime.choice import AUTO, KERAS, RUNTIMES, Choice, choose
 from pneumonia.schema.models import CALIBRATION, ENSEMBLE
 from pneumonia.schema.results import SUBMISSION_METRICS
+from pneumonia.schema.training import MODELS
 
 if TYPE_CHECKING:
     from pneumonia.prediction.calibration import Calibration
@@ -39,6 +40,23 @@ def address(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("is empty; give an address, or leave it out to work on this machine")
     return text
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """The option `--models`."""
+    parser.add_argument(
+        "--models", type=path, default=Path(MODELS), metavar="DIR", help="trained models (default: models)"
+    )
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """The option `--runtime`, of which `chosen_runtime` makes a choice."""
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=AUTO,
+        help="what runs the models (default: onnx where `pneumonia export` wrote them, else keras)",
+    )
 
 
 def chosen_runtime(p: Params, arguments: argparse.Namespace) -> Choice:
